@@ -1,0 +1,1 @@
+//! A device or a capture file to batches of frames.

@@ -1,0 +1,1 @@
+//! The vocabulary of credit: subject, record, snapshot, cache, and the guards that bound what a record may do.

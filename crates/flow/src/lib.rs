@@ -1,0 +1,1 @@
+//! Flows in a fixed-capacity table, fragments, and nested source aggregates.

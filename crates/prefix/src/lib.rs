@@ -1,0 +1,1 @@
+//! Longest-prefix match over IPv6, published to readers that never wait.

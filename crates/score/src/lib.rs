@@ -1,0 +1,1 @@
+//! Flow, credit and policy to a verdict with its terms, in integers.
