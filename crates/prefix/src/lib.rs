@@ -1,1 +1,5 @@
 //! Longest-prefix match over IPv6, published to readers that never wait.
+
+mod prefix;
+
+pub use prefix::{Prefix, PrefixError};
