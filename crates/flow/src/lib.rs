@@ -1,1 +1,26 @@
 //! Flows in a fixed-capacity table, fragments, and nested source aggregates.
+//!
+//! - [`FlowKey`]: what makes two packets one flow, and two flows one pair.
+//! - [`FlowTable`]: unidirectional flows in memory that is taken once; bounded probes; lazy expiry; a declared policy when
+//!   full. A flow's source is *confirmed* only when it has returned a value that it can know only by receiving.
+//! - [`Fragments`]: which flow a piece belongs to, and whether pieces overlap.
+//! - [`Deltas`] and [`Aggregates`]: what a source does across its flows, step by step.
+//!
+//! No clock and no randomness: time and seeds are arguments. Nothing here keeps payload, and nothing grows.
+#![forbid(unsafe_code)]
+
+mod flow;
+mod fragment;
+mod key;
+mod source;
+mod table;
+
+pub use flow::{
+    Counted, Finished, Flow, FlowRecord, JUDGED_AFTER_NS, Opening, Pending, Timeouts, wants_exchange,
+};
+pub use fragment::{Attributed, FRAGMENT_TIMEOUT_NS, Fragments};
+pub use key::FlowKey;
+pub use source::{Aggregates, Behaviour, Delta, Deltas, Level, STEP_NS, SketchSeed, merge};
+pub use table::{
+    FlowTable, FullPolicy, Now, PROBES_MAX, Placed, REORDER_NS, Slot, TableConfig, TableCounters,
+};
