@@ -1,1 +1,27 @@
 //! The worker loop: the whole line a packet travels, its counters and its outbox.
+mod alert;
+mod anonymise;
+pub mod clock;
+mod config;
+mod counters;
+mod event;
+mod flows;
+mod line;
+mod mailbox;
+pub mod metrics;
+mod record;
+mod run;
+mod standing;
+mod step;
+
+pub use alert::{AlertCounts, AlertWriter, Offender, Offenders, TermLine};
+pub use anonymise::Anonymiser;
+pub use config::{Direction, Keyed, LineConfig, Lists, set};
+pub use counters::{Counter, Counters, MALFORMED, NOT_IPV6, Own, PerKind, Totals};
+pub use event::{Collected, Event};
+pub use flows::{FlowWriter, HEADER};
+pub use line::Worker;
+pub use record::{Output, Recorder};
+pub use run::{Engine, Pace, RunError};
+pub use standing::standing;
+pub use step::{Closing, Exchange, StepClock};

@@ -24,6 +24,13 @@ pub struct Timeouts {
     pub unanswered_ns: u64,
 }
 
+impl Timeouts {
+    /// A silence that no state of a flow makes idle.
+    pub(crate) fn shortest(&self) -> u64 {
+        self.established_ns.min(self.closed_ns).min(self.paired_ns).min(self.unanswered_ns)
+    }
+}
+
 impl Default for Timeouts {
     fn default() -> Self {
         const S: u64 = 1_000_000_000;
@@ -200,11 +207,32 @@ impl Cold {
     const ODD: u8 = 1 << 1;
     /// The flow asked for an exchange, and it has not been judged yet whether it got one.
     const OPENS: u8 = 1 << 2;
+    /// The reverse flow was there when this one began, so that it answers and does not ask.
+    const ANSWERS: u8 = 1 << 3;
 
     pub(crate) fn new(now: Now) -> Self {
+        let mut cold = Self { marks: Self::CREATED, record: u32::MAX, ..Self::default() };
+        cold.begins(now);
+        cold
+    }
+
+    /// Makes the packet at `now` the flow's first.
+    fn begins(&mut self, now: Now) {
         #[expect(clippy::cast_possible_truncation, reason = "the low half breaks ties")]
         let first_frame = now.frame as u32;
-        Self { first_ns: now.ts_ns, first_frame, marks: Self::CREATED, record: u32::MAX, ..Self::default() }
+        (self.first_ns, self.first_frame) = (now.ts_ns, first_frame);
+    }
+
+    /// Notes a packet that came late: it may be older than the one that came first.
+    pub(crate) fn came_late(&mut self, now: Now) {
+        if now.ts_ns < self.first_ns {
+            self.begins(now);
+        }
+    }
+
+    /// Notes that the reverse flow was there first.
+    pub(crate) const fn answers(&mut self) {
+        self.marks |= Self::ANSWERS;
     }
 }
 
@@ -224,15 +252,20 @@ pub struct Counted {
 }
 
 impl Flow<'_> {
-    /// Counts one packet: what its headers claim and what the wire carried, in bytes.
+    /// Counts one packet: what its headers claim and what the wire carried, in bytes. When the caller does not fold
+    /// although [`Counted::full`] says so, the flow's record stays exact and what is [`Pending`] stops growing.
     #[inline]
     pub fn count(&mut self, header: &Header, anomalies: Anomalies, wire_len: u32) -> Counted {
         let hot = &mut *self.hot;
-        hot.packets += 1;
+        match hot.packets.checked_add(1) {
+            Some(packets) => hot.packets = packets,
+            None => self.cold.packets = self.cold.packets.saturating_add(1),
+        }
         hot.wire = hot.wire.saturating_add(wire_len);
-        match u32::try_from(header.bytes) {
-            Ok(bytes) if bytes < HALF => hot.claimed += bytes,
-            _ => self.cold.bytes = self.cold.bytes.saturating_add(header.bytes),
+        match u32::try_from(header.bytes).ok().filter(|&b| b < HALF).and_then(|b| hot.claimed.checked_add(b))
+        {
+            Some(claimed) => hot.claimed = claimed,
+            None => self.cold.bytes = self.cold.bytes.saturating_add(header.bytes),
         }
         if let Upper::Tcp { flags, .. } = header.upper {
             if flags.0 & (TcpFlags::FIN | TcpFlags::RST) != 0 {
@@ -243,16 +276,13 @@ impl Flow<'_> {
         if header.fragment.is_some() {
             self.cold.fragments = self.cold.fragments.saturating_add(1);
         }
-        let news = !anomalies.is_empty() && !anomalies.without(self.cold.anomalies).is_empty();
-        if news {
-            self.cold.anomalies = self.cold.anomalies.union(anomalies);
-            self.cold.marks |= Cold::ODD;
-        }
+        let news = !anomalies.is_empty() && self.add_anomalies(anomalies);
+        let hot = &*self.hot;
         Counted { news, full: hot.packets == u16::MAX || hot.claimed >= HALF || hot.wire >= HALF }
     }
 
-    /// Notes that the flow's first packet asks for an exchange and that nothing has asked for this packet before: the
-    /// flow will be judged by whether it is answered. To be called once, for the first packet.
+    /// Notes that the flow's first packet asks for an exchange, unless the reverse flow was there before it: the flow
+    /// will be judged by whether it is answered. To be called once, for the first packet.
     pub fn opens(&mut self, header: &Header) {
         let asks = match header.upper {
             Upper::Tcp { flags, .. } => {
@@ -262,7 +292,7 @@ impl Flow<'_> {
             Upper::Udp { .. } | Upper::Sctp { .. } | Upper::Dccp { .. } => true,
             Upper::None => false,
         };
-        if asks && !self.hot.has(State::PAIRED) {
+        if asks && self.cold.marks & Cold::ANSWERS == 0 {
             self.cold.marks |= Cold::OPENS;
         }
     }
@@ -287,10 +317,10 @@ impl Flow<'_> {
                 () => Opening::Unanswered,
             }),
         };
-        cold.packets += u64::from(hot.packets);
+        cold.packets = cold.packets.saturating_add(u64::from(hot.packets));
         cold.bytes = cold.bytes.saturating_add(u64::from(hot.claimed));
         (hot.packets, hot.claimed, hot.wire) = (0, 0, 0);
-        cold.marks &= if judged { 0 } else { Cold::OPENS };
+        cold.marks &= if judged { Cold::ANSWERS } else { Cold::OPENS | Cold::ANSWERS };
         pending
     }
 
@@ -312,8 +342,8 @@ impl Flow<'_> {
             first_ns: self.cold.first_ns,
             last_ns: self.hot.last_ns,
             first_frame: self.cold.first_frame,
-            packets: self.cold.packets + u64::from(self.hot.packets),
-            bytes: self.cold.bytes + u64::from(self.hot.claimed),
+            packets: self.cold.packets.saturating_add(u64::from(self.hot.packets)),
+            bytes: self.cold.bytes.saturating_add(u64::from(self.hot.claimed)),
             fragments: self.cold.fragments,
             anomalies: self.cold.anomalies,
             score: self.cold.score,
@@ -321,6 +351,11 @@ impl Flow<'_> {
             confirmed: self.hot.is_confirmed(),
             paired: self.hot.has(State::PAIRED),
         }
+    }
+
+    /// Whether the slot holds no flow any more.
+    pub const fn is_free(&self) -> bool {
+        self.hot.is_free()
     }
 
     /// The flow's key.
@@ -346,7 +381,10 @@ impl Flow<'_> {
     /// Notes what only flow state can know of its packets, such as an overlap of fragments. True when it is new.
     pub fn add_anomalies(&mut self, anomalies: Anomalies) -> bool {
         let news = !anomalies.without(self.cold.anomalies).is_empty();
-        self.cold.anomalies = self.cold.anomalies.union(anomalies);
+        if news {
+            self.cold.anomalies = self.cold.anomalies.union(anomalies);
+            self.cold.marks |= Cold::ODD;
+        }
         news
     }
 
@@ -376,8 +414,8 @@ impl Flow<'_> {
     }
 }
 
-/// Whether [`FlowTable::exchange`](crate::FlowTable::exchange) has anything to do for a packet of this flow: always at
-/// its first, later only while it waits for an answer or puts a value before its peer.
+/// Whether [`FlowTable::exchange`](crate::FlowTable::exchange) has anything to do for a packet of this flow: at its
+/// first, while it is to return a value, and whenever it puts one before its peer.
 #[inline]
 pub fn wants_exchange(flow: &Flow<'_>, new: bool, header: &Header) -> bool {
     new || flow.hot.awaits_echo() || header.offers().is_some()
@@ -435,11 +473,11 @@ pub struct Finished {
 pub struct FlowRecord {
     /// The key.
     pub key: FlowKey,
-    /// Time of the first packet, Unix nanoseconds.
+    /// Time of the first packet, Unix nanoseconds: of the oldest one, also when it came late.
     pub first_ns: u64,
     /// Time of the latest packet, Unix nanoseconds.
     pub last_ns: u64,
-    /// The low 32 bits of the first packet's frame number.
+    /// The low 32 bits of that packet's frame number.
     pub first_frame: u32,
     /// Packets.
     pub packets: u64,
@@ -458,3 +496,7 @@ pub struct FlowRecord {
     /// The reverse flow was seen.
     pub paired: bool,
 }
+
+#[cfg(test)]
+#[path = "flow_tests.rs"]
+mod tests;

@@ -2,15 +2,15 @@
 //!
 //! Nothing is reassembled and no payload is kept. A datagram's first fragment tells its ports; later pieces are counted
 //! towards the same flow. A piece that overlaps another, other than by being an exact copy, kills the whole datagram
-//! (RFC 5722; RFC 8200, section 4.5): it is named once, and the datagram stays dead until it is forgotten.
+//! (RFC 5722; RFC 8200, section 4.5): every piece that still comes is named for the same offence until the datagram is
+//! forgotten.
 
-use core::hash::{BuildHasher, Hasher};
+use core::hash::Hasher;
 use core::mem::size_of;
 
 use credence_wire::{Anomalies, Anomaly, Fragment, Header};
-use foldhash::SharedSeed;
-use foldhash::fast::SeedableRandomState;
 
+use crate::hash::KeyedHash;
 use crate::key::FlowKey;
 
 /// How long a datagram is remembered after its first piece (RFC 8200, section 4.5: 60 seconds).
@@ -29,11 +29,39 @@ struct Datagram {
     count: u8,
     /// Protocol and ports of the first fragment, when it was seen.
     first: Option<(u8, u16, u16)>,
-    dead: bool,
+    /// What killed the datagram.
+    dead: Option<Anomaly>,
     /// Time of the first piece seen, 0 for an empty place.
     since_ns: u64,
-    /// Start and length of each piece, in bytes.
-    pieces: [(u16, u16); PIECES],
+    pieces: [Piece; PIECES],
+}
+
+/// Where a piece lies. Two pieces that differ only in whether more follow are no copies: they disagree about where the
+/// datagram ends.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Piece {
+    /// Start in bytes, a multiple of 8, and in the lowest bit whether more follow, as on the wire.
+    start_more: u16,
+    len: u16,
+}
+
+impl Piece {
+    const NONE: Self = Self { start_more: 0, len: 0 };
+
+    fn of(fragment: Fragment) -> Self {
+        Self { start_more: (fragment.offset & !7) | u16::from(fragment.more), len: fragment.len }
+    }
+
+    /// The first byte and the byte behind the last.
+    fn range(self) -> (u32, u32) {
+        let start = u32::from(self.start_more & !7);
+        (start, start + u32::from(self.len))
+    }
+
+    fn overlaps(self, other: Self) -> bool {
+        let ((start, end), (other_start, other_end)) = (self.range(), other.range());
+        start < other_end && other_start < end
+    }
 }
 
 const EMPTY: Datagram = Datagram {
@@ -42,9 +70,9 @@ const EMPTY: Datagram = Datagram {
     id: 0,
     count: 0,
     first: None,
-    dead: false,
+    dead: None,
     since_ns: 0,
-    pieces: [(0, 0); PIECES],
+    pieces: [Piece::NONE; PIECES],
 };
 
 /// What came of a piece.
@@ -59,7 +87,7 @@ pub struct Attributed {
 /// Datagrams in pieces, in fixed memory: the oldest of a set makes room.
 pub struct Fragments {
     sets: Box<[[Datagram; WAYS]]>,
-    hasher: SeedableRandomState,
+    hasher: KeyedHash,
     displaced: u64,
 }
 
@@ -69,7 +97,7 @@ impl Fragments {
         let sets = (datagrams as usize).div_ceil(WAYS).max(1);
         Self {
             sets: vec![[EMPTY; WAYS]; sets].into_boxed_slice(),
-            hasher: SeedableRandomState::with_seed(seed, SharedSeed::global_random()),
+            hasher: KeyedHash::new(seed),
             displaced: 0,
         }
     }
@@ -81,7 +109,7 @@ impl Fragments {
         let datagram = self.datagram(header.src, header.dst, piece.id, now_ns);
         let mut attributed = Attributed { anomalies: datagram.add(piece), joined: false };
         if piece.offset == 0 {
-            datagram.first = Some((key.proto, key.sport, key.dport));
+            datagram.first.get_or_insert((key.proto, key.sport, key.dport));
         } else if let Some((proto, sport, dport)) = datagram.first {
             (key.proto, key.sport, key.dport) = (proto, sport, dport);
             attributed.joined = true;
@@ -100,20 +128,21 @@ impl Fragments {
     }
 
     fn datagram(&mut self, src: u128, dst: u128, id: u32, now_ns: u64) -> &mut Datagram {
-        let mut hasher = self.hasher.build_hasher();
+        let mut hasher = self.hasher.hasher();
         hasher.write_u128(src);
         hasher.write_u128(dst);
         hasher.write_u32(id);
         let range = (u128::from(hasher.finish()) * self.sets.len() as u128) >> 64;
         #[expect(clippy::cast_possible_truncation, reason = "less than the number of sets")]
         let set = &mut self.sets[range as usize];
-        let known = set.iter().position(|d| d.is(src, dst, id) && !d.is_old(now_ns));
-        let way = known.unwrap_or_else(|| {
-            let oldest = (0..WAYS).min_by_key(|&w| set[w].since_ns).unwrap_or(0);
-            self.displaced += u64::from(!set[oldest].is_old(now_ns));
-            set[oldest] = Datagram { src, dst, id, since_ns: now_ns.max(1), ..EMPTY };
-            oldest
-        });
+        let known = set.iter().position(|d| d.is(src, dst, id));
+        let way = known.unwrap_or_else(|| (0..WAYS).min_by_key(|&w| set[w].since_ns).unwrap_or(0));
+        if known.is_none() {
+            self.displaced += u64::from(!set[way].is_old(now_ns));
+        }
+        if known.is_none() || set[way].is_old(now_ns) {
+            set[way] = Datagram { src, dst, id, since_ns: now_ns.max(1), ..EMPTY };
+        }
         &mut set[way]
     }
 }
@@ -127,34 +156,34 @@ impl Datagram {
         self.since_ns == 0 || now_ns > self.since_ns.saturating_add(FRAGMENT_TIMEOUT_NS)
     }
 
-    /// Adds a piece; the anomalies it causes. An exact copy of a piece is tolerated, as RFC 8200 allows.
-    fn add(&mut self, piece: Fragment) -> Anomalies {
+    /// Adds a piece; the anomalies it causes. An exact copy of a piece is tolerated, as RFC 8200 allows, unless the
+    /// datagram is dead: then whatever still comes is part of the same offence.
+    fn add(&mut self, fragment: Fragment) -> Anomalies {
+        if self.dead.is_none() {
+            self.dead = self.offence(Piece::of(fragment));
+        }
         let mut anomalies = Anomalies::NONE;
-        let (start, end) = (u32::from(piece.offset), u32::from(piece.offset) + u32::from(piece.len));
-        let known = self.pieces.get(..usize::from(self.count)).unwrap_or_default();
-        if known.contains(&(piece.offset, piece.len)) {
-            return anomalies;
-        }
-        let overlaps = known.iter().any(|&(s, l)| start < u32::from(s) + u32::from(l) && u32::from(s) < end);
-        if overlaps {
-            anomalies.insert(Anomaly::FragmentOverlap);
-            self.dead = true;
-        }
-        match self.pieces.get_mut(usize::from(self.count)) {
-            Some(place) => {
-                *place = (piece.offset, piece.len);
-                self.count += 1;
-            }
-            None => {
-                anomalies.insert(Anomaly::FragmentExcess);
-                self.dead = true;
-            }
-        }
-        if self.dead && anomalies.is_empty() {
-            // A late piece of a dead datagram is part of the same offence.
-            anomalies.insert(Anomaly::FragmentOverlap);
+        if let Some(cause) = self.dead {
+            anomalies.insert(cause);
         }
         anomalies
+    }
+
+    /// Notes a piece of a living datagram; why it kills it, if it does.
+    fn offence(&mut self, piece: Piece) -> Option<Anomaly> {
+        let known = self.pieces.get(..usize::from(self.count)).unwrap_or_default();
+        if known.contains(&piece) {
+            return None;
+        }
+        if known.iter().any(|&other| other.overlaps(piece)) {
+            return Some(Anomaly::FragmentOverlap);
+        }
+        let Some(place) = self.pieces.get_mut(usize::from(self.count)) else {
+            return Some(Anomaly::FragmentExcess);
+        };
+        *place = piece;
+        self.count += 1;
+        None
     }
 }
 

@@ -84,4 +84,21 @@ mod tests {
             assert_eq!(key.reverse().reverse(), key);
         }
     }
+
+    #[test]
+    fn every_listed_icmpv6_request_and_reply_is_a_pair_and_nothing_else_is() {
+        let answers: Vec<u16> =
+            (0..=255).map(|sport| FlowKey { proto: 58, sport, dport: 0, ..TCP }.reverse().sport).collect();
+        let mut expected: Vec<u16> = (0..=255).collect();
+        for (ask, answer) in ICMPV6_PAIRS {
+            expected.swap(usize::from(ask), usize::from(answer));
+        }
+        assert_eq!(answers, expected);
+    }
+
+    #[test]
+    fn types_are_no_types_outside_icmpv6() {
+        let udp = FlowKey { proto: 17, sport: 128, dport: 0, ..TCP };
+        assert_eq!(udp.reverse(), FlowKey { src: 2, dst: 1, proto: 17, sport: 0, dport: 128 });
+    }
 }

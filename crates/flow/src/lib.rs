@@ -11,10 +11,12 @@
 
 mod flow;
 mod fragment;
+mod hash;
 mod key;
 mod source;
 mod table;
 
+pub use credence_wire::{Anomalies, Anomaly};
 pub use flow::{
     Counted, Finished, Flow, FlowRecord, JUDGED_AFTER_NS, Opening, Pending, Timeouts, wants_exchange,
 };

@@ -7,13 +7,11 @@
 //! An address earns an aggregate of its own by its activity; what is quieter counts only towards its wider prefixes. So
 //! a flood from random interface identifiers fills one /64, not the table.
 
-use core::hash::{BuildHasher, Hasher};
+use core::hash::Hasher;
 use core::mem::size_of;
 
-use foldhash::SharedSeed;
-use foldhash::fast::{FixedState, SeedableRandomState};
-
 use crate::flow::{Opening, Pending};
+use crate::hash::KeyedHash;
 
 /// Length of a step of packet time, in nanoseconds.
 pub const STEP_NS: u64 = 1_000_000_000;
@@ -91,7 +89,7 @@ pub struct Delta {
 impl Delta {
     /// What `pending` adds to its source. Openings count only where the `reverse_seen` says that answers from the
     /// destination would cross this gateway: otherwise silence proves nothing.
-    fn of(pending: &Pending, reverse_seen: bool, seed: SketchSeed) -> Self {
+    fn of(pending: &Pending, reverse_seen: bool, sketch: &KeyedHash) -> Self {
         let key = &pending.key;
         let opening = pending.opening.filter(|&o| reverse_seen || o != Opening::Unanswered);
         let silent = opening == Some(Opening::Unanswered);
@@ -104,8 +102,8 @@ impl Delta {
             odd: u32::from(pending.odd),
             openings: u32::from(opening.is_some()),
             unanswered: u32::from(silent),
-            targets: if silent { seed.bit(key.dst) } else { 0 },
-            ports: if silent { seed.bit(u128::from(key.dport) << 8 | u128::from(key.proto)) } else { 0 },
+            targets: if silent { bit(sketch, key.dst) } else { 0 },
+            ports: if silent { bit(sketch, u128::from(key.dport) << 8 | u128::from(key.proto)) } else { 0 },
         }
     }
 
@@ -142,46 +140,64 @@ impl Delta {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SketchSeed(pub u64);
 
-impl SketchSeed {
-    fn bit(self, value: u128) -> u64 {
-        let mut hasher = FixedState::with_seed(self.0).build_hasher();
-        hasher.write_u128(value);
-        1 << (hasher.finish() >> 58)
-    }
+/// The bit of a sketch that `value` sets. Hashed twice: one round spreads consecutive ports or addresses too evenly, and
+/// linear counting rests on chance collisions.
+fn bit(sketch: &KeyedHash, value: u128) -> u64 {
+    let mut hasher = sketch.hasher();
+    hasher.write_u128(value);
+    hasher.write_u64(0);
+    1 << (hasher.finish() >> 58)
 }
 
 /// Deltas of one worker in the open step, in bounded memory: when there are too many, quiet addresses are counted as
-/// their /64, then /48, then /32; what still finds no room is dropped and counted.
+/// their /64, then all as their /48, then as their /32; what is of no /32 there and still finds no room is dropped and
+/// counted. So a flood of addresses cannot hide what others do, only blur it.
 #[derive(Debug)]
 pub struct Deltas {
     list: Vec<Delta>,
     capacity: usize,
     dropped: u64,
-    /// Nothing more can be made coarser until the step closes, so that nobody can make every packet cost a sort.
-    saturated: bool,
-    seed: SketchSeed,
+    /// How many at the front are a sorted list of /32s, once nothing can be made coarser until the step closes: nobody
+    /// shall make every packet cost a sort.
+    saturated: Option<usize>,
+    sketch: KeyedHash,
 }
 
 impl Deltas {
     /// Room for `capacity` deltas.
     pub fn new(capacity: u32, seed: SketchSeed) -> Self {
         let capacity = (capacity as usize).max(16);
-        Self { list: Vec::with_capacity(capacity), capacity, dropped: 0, saturated: false, seed }
+        Self {
+            list: Vec::with_capacity(capacity),
+            capacity,
+            dropped: 0,
+            saturated: None,
+            sketch: KeyedHash::new(seed.0),
+        }
     }
 
     /// Counts what a flow did. `reverse_seen` tells whether answers from the flow's destination cross this gateway.
     pub fn add(&mut self, pending: &Pending, reverse_seen: bool) {
-        let delta = Delta::of(pending, reverse_seen, self.seed);
+        let delta = Delta::of(pending, reverse_seen, &self.sketch);
         if delta.is_empty() {
             return;
         }
-        if self.list.len() == self.capacity && !self.saturated {
+        if self.list.len() == self.capacity && self.saturated.is_none() {
             self.coarsen();
         }
-        if self.list.len() == self.capacity {
-            self.dropped += 1;
-        } else {
-            self.list.push(delta);
+        match self.saturated {
+            Some(sorted) => self.add_saturated(&delta.widened(Level::Allocation), sorted),
+            None => self.list.push(delta),
+        }
+    }
+
+    /// Adds to one of the /32s that are there, or to what room is left.
+    fn add_saturated(&mut self, delta: &Delta, sorted: usize) {
+        let known = self.list.get_mut(..sorted).unwrap_or_default();
+        match known.binary_search_by_key(&delta.prefix, |d| d.prefix) {
+            Ok(at) => known[at].add(delta),
+            Err(_) if self.list.len() < self.capacity => self.list.push(*delta),
+            Err(_) => self.dropped += 1,
         }
     }
 
@@ -190,7 +206,7 @@ impl Deltas {
         coalesce(&mut self.list);
         let closed = self.list.clone();
         self.list.clear();
-        self.saturated = false;
+        self.saturated = None;
         closed
     }
 
@@ -205,8 +221,8 @@ impl Deltas {
     }
 
     /// Makes room for at least a quarter of the list, if anything can. A pass that frees less is followed by a coarser
-    /// one, and after the last this worker adds no new prefixes until the step closes: a quarter of the list pays for
-    /// each round of sorting.
+    /// one, and after the last this worker sorts no more until the step closes: a quarter of the list pays for each
+    /// round of sorting.
     fn coarsen(&mut self) {
         let enough = self.capacity / 4 * 3;
         coalesce(&mut self.list);
@@ -221,7 +237,7 @@ impl Deltas {
             }
             coalesce(&mut self.list);
         }
-        self.saturated = self.list.len() > enough;
+        self.saturated = (self.list.len() > enough).then_some(self.list.len());
     }
 }
 
@@ -302,7 +318,7 @@ impl Sketch {
 
 /// round(-64 · ln(1 − n / 64)) for n set bits; the last is for half an empty bit.
 const LINEAR_COUNT: [u16; 65] = [
-    0, 1, 2, 3, 4, 5, 6, 7, 9, 10, 11, 12, 13, 15, 16, 17, 18, 20, 21, 23, 24, 25, 27, 29, 30, 32, 33, 35,
+    0, 1, 2, 3, 4, 5, 6, 7, 9, 10, 11, 12, 13, 15, 16, 17, 18, 20, 21, 23, 24, 25, 27, 28, 30, 32, 33, 35,
     37, 39, 40, 42, 44, 46, 48, 51, 53, 55, 58, 60, 63, 65, 68, 71, 74, 78, 81, 85, 89, 93, 97, 102, 107,
     113, 119, 126, 133, 142, 151, 163, 177, 196, 222, 266, 311,
 ];
@@ -331,7 +347,7 @@ pub struct Behaviour {
 /// Nested aggregates in fixed memory; of a full set the prefix quiet for longest makes room.
 pub struct Aggregates {
     sets: Box<[[Aggregate; WAYS]]>,
-    hasher: SeedableRandomState,
+    hasher: KeyedHash,
     step: u32,
     displaced: u64,
 }
@@ -342,7 +358,7 @@ impl Aggregates {
         let sets = (prefixes as usize).div_ceil(WAYS).max(2);
         Self {
             sets: vec![[EMPTY; WAYS]; sets].into_boxed_slice(),
-            hasher: SeedableRandomState::with_seed(seed, SharedSeed::global_random()),
+            hasher: KeyedHash::new(seed),
             step: 0,
             displaced: 0,
         }
@@ -416,7 +432,7 @@ impl Aggregates {
     }
 
     fn candidates(&self, level: Level, prefix: u128) -> [usize; 2] {
-        let mut hasher = self.hasher.build_hasher();
+        let mut hasher = self.hasher.hasher();
         hasher.write_u128(prefix);
         hasher.write_u8(level as u8);
         let hash = hasher.finish();
@@ -483,8 +499,9 @@ impl Aggregate {
     }
 }
 
-/// Steps after which any 64-bit counter has decayed to 0: 44 · ln(2) / ln(8/7) + 7 for counters below 2^44.
-const DECAYED_STEPS: u32 = 256;
+/// Steps after which any 64-bit counter has decayed to 0: about ln(2^64 / 8) / ln(8/7) of them down to 8, one each from
+/// there.
+const DECAYED_STEPS: u32 = 322;
 
 /// One step of decay: an eighth, rounded up, so that a counter reaches 0.
 const fn decayed(counter: u64) -> u64 {

@@ -1,29 +1,31 @@
 //! The flow table: fixed memory, bounded probes, lazy expiry.
 //!
 //! An index of 64-byte buckets points into two arrays of flows. A key has two candidate buckets of twelve slots, so a
-//! look-up probes at most 24 slots whatever an attacker sends, and a table filled to nine tenths of its slots practically
-//! never fails to place a key (two choices, twelve ways). A flow is split in two: the 64-byte half that every packet
-//! touches, and the half that only events touch.
+//! look-up probes at most 24 slots whatever an attacker sends. A full table fills ten of thirteen slots, at which two
+//! choices of twelve ways practically never fail to place a key; at ten of eleven one key in some hundred did, from
+//! seven eighths of the capacity on. A flow is split in two: the 64-byte half that every packet touches, and the half
+//! that only events touch.
 //!
-//! Bytes a flow: 64 + 56 + 64 / (12 · 0.9) = 126. Free flows are chained through the flows themselves.
+//! Bytes a flow: 64 + 56 + 64 · 1.3 / 12 = 127. Free flows are chained through the flows themselves.
+//!
+//! A caller may place a whole batch before it counts any of it. So whatever `place` decides rests on times and on what
+//! `place` itself did, and where it would need what the batch has not counted yet it answers [`Placed::NextBatch`].
 
-use core::hash::{BuildHasher, Hasher};
+use core::hash::Hasher;
 use core::mem::size_of;
-
-use foldhash::SharedSeed;
-use foldhash::fast::SeedableRandomState;
 
 use credence_wire::Header;
 
 use crate::flow::{Cold, Finished, Flow, Hot, State, Timeouts};
+use crate::hash::KeyedHash;
 use crate::key::FlowKey;
 
 /// Slots of a bucket.
 const WAYS: usize = 12;
 /// Slots probed at most for one key.
 pub const PROBES_MAX: usize = 2 * WAYS;
-/// Slots a flow: the index is nine tenths full when the table is.
-const SLOTS_PER_TEN_FLOWS: usize = 11;
+/// Slots for ten flows.
+const SLOTS_PER_TEN_FLOWS: usize = 13;
 /// How late a packet may come, against the latest time seen, and still belong to its flow for certain.
 pub const REORDER_NS: u64 = 10_000_000_000;
 /// No flow: an empty slot, or the end of the free chain.
@@ -51,7 +53,8 @@ impl Bucket {
     }
 }
 
-/// What to do with a packet of a new flow when the table or both buckets of its key are full.
+/// What to do with a packet of a new flow when the table or both buckets of its key are full. Flows there that a sweep
+/// would end make room first, whatever the policy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum FullPolicy {
     /// Push out the flow of the two buckets that is worth least: unconfirmed and idle longest. Confirmed flows stay; when
@@ -84,8 +87,10 @@ pub enum Placed {
     Known(Slot),
     /// The flow begins with this packet.
     New(Slot),
-    /// The flow that this packet would end and begin anew had a packet in this very batch. The caller finishes the
-    /// batch so far and asks again in the next one, so that the answer does not depend on where batches are cut.
+    /// The answer rests on a flow that had a packet in this very batch, whose state is not settled before that packet
+    /// is counted. The caller finishes the batch so far and asks again under the next batch number, so that the answer
+    /// does not depend on where batches are cut. Since batch numbers wrap, this can come a second time in a row, also
+    /// for the first packet of a batch.
     NextBatch,
     /// There is no room, and policy keeps what is there.
     Refused,
@@ -114,7 +119,9 @@ pub struct FlowTable {
     sweep: u32,
     full: FullPolicy,
     timeouts: Timeouts,
-    hasher: SeedableRandomState,
+    /// A silence that cannot have made a flow idle, whatever its state.
+    settled_ns: u64,
+    hasher: KeyedHash,
     counters: TableCounters,
 }
 
@@ -136,7 +143,8 @@ impl FlowTable {
             sweep: 0,
             full: config.full,
             timeouts: config.timeouts,
-            hasher: SeedableRandomState::with_seed(seed, SharedSeed::global_random()),
+            settled_ns: config.timeouts.shortest(),
+            hasher: KeyedHash::new(seed),
             counters: TableCounters::default(),
         }
     }
@@ -144,15 +152,16 @@ impl FlowTable {
     /// The hash that [`place`](Self::place) and [`find`](Self::find) want, so that a batch can be hashed whole.
     #[inline]
     pub fn hash(&self, key: &FlowKey) -> u64 {
-        let mut hasher = self.hasher.build_hasher();
+        let mut hasher = self.hasher.hasher();
         hasher.write_u128(key.src);
         hasher.write_u128(key.dst);
         hasher.write_u64(u64::from(key.proto) << 32 | u64::from(key.sport) << 16 | u64::from(key.dport));
         hasher.finish()
     }
 
-    /// The flow of `key`, begun if need be. A flow that has been idle longer than its time-out ends here and its key
-    /// begins anew, so that the answer does not depend on when a sweep came by. `finished` receives what ended.
+    /// The flow of `key`, begun if need be, and paired when it begins while its reverse is there. A flow that has been
+    /// idle longer than its time-out ends here and its key begins anew, so that the answer does not depend on when a
+    /// sweep came by. `finished` receives what ended. To be called for packets in their order.
     #[inline]
     pub fn place(
         &mut self,
@@ -161,21 +170,21 @@ impl FlowTable {
         now: Now,
         finished: &mut impl FnMut(Finished),
     ) -> Placed {
-        if let Some(flow) = self.search(key, hash) {
-            let hot = &mut self.hot[flow as usize];
-            if !hot.is_idle(&self.timeouts, now.ts_ns) {
+        let Some(flow) = self.search(key, hash) else {
+            return self.insert(key, hash, now, finished);
+        };
+        match self.idleness(flow, now.ts_ns, now.batch) {
+            Idleness::Unsettled => Placed::NextBatch,
+            Idleness::Idle => self.renew(flow, key, now, finished),
+            Idleness::Active => {
+                let hot = &mut self.hot[flow as usize];
+                if now.ts_ns < hot.last_ns {
+                    self.cold[flow as usize].came_late(now);
+                }
                 hot.touch(now);
-                return Placed::Known(Slot(flow));
+                Placed::Known(Slot(flow))
             }
-            if hot.batch == now.batch {
-                return Placed::NextBatch;
-            }
-            self.counters.expired += 1;
-            finished(self.finish(flow));
-            self.begin(flow, key, now);
-            return Placed::New(Slot(flow));
         }
-        self.insert(key, hash, now, finished)
     }
 
     /// The flow of `key`, if it is there.
@@ -196,8 +205,8 @@ impl FlowTable {
         for _ in 0..steps.min(self.capacity()) {
             let flow = self.sweep;
             self.sweep = if flow + 1 == self.capacity() { 0 } else { flow + 1 };
-            let hot = &self.hot[flow as usize];
-            if !hot.is_free() && hot.batch != now.batch && hot.is_idle(&self.timeouts, late) {
+            let is_idle = || self.idleness(flow, late, now.batch) == Idleness::Idle;
+            if !self.hot[flow as usize].is_free() && is_idle() {
                 self.counters.expired += 1;
                 let ended = self.finish(flow);
                 self.release(flow, &ended.record.key);
@@ -228,20 +237,13 @@ impl FlowTable {
         self.live
     }
 
-    /// Pairs the flow of a packet with the flow that answers it, and follows the values that prove receipt. To be called
-    /// for the packets of which [`wants_exchange`] says so, in their order.
+    /// Follows the values that prove receipt: notes what the packet puts before the peer, and confirms the flow when the
+    /// packet returns what the peer has put before it. To be called for the packets of which [`wants_exchange`] says so,
+    /// in their order.
+    ///
+    /// [`wants_exchange`]: crate::wants_exchange
     pub fn exchange(&mut self, slot: Slot, header: &Header) {
         let own = slot.0 as usize;
-        if !self.hot[own].has(State::PAIRED)
-            && let Some(Slot(peer)) = self.find(&self.hot[own].key().reverse())
-            && peer != slot.0
-        {
-            self.hot[own].set(State::PAIRED);
-            self.hot[peer as usize].set(State::PAIRED);
-            if self.cold[peer as usize].offers {
-                self.expect(own, self.cold[peer as usize].offer);
-            }
-        }
         if let Some(value) = header.offers() {
             self.cold[own].offer = value;
             self.cold[own].offers = true;
@@ -302,56 +304,109 @@ impl FlowTable {
         None
     }
 
+    /// Ends an idle flow and begins its key anew in the same place.
+    fn renew(&mut self, flow: u32, key: &FlowKey, now: Now, finished: &mut impl FnMut(Finished)) -> Placed {
+        let Ok(peer) = self.peer(key, now) else { return Placed::NextBatch };
+        self.counters.expired += 1;
+        finished(self.finish(flow));
+        self.begin(flow, key, peer, now);
+        Placed::New(Slot(flow))
+    }
+
     fn insert(&mut self, key: &FlowKey, hash: u64, now: Now, finished: &mut impl FnMut(Finished)) -> Placed {
+        let Ok(peer) = self.peer(key, now) else { return Placed::NextBatch };
         let (buckets, tag) = self.candidates(hash);
         let empty = buckets.map(|b| self.buckets[b].matches(0));
         let roomier = usize::from(empty[1].count_ones() > empty[0].count_ones());
-        if self.free != NONE && empty[roomier] != 0 {
+        let (bucket, way, flow) = if self.free != NONE && empty[roomier] != 0 {
             let flow = self.free;
             self.free = self.hot[flow as usize].next_free();
             self.live += 1;
-            let way = empty[roomier].trailing_zeros() as usize;
-            let bucket = &mut self.buckets[buckets[roomier]];
-            bucket.tags[way] = tag;
-            bucket.flows[way] = flow;
-            self.begin(flow, key, now);
-            return Placed::New(Slot(flow));
-        }
-        match self.victim(buckets, now) {
-            Some((b, way)) if self.full == FullPolicy::EvictUnconfirmed => {
-                let flow = self.buckets[b].flows[way];
-                self.counters.evicted += 1;
-                finished(self.finish(flow));
-                self.buckets[b].tags[way] = tag;
-                self.begin(flow, key, now);
-                Placed::New(Slot(flow))
-            }
-            _ => {
+            (buckets[roomier], empty[roomier].trailing_zeros() as usize, flow)
+        } else {
+            let Some(victim) = self.victim(buckets, now) else {
                 self.counters.refused += 1;
-                Placed::Refused
+                return Placed::Refused;
+            };
+            let flow = self.buckets[victim.bucket].flows[victim.way];
+            if self.hot[flow as usize].batch == now.batch {
+                return Placed::NextBatch;
             }
-        }
+            let ended = if victim.lives { &mut self.counters.evicted } else { &mut self.counters.expired };
+            *ended += 1;
+            finished(self.finish(flow));
+            (victim.bucket, victim.way, flow)
+        };
+        self.buckets[bucket].tags[way] = tag;
+        self.buckets[bucket].flows[way] = flow;
+        self.begin(flow, key, peer, now);
+        Placed::New(Slot(flow))
     }
 
-    /// The unconfirmed flow of these buckets that has been quiet longest and had no packet in this batch.
-    fn victim(&self, buckets: [usize; 2], now: Now) -> Option<(usize, usize)> {
-        let mut oldest = None;
-        for b in buckets {
-            for (way, &flow) in self.buckets[b].flows.iter().enumerate() {
+    /// The flow of these buckets that makes room, and whether it is over: one that a sweep would end, or by policy the
+    /// unconfirmed one that has been quiet longest.
+    fn victim(&self, buckets: [usize; 2], now: Now) -> Option<Victim> {
+        let late = now.ts_ns.saturating_sub(REORDER_NS);
+        let mut victim: Option<Victim> = None;
+        for bucket in buckets {
+            for (way, &flow) in self.buckets[bucket].flows.iter().enumerate() {
                 let Some(hot) = self.hot.get(flow as usize) else { continue };
-                let candidate = (hot.last_ns, b, way);
-                if !hot.is_confirmed() && hot.batch != now.batch && oldest.is_none_or(|o| candidate < o) {
-                    oldest = Some(candidate);
+                let idle = self.idleness(flow, late, now.batch);
+                let lives = idle == Idleness::Active;
+                let candidate = Victim { lives, last_ns: hot.last_ns, bucket, way };
+                let may_go = !lives || (self.full == FullPolicy::EvictUnconfirmed && !hot.is_confirmed());
+                if may_go && victim.is_none_or(|v| candidate < v) {
+                    victim = Some(candidate);
                 }
             }
         }
-        oldest.map(|(_, b, way)| (b, way))
+        victim
     }
 
-    fn begin(&mut self, flow: u32, key: &FlowKey, now: Now) {
+    /// Whether a flow is idle at `ts_ns`, for a packet of this batch.
+    #[inline]
+    fn idleness(&self, flow: u32, ts_ns: u64, batch: u8) -> Idleness {
+        let hot = &self.hot[flow as usize];
+        if ts_ns.saturating_sub(hot.last_ns) <= self.settled_ns {
+            Idleness::Active
+        } else if hot.batch == batch {
+            Idleness::Unsettled
+        } else if hot.is_idle(&self.timeouts, ts_ns) {
+            Idleness::Idle
+        } else {
+            Idleness::Active
+        }
+    }
+
+    /// The flow that a flow of `key` beginning now would answer, if it is there and not idle; an error when that is not
+    /// settled before this batch is counted.
+    fn peer(&self, key: &FlowKey, now: Now) -> Result<Option<u32>, Unsettled> {
+        let reverse = key.reverse();
+        let Some(Slot(peer)) = self.find(&reverse).filter(|_| reverse != *key) else { return Ok(None) };
+        match self.idleness(peer, now.ts_ns, now.batch) {
+            Idleness::Active => Ok(Some(peer)),
+            Idleness::Idle => Ok(None),
+            Idleness::Unsettled => Err(Unsettled),
+        }
+    }
+
+    fn begin(&mut self, flow: u32, key: &FlowKey, peer: Option<u32>, now: Now) {
         self.counters.created += 1;
         self.hot[flow as usize] = Hot::new(key, now);
         self.cold[flow as usize] = Cold::new(now);
+        // The peer may have made room for this very flow.
+        if let Some(peer) = peer.filter(|&p| p != flow) {
+            self.pair(flow as usize, peer as usize);
+        }
+    }
+
+    fn pair(&mut self, own: usize, peer: usize) {
+        self.hot[own].set(State::PAIRED);
+        self.hot[peer].set(State::PAIRED);
+        self.cold[own].answers();
+        if self.cold[peer].offers {
+            self.expect(own, self.cold[peer].offer);
+        }
     }
 
     fn finish(&mut self, flow: u32) -> Finished {
@@ -374,6 +429,27 @@ impl FlowTable {
         self.free = flow;
         self.live -= 1;
     }
+}
+
+/// Whether a flow is still going on at some time.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Idleness {
+    Active,
+    Idle,
+    /// It depends on what packets of the open batch, not counted yet, do to the flow's state.
+    Unsettled,
+}
+
+/// An answer that must wait for the next batch.
+struct Unsettled;
+
+/// A flow that may make room; the least goes first.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Victim {
+    lives: bool,
+    last_ns: u64,
+    bucket: usize,
+    way: usize,
 }
 
 /// The time and place of a packet.

@@ -76,6 +76,13 @@ impl Prefix {
     pub const fn covers(self, other: Self) -> bool {
         self.len <= other.len && self.contains(other.bits)
     }
+
+    /// The longest prefix that covers both.
+    pub const fn common(self, other: Self) -> Self {
+        let shorter = if self.len < other.len { self.len } else { other.len };
+        let equal = (self.bits ^ other.bits).leading_zeros() as u8;
+        Self::containing(self.bits, if equal < shorter { equal } else { shorter })
+    }
 }
 
 /// The network mask of `len` bits, `len` at most 128.
@@ -136,3 +143,90 @@ impl fmt::Display for PrefixError {
 }
 
 impl core::error::Error for PrefixError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn prefix(text: &str) -> Prefix {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn text_survives_a_round_trip() {
+        for text in ["::/0", "2001:db8::/32", "2001:db8:0:1::/64", "8000::/1", "::1/128", "ff00::/8"] {
+            assert_eq!(prefix(text).to_string(), text);
+        }
+        assert_eq!(prefix("2001:db8::1"), Prefix::host(prefix("2001:db8::1/128").first()));
+    }
+
+    #[test]
+    fn bad_text_is_refused_with_its_reason() {
+        let check = |text: &str, expected| assert_eq!(text.parse::<Prefix>(), Err(expected), "{text:?}");
+        for text in ["", "/", "/64", "192.0.2.1/24", "2001:db8::g/64", "2001:db8::%1/64", " ::/0", "[::]/0"] {
+            check(text, if text == "/" { PrefixError::Length } else { PrefixError::Address });
+        }
+        for text in
+            ["::/", "::/129", "::/-1", "::/+1", "::/1e1", "::/0x8", "::/256", "::/1234", "::/64/64", "::/ 8"]
+        {
+            check(text, PrefixError::Length);
+        }
+        check("2001:db8::1/32", PrefixError::HostBits(prefix("2001:db8::/32")));
+        check("::1/0", PrefixError::HostBits(Prefix::ALL));
+    }
+
+    #[test]
+    fn host_bits_are_refused_at_every_length() {
+        for len in 0..=128 {
+            let whole = Prefix::containing(u128::MAX, len);
+            assert_eq!(Prefix::new(whole.first(), len), Ok(whole));
+            let expected = if len == 128 { Ok(whole) } else { Err(PrefixError::HostBits(whole)) };
+            assert_eq!(Prefix::new(whole.first() | 1, len), expected);
+        }
+        assert_eq!(Prefix::new(0, 129), Err(PrefixError::Length));
+        assert_eq!(Prefix::containing(7, 200), Prefix::host(7));
+    }
+
+    #[test]
+    fn first_and_last_enclose_exactly_the_addresses_inside() {
+        for len in 0..=128 {
+            let p = Prefix::containing(0x2001_0db8_ffff_0000_ffff_0000_ffff_0001, len);
+            assert!(p.contains(p.first()) && p.contains(p.last()));
+            assert_eq!(u128::from(len == 0), u128::from(p.first() == 0 && p.last() == u128::MAX));
+            assert!(p.first() == 0 || !p.contains(p.first() - 1));
+            assert!(p.last() == u128::MAX || !p.contains(p.last() + 1));
+        }
+    }
+
+    #[test]
+    fn a_prefix_sorts_directly_before_what_it_covers() {
+        let sorted = [
+            "::/0",
+            "::/128",
+            "2001:db8::/32",
+            "2001:db8::/48",
+            "2001:db8:0:1::/64",
+            "2001:db8:1::/48",
+            "ffff::/16",
+        ];
+        assert!(sorted.map(prefix).is_sorted());
+        assert!(prefix("::/0").covers(prefix("::/0")) && prefix("::/0").covers(prefix("ffff::/16")));
+        assert!(prefix("2001:db8::/32").covers(prefix("2001:db8:1::/48")));
+        assert!(!prefix("2001:db8:1::/48").covers(prefix("2001:db8::/32")));
+        assert!(!prefix("2001:db8::/48").covers(prefix("2001:db8:1::/48")));
+    }
+
+    #[test]
+    fn the_common_prefix_is_the_longest_that_covers_both() {
+        let check = |a: &str, b: &str, expected: &str| {
+            assert_eq!(prefix(a).common(prefix(b)), prefix(expected));
+            assert_eq!(prefix(b).common(prefix(a)), prefix(expected));
+        };
+        check("2001:db8::/48", "2001:db8:1::/48", "2001:db8::/47");
+        check("2001:db8::/32", "2001:db8:1::/48", "2001:db8::/32");
+        check("::/1", "8000::/1", "::/0");
+        check("::/0", "::/128", "::/0");
+        check("::1/128", "::1/128", "::1/128");
+        check("::/128", "::1/128", "::/127");
+    }
+}

@@ -1,4 +1,8 @@
-//! How the first bytes of a frame are to be read.
+//! How the first bytes of a frame are to be read, down to the network layer.
+
+use crate::packet::{Malformed, NotIpv6, Tunnels};
+use crate::parse::{Layer, Path, Stop};
+use crate::reader::{View, be16};
 
 /// A link layer that the parser reads, named by the `LINKTYPE_` registry of capture files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -15,7 +19,7 @@ pub enum Link {
     LinuxSll,
     /// Linux cooked capture, version 2 (276).
     LinuxSll2,
-    /// PPP, with or without HDLC-like framing (9, 50).
+    /// PPP, with or without HDLC-like framing, and Cisco HDLC (9, 50, 104).
     Ppp,
     /// PPP over Ethernet, session header first (51).
     Pppoe,
@@ -33,7 +37,7 @@ impl Link {
         Some(match linktype {
             0 => Self::Null,
             1 => Self::Ethernet,
-            9 | 50 => Self::Ppp,
+            9 | 50 | 104 => Self::Ppp,
             12 | 14 | 101 | 228 | 229 => Self::Raw,
             51 => Self::Pppoe,
             105 => Self::Ieee80211,
@@ -44,5 +48,337 @@ impl Link {
             276 => Self::LinuxSll2,
             _ => return None,
         })
+    }
+}
+
+/// Shortest Ethernet frame without its check sequence, in bytes (IEEE 802.3, section 4.2.3.3).
+const ETHERNET_MIN: u64 = 60;
+/// Frame check sequence of Ethernet, 802.11 and PPP at most, in bytes.
+const CHECK_SEQUENCE: u64 = 4;
+/// Largest value of the type field that is a length (IEEE 802.3, section 3.2.6).
+const LENGTH_MAX: u16 = 1500;
+/// Smallest value of the type field that is an EtherType (IEEE 802.3, section 3.2.6).
+const ETHERTYPE_MIN: u16 = 0x0600;
+/// The hardware type of the loopback device in cooked captures.
+const ARPHRD_LOOPBACK: [u8; 2] = 772u16.to_be_bytes();
+
+type Step<'a> = Result<(Layer, View<'a>), Stop>;
+
+/// The first layer of a frame of this link.
+pub(crate) fn open<'a>(link: Link, view: View<'a>, path: &mut Path<'a>) -> Step<'a> {
+    match link {
+        Link::Ethernet => Ok((Layer::Ethernet, view)),
+        Link::Raw => Ok((Layer::Ip, view)),
+        Link::Null | Link::Loop => family(view),
+        Link::LinuxSll => {
+            let (header, rest) = view.split::<16>().ok_or(Malformed::LinkTruncated)?;
+            cooked(be16(header[14], header[15]), rest, path)
+        }
+        Link::LinuxSll2 => {
+            let (header, rest) = view.split::<20>().ok_or(Malformed::LinkTruncated)?;
+            cooked(be16(header[0], header[1]), rest, path)
+        }
+        Link::Ppp => {
+            path.slack = CHECK_SEQUENCE;
+            Ok((Layer::Ppp, view))
+        }
+        Link::Pppoe => pppoe(view),
+        Link::FrameRelay => {
+            path.slack = CHECK_SEQUENCE;
+            frame_relay(view)
+        }
+        Link::Ieee80211 => {
+            path.slack = CHECK_SEQUENCE;
+            ieee80211(view, false)
+        }
+        Link::Radiotap => {
+            path.slack = CHECK_SEQUENCE;
+            radiotap(view)
+        }
+    }
+}
+
+/// Whether the frame was captured on a loopback device.
+#[cold]
+pub(crate) fn is_loopback(link: Link, frame: &[u8]) -> bool {
+    match link {
+        Link::Null | Link::Loop => true,
+        // The loopback device of Linux speaks Ethernet with both addresses zero.
+        Link::Ethernet => frame.get(..12).is_some_and(|addresses| addresses.iter().all(|&b| b == 0)),
+        Link::LinuxSll => frame.get(2..4) == Some(&ARPHRD_LOOPBACK),
+        Link::LinuxSll2 => frame.get(8..10) == Some(&ARPHRD_LOOPBACK),
+        _ => false,
+    }
+}
+
+/// Bytes behind a packet that Ethernet explains: any in a frame of the least length, else a check sequence.
+#[inline]
+pub(crate) fn ethernet_slack(view: View<'_>) -> u64 {
+    // One 802.1Q tag may be stripped or kept, so four bytes more are still the least length.
+    let wire_len = view.wire_len();
+    if wire_len <= ETHERNET_MIN + 2 * CHECK_SEQUENCE { wire_len } else { CHECK_SEQUENCE }
+}
+
+pub(crate) fn ethernet<'a>(view: View<'a>, path: &mut Path<'a>) -> Step<'a> {
+    let (header, rest) = view.split::<14>().ok_or(Malformed::LinkTruncated)?;
+    path.slack = ethernet_slack(view);
+    typed(be16(header[12], header[13]), rest)
+}
+
+/// The type field of Ethernet, which may be a length.
+fn typed(kind: u16, rest: View<'_>) -> Step<'_> {
+    match kind {
+        0..=LENGTH_MAX => Ok((Layer::Llc, rest.limit(u64::from(kind)))),
+        ETHERTYPE_MIN.. => Ok((Layer::EtherType(kind), rest)),
+        _ => Err(NotIpv6::OtherProtocol.into()),
+    }
+}
+
+pub(crate) fn ethertype<'a>(kind: u16, view: View<'a>, path: &mut Path<'a>) -> Step<'a> {
+    match kind {
+        0x86dd => Ok((Layer::Ipv6, view)),
+        0x0800 => Ok((Layer::Ipv4, view)),
+        0x0806 => Err(NotIpv6::Arp.into()),
+        // 802.1Q, 802.1ad, and the numbers that stacked tags had before 802.1ad.
+        0x8100 | 0x88a8 | 0x9100 | 0x9200 => {
+            path.tag()?;
+            let (tag, rest) = view.split::<4>().ok_or(Malformed::LinkTruncated)?;
+            typed(be16(tag[2], tag[3]), rest)
+        }
+        0x8847 | 0x8848 => Ok((Layer::Mpls, view)),
+        0x8864 => pppoe(view),
+        // Cisco HDLC and GRE name PPP and bridged Ethernet by these EtherTypes.
+        0x880b => Ok((Layer::Ppp, view)),
+        0x6558 => Ok((Layer::Ethernet, view)),
+        // FabricPath wraps a frame in addresses of its own, the type and a forwarding tag.
+        0x8903 => {
+            path.tag()?;
+            Ok((Layer::Ethernet, view.skip(2).ok_or(Malformed::LinkTruncated)?))
+        }
+        0x88e5 => macsec(view, path),
+        _ => Err(NotIpv6::OtherProtocol.into()),
+    }
+}
+
+/// MACsec that protects integrity only (IEEE 802.1AE, section 9.3): an encrypted frame says nothing.
+fn macsec<'a>(view: View<'a>, path: &mut Path<'a>) -> Step<'a> {
+    const CHANNEL_ID: u8 = 0x20;
+    const ENCRYPTED_OR_CHANGED: u8 = 0x0c;
+    path.tag()?;
+    let (tag, rest) = view.split::<6>().ok_or(Malformed::LinkTruncated)?;
+    if tag[0] & ENCRYPTED_OR_CHANGED != 0 {
+        return Err(NotIpv6::OtherProtocol.into());
+    }
+    let rest = if tag[0] & CHANNEL_ID == 0 { Some(rest) } else { rest.skip(8) };
+    let (kind, rest) = rest.and_then(View::split::<2>).ok_or(Malformed::LinkTruncated)?;
+    // The integrity check value behind the packet has 8 to 16 bytes.
+    path.slack = path.slack.saturating_add(16);
+    typed(be16(kind[0], kind[1]), rest)
+}
+
+/// LLC, and SNAP behind it (IEEE 802.2; RFC 1042).
+pub(crate) fn llc(view: View<'_>) -> Step<'_> {
+    match view.first::<3>() {
+        Some([0xaa, 0xaa, 0x03]) => {
+            let (header, rest) = view.split::<8>().ok_or(Malformed::LinkTruncated)?;
+            let [_, _, _, organisation @ ..] = *header;
+            snap(organisation, rest)
+        }
+        Some([0x06, 0x06, 0x03]) => Ok((Layer::Ipv4, view.skip(3).ok_or(Malformed::LinkTruncated)?)),
+        Some(_) => Err(NotIpv6::OtherProtocol.into()),
+        None => Err(Malformed::LinkTruncated.into()),
+    }
+}
+
+/// The five bytes of SNAP: an organisation and its protocol.
+fn snap([o0, o1, o2, p0, p1]: [u8; 5], rest: View<'_>) -> Step<'_> {
+    match ([o0, o1, o2], be16(p0, p1)) {
+        // Encapsulated Ethernet, and bridge tunnels of 802.1H.
+        ([0, 0, 0] | [0, 0, 0xf8], kind @ ETHERTYPE_MIN..) => Ok((Layer::EtherType(kind), rest)),
+        // Bridged Ethernet, with and without its check sequence (RFC 2427, section 4.2).
+        ([0, 0x80, 0xc2], 0x0001 | 0x0007) => Ok((Layer::Ethernet, rest)),
+        _ => Err(NotIpv6::OtherProtocol.into()),
+    }
+}
+
+/// The address family of BSD loopback frames, in either byte order: captures cross machines.
+fn family(view: View<'_>) -> Step<'_> {
+    let (header, rest) = view.split::<4>().ok_or(Malformed::LinkTruncated)?;
+    let family = match *header {
+        [family, 0, 0, 0] | [0, 0, 0, family] => family,
+        _ => 0,
+    };
+    match family {
+        2 => Ok((Layer::Ipv4, rest)),
+        // AF_INET6 of Linux, NetBSD and OpenBSD, FreeBSD, and Darwin.
+        10 | 24 | 28 | 30 => Ok((Layer::Ipv6, rest)),
+        _ => Err(NotIpv6::OtherProtocol.into()),
+    }
+}
+
+fn cooked<'a>(kind: u16, rest: View<'a>, path: &mut Path<'a>) -> Step<'a> {
+    // The padding of an Ethernet frame stays when its header is replaced.
+    let least = ETHERNET_MIN - 14 + CHECK_SEQUENCE;
+    path.slack = if rest.wire_len() <= least { least } else { 0 };
+    match kind {
+        0x0001 | 0x0004 => Ok((Layer::Llc, rest)),
+        ETHERTYPE_MIN.. => Ok((Layer::EtherType(kind), rest)),
+        _ => Err(NotIpv6::OtherProtocol.into()),
+    }
+}
+
+/// PPP (RFC 1661, section 2) with or without HDLC-like framing (RFC 1662) and field compression, and Cisco's HDLC, which
+/// shares the number of its captures.
+pub(crate) fn ppp(view: View<'_>) -> Step<'_> {
+    let view = match view.first::<2>() {
+        Some([0xff, 0x03]) => view.skip(2),
+        Some([0x0f | 0x8f, 0x00]) => {
+            let (header, rest) = view.split::<4>().ok_or(Malformed::LinkTruncated)?;
+            return Ok((Layer::EtherType(be16(header[2], header[3])), rest));
+        }
+        _ => Some(view),
+    };
+    let view = view.ok_or(Malformed::LinkTruncated)?;
+    // A protocol number ends with the first odd byte, so one whose high byte is zero may be sent as one byte.
+    let (protocol, rest) = match view.split::<1>() {
+        Some(([low], rest)) if low & 1 == 1 => (u16::from(*low), rest),
+        _ => {
+            let ([high, low], rest) = view.split::<2>().ok_or(Malformed::LinkTruncated)?;
+            (be16(*high, *low), rest)
+        }
+    };
+    match protocol {
+        0x0057 => Ok((Layer::Ipv6, rest)),
+        0x0021 => Ok((Layer::Ipv4, rest)),
+        0x0281 | 0x0283 => Ok((Layer::Mpls, rest)),
+        _ => Err(NotIpv6::OtherProtocol.into()),
+    }
+}
+
+/// The session header of PPPoE (RFC 2516, section 4).
+fn pppoe(view: View<'_>) -> Step<'_> {
+    let ([version, code, _, _, high, low], rest) = view.split::<6>().ok_or(Malformed::LinkTruncated)?;
+    if (*version, *code) != (0x11, 0) {
+        return Err(NotIpv6::OtherProtocol.into());
+    }
+    Ok((Layer::Ppp, rest.limit(u64::from(be16(*high, *low)))))
+}
+
+/// Frame Relay (ITU-T Q.922 addresses of two to four bytes; RFC 2427 behind them, or Cisco's EtherType).
+fn frame_relay(view: View<'_>) -> Step<'_> {
+    let address_len = match view.bytes().iter().take(4).position(|byte| byte & 1 == 1) {
+        Some(last @ 1..) => last + 1,
+        Some(_) => return Err(NotIpv6::OtherProtocol.into()),
+        None if view.bytes().len() < 4 => return Err(Malformed::LinkTruncated.into()),
+        None => return Err(NotIpv6::OtherProtocol.into()),
+    };
+    let view = view.skip(address_len).ok_or(Malformed::LinkTruncated)?;
+    let ([control, second], rest) = view.split::<2>().ok_or(Malformed::LinkTruncated)?;
+    if *control != 0x03 {
+        return Ok((Layer::EtherType(be16(*control, *second)), rest));
+    }
+    let (nlpid, rest) = match *second {
+        // A pad byte aligns what follows.
+        0x00 => rest.split::<1>().map(|([nlpid], rest)| (*nlpid, rest)).ok_or(Malformed::LinkTruncated)?,
+        nlpid => (nlpid, rest),
+    };
+    match nlpid {
+        0x8e => Ok((Layer::Ipv6, rest)),
+        0xcc => Ok((Layer::Ipv4, rest)),
+        0x80 => {
+            let (header, rest) = rest.split::<5>().ok_or(Malformed::LinkTruncated)?;
+            snap(*header, rest)
+        }
+        _ => Err(NotIpv6::OtherProtocol.into()),
+    }
+}
+
+/// Radiotap: little-endian fields in the order of the bits that announce them.
+fn radiotap(view: View<'_>) -> Step<'_> {
+    const DATA_PAD: u8 = 0x20;
+    let header = view.first::<8>().ok_or(Malformed::LinkTruncated)?;
+    let len = usize::from(u16::from_le_bytes([header[2], header[3]]));
+    if header[0] != 0 || len < 8 {
+        return Err(NotIpv6::OtherProtocol.into());
+    }
+    let fields = view.bytes().get(..len).ok_or(Malformed::LinkTruncated)?;
+    let padded = radiotap_flags(fields).is_some_and(|flags| flags & DATA_PAD != 0);
+    ieee80211(view.skip(len).ok_or(Malformed::LinkTruncated)?, padded)
+}
+
+/// The flags field of a radiotap header, when it has one: behind the presence words and the timestamp.
+fn radiotap_flags(fields: &[u8]) -> Option<u8> {
+    const TIMESTAMP: u8 = 0x01;
+    const FLAGS: u8 = 0x02;
+    const MORE_WORDS: u8 = 0x80;
+    let words = fields.get(4..)?.chunks_exact(4);
+    let present = words.clone().next()?[0];
+    let mut at = 8 + 4 * words.take_while(|word| word[3] & MORE_WORDS != 0).count();
+    if present & TIMESTAMP != 0 {
+        at = at.next_multiple_of(8) + 8;
+    }
+    (present & FLAGS != 0).then(|| fields.get(at).copied())?
+}
+
+/// An 802.11 data frame (IEEE 802.11, section 9.3.2) with LLC inside. `padded` says that the receiver aligned the body to
+/// four bytes.
+fn ieee80211(view: View<'_>, padded: bool) -> Step<'_> {
+    let control = view.first::<2>().ok_or(Malformed::LinkTruncated)?;
+    let data = control[0] & 0x0f == 0x08;
+    let no_body = control[0] & 0x40 != 0;
+    let protected = control[1] & 0x40 != 0;
+    if !data || no_body || protected {
+        return Err(NotIpv6::OtherProtocol.into());
+    }
+    let four_addresses = control[1] & 0x03 == 0x03;
+    let quality = control[0] & 0x80 != 0;
+    let mut len = if four_addresses { 30 } else { 24 };
+    let mut aggregated = false;
+    if quality {
+        let qos = view.skip(len).and_then(View::first::<2>).ok_or(Malformed::LinkTruncated)?;
+        aggregated = qos[0] & 0x80 != 0;
+        len += if control[1] & 0x80 == 0 { 2 } else { 6 };
+    }
+    if padded {
+        len = len.next_multiple_of(4);
+    }
+    let body = view.skip(len).ok_or(Malformed::LinkTruncated)?;
+    if !aggregated {
+        return Ok((Layer::Llc, body));
+    }
+    // The first frame of an aggregate: addresses and a length before its own LLC.
+    let (header, rest) = body.split::<14>().ok_or(Malformed::LinkTruncated)?;
+    Ok((Layer::Llc, rest.limit(u64::from(be16(header[12], header[13])))))
+}
+
+/// A stack of labels (RFC 3032). Nothing says what lies below it, so its first four bits are asked, as routers do
+/// (RFC 4928, section 3).
+pub(crate) fn mpls<'a>(view: View<'a>, path: &mut Path<'a>) -> Step<'a> {
+    const BOTTOM: u8 = 0x01;
+    let mut rest = view;
+    loop {
+        path.tag()?;
+        let (label, behind) = rest.split::<4>().ok_or(Malformed::LinkTruncated)?;
+        rest = behind;
+        if label[2] & BOTTOM != 0 {
+            break;
+        }
+    }
+    path.tunnels.insert(Tunnels::MPLS);
+    match rest.first::<1>().ok_or(Malformed::LinkTruncated)?[0] >> 4 {
+        6 => Ok((Layer::Ipv6, rest)),
+        4 => Ok((Layer::Ipv4, rest)),
+        // A pseudowire with a control word (RFC 4385, section 3); Ethernet is what they carry.
+        0 => Ok((Layer::Ethernet, rest.skip(4).ok_or(Malformed::LinkTruncated)?)),
+        _ => Err(NotIpv6::OtherProtocol.into()),
+    }
+}
+
+/// An IP packet of the version that its first four bits name.
+pub(crate) fn ip(view: View<'_>) -> Step<'_> {
+    match view.first::<1>().ok_or(Malformed::LinkTruncated)?[0] >> 4 {
+        6 => Ok((Layer::Ipv6, view)),
+        4 => Ok((Layer::Ipv4, view)),
+        _ => Err(NotIpv6::OtherProtocol.into()),
     }
 }

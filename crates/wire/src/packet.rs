@@ -220,6 +220,14 @@ impl Tunnels {
     pub const FOUR_IN_FOUR: Self = Self(1 << 9);
     /// MPLS (RFC 3032), in a tunnel or on the link.
     pub const MPLS: Self = Self(1 << 10);
+    /// A PIM Register message (RFC 7761, section 4.9.3).
+    pub const PIM_REGISTER: Self = Self(1 << 11);
+    /// Ethernet directly in IP (RFC 8986, section 4.9).
+    pub const ETHERNET: Self = Self(1 << 12);
+    /// AYIYA, the tunnel of the former SixXS brokers.
+    pub const AYIYA: Self = Self(1 << 13);
+    /// LISP (RFC 9300).
+    pub const LISP: Self = Self(1 << 14);
 
     /// Whether any of `other` is in the set.
     pub const fn has(self, other: Self) -> bool {

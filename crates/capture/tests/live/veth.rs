@@ -1,0 +1,54 @@
+//! A pair of interfaces joined back to back: datagrams leave by `near` and arrive at `far`.
+
+use std::fs;
+use std::net::{Ipv6Addr, SocketAddrV6, UdpSocket};
+
+use credence_capture::Frame;
+
+use super::namespace::ip;
+
+/// The address behind `far` that datagrams are sent to. Nobody answers there.
+const FAR: Ipv6Addr = Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 2);
+const PORT: u16 = 9;
+
+/// Where the payload of a datagram starts, behind the Ethernet, IPv6 and UDP headers.
+const PAYLOAD_AT: usize = 14 + 40 + 8;
+
+/// Makes the pair, both up, in the namespace of the process. Neither end speaks on its own account.
+pub(crate) fn create() {
+    ip(&["link", "add", "near", "type", "veth", "peer", "name", "far"]);
+    for end in ["near", "far"] {
+        ip(&["link", "set", end, "addrgenmode", "none"]);
+    }
+    fs::write("/proc/sys/net/ipv6/conf/far/disable_ipv6", "1").unwrap();
+    ip(&["link", "set", "far", "up"]);
+    ip(&["link", "set", "near", "up"]);
+    ip(&["-6", "addr", "add", "fd00::1/64", "dev", "near", "nodad"]);
+    ip(&["-6", "neigh", "add", "fd00::2", "lladdr", "02:00:00:00:00:02", "dev", "near", "nud", "permanent"]);
+}
+
+/// Sends datagrams that carry the numbers from `first` on, from a port of their own, which is returned.
+pub(crate) fn send(first: u32, count: u32) -> u16 {
+    let socket = UdpSocket::bind("[fd00::1]:0").unwrap();
+    for number in first..first + count {
+        socket.send_to(&number.to_be_bytes(), SocketAddrV6::new(FAR, PORT, 0, 0)).unwrap();
+    }
+    socket.local_addr().unwrap().port()
+}
+
+/// The source port and the number of a frame, if it is one of the datagrams.
+pub(crate) fn datagram(frame: &Frame<'_>) -> Option<(u16, u32)> {
+    let bytes = frame.bytes;
+    let is_ours = bytes.get(12..14)? == [0x86, 0xdd]
+        && bytes[14 + 6] == 17
+        && bytes.get(14 + 24..14 + 40)? == FAR.octets()
+        && bytes.get(56..58)? == PORT.to_be_bytes();
+    let number = u32::from_be_bytes(*bytes.get(PAYLOAD_AT..)?.first_chunk()?);
+    is_ours.then(|| (u16::from_be_bytes([bytes[54], bytes[55]]), number))
+}
+
+/// How many frames the kernel has received on an interface since it was made.
+pub(crate) fn received(interface: &str) -> u64 {
+    let path = format!("/sys/class/net/{interface}/statistics/rx_packets");
+    fs::read_to_string(path).unwrap().trim().parse().unwrap()
+}

@@ -1,0 +1,367 @@
+//! Alerts as JSON lines in the shape of Suricata's EVE, so that existing pipelines read them. `deploy/alert.schema.json`
+//! is the schema.
+//!
+//! They are outputs for the operator: full source address, unless anonymised. A source that keeps offending gets one line
+//! a minute for each verdict, with the number of those left out; in all there are at most so many lines a second. What is
+//! left out is counted, so that lines and suppressed ones add up to the alerts raised.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io::{self, Write};
+use std::net::Ipv6Addr;
+use std::sync::Arc;
+
+use credence_credit::Cache;
+use credence_flow::{FlowKey, Level};
+use credence_prefix::NO_MATCH;
+use credence_score::{RULES, Term, Verdict};
+use dashmap::DashMap;
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::anonymise::Anonymiser;
+use crate::config::Lists;
+use crate::event::Event;
+
+/// How long a source is quiet after an alert of the same verdict, in nanoseconds of packet time.
+const QUIET_NS: u64 = 60_000_000_000;
+/// Sources remembered at most; beyond, alerts are limited by rate alone.
+const SOURCES_MAX: usize = 1 << 16;
+/// ICMPv6.
+const ICMPV6: u8 = 58;
+
+/// What is known of a source that raised alerts, for suppression and for operators to watch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Offender {
+    /// Time of its last written alert, Unix nanoseconds.
+    pub written_ns: u64,
+    /// The hardest verdict since it was first seen.
+    pub verdict: Verdict,
+    /// Score of its last alert.
+    pub score: u16,
+    /// Alerts raised.
+    pub alerts: u64,
+    /// Alerts not written since the last written one.
+    pub suppressed: u64,
+}
+
+/// The sources that raised alerts, by /64. Shared with whoever shows them.
+pub type Offenders = Arc<DashMap<u128, Offender>>;
+
+/// Writes alerts.
+pub struct AlertWriter<W: Write> {
+    out: W,
+    offenders: Offenders,
+    lists: Arc<Lists>,
+    anonymiser: Option<Anonymiser>,
+    lines_per_s_max: u64,
+    second: u64,
+    lines_in_second: u64,
+    counts: AlertCounts,
+}
+
+/// What became of alerts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct AlertCounts {
+    /// Lines written.
+    pub written: u64,
+    /// Alerts left out because their source had one of the same verdict within the minute.
+    pub suppressed: u64,
+    /// Alerts left out because there were too many lines in the second.
+    pub over_rate: u64,
+}
+
+impl<W: Write> AlertWriter<W> {
+    /// A writer onto `out` of at most `lines_per_s_max` lines in a second of packet time.
+    pub fn new(out: W, lists: Arc<Lists>, anonymiser: Option<Anonymiser>, lines_per_s_max: u64) -> Self {
+        Self {
+            out,
+            offenders: Offenders::default(),
+            lists,
+            anonymiser,
+            lines_per_s_max,
+            second: 0,
+            lines_in_second: 0,
+            counts: AlertCounts::default(),
+        }
+    }
+
+    /// The sources that raised alerts.
+    pub fn offenders(&self) -> Offenders {
+        Arc::clone(&self.offenders)
+    }
+
+    /// What became of alerts so far.
+    pub const fn counts(&self) -> AlertCounts {
+        self.counts
+    }
+
+    /// Writes an alert, or counts why not. `cache` is the one that the event's record number belongs to.
+    ///
+    /// # Errors
+    /// When the line cannot be written.
+    pub fn write(&mut self, event: &Event, cache: &Cache) -> io::Result<()> {
+        let Some(suppressed) = self.admit(event) else { return Ok(()) };
+        let line = self.line(event, cache, suppressed);
+        serde_json::to_writer(&mut self.out, &line)?;
+        self.out.write_all(b"\n")
+    }
+
+    /// Sends what is buffered on its way.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+
+    /// Whether to write the alert: the number of those of its source left out before it.
+    fn admit(&mut self, event: &Event) -> Option<u64> {
+        let source = Level::Subnet.prefix(event.key.src);
+        let (verdict, score) = (event.assessment.verdict, event.assessment.score.value());
+        let mut known = self.offenders.get_mut(&source);
+        if let Some(offender) = known.as_deref_mut() {
+            offender.alerts += 1;
+            offender.score = score;
+            let quiet = event.ts_ns < offender.written_ns.saturating_add(QUIET_NS);
+            if quiet && verdict <= offender.verdict {
+                offender.suppressed += 1;
+                self.counts.suppressed += 1;
+                return None;
+            }
+        }
+        let second = event.ts_ns / 1_000_000_000;
+        if second != self.second {
+            (self.second, self.lines_in_second) = (second, 0);
+        }
+        if self.lines_in_second >= self.lines_per_s_max {
+            self.counts.over_rate += 1;
+            return None;
+        }
+        self.lines_in_second += 1;
+        self.counts.written += 1;
+        let mut before = 0;
+        match known.as_deref_mut() {
+            Some(offender) => {
+                before = std::mem::take(&mut offender.suppressed);
+                offender.written_ns = event.ts_ns;
+                offender.verdict = verdict.max(offender.verdict);
+            }
+            None => {
+                drop(known);
+                let offender = Offender { written_ns: event.ts_ns, verdict, score, alerts: 1, suppressed: 0 };
+                self.remember(source, offender);
+            }
+        }
+        Some(before)
+    }
+
+    fn remember(&self, source: u128, offender: Offender) {
+        if self.offenders.len() >= SOURCES_MAX {
+            self.offenders.retain(|_, old| old.written_ns.saturating_add(QUIET_NS) > offender.written_ns);
+        }
+        if self.offenders.len() < SOURCES_MAX {
+            self.offenders.insert(source, offender);
+        }
+    }
+
+    fn line<'a>(&self, event: &'a Event, cache: &'a Cache, suppressed: u64) -> Line<'a> {
+        let shown = |addr| Ipv6Addr::from(self.anonymiser.as_ref().map_or(addr, |a| a.address(addr)));
+        let (key, assessment) = (&event.key, &event.assessment);
+        let icmp = key.proto == ICMPV6;
+        Line {
+            timestamp: timestamp(event.ts_ns),
+            flow_id: flow_id(key),
+            event_type: "alert",
+            src_ip: shown(key.src),
+            src_port: (!icmp).then_some(key.sport),
+            dest_ip: shown(key.dst),
+            dest_port: (!icmp).then_some(key.dport),
+            proto: protocol(key.proto),
+            ip_v: 6,
+            icmp_type: icmp.then_some(key.sport),
+            icmp_code: icmp.then_some(key.dport),
+            direction: self.lists.direction(key.src, key.dst).name(),
+            alert: Signature {
+                action: "allowed",
+                gid: 1,
+                signature_id: 1 + assessment.basis as u32,
+                rev: 1,
+                signature: signature(assessment.basis),
+                category: assessment.verdict.name(),
+                severity: severity(assessment.verdict),
+            },
+            credence: Reasoning {
+                score: assessment.score.value(),
+                verdict: assessment.verdict.name(),
+                basis: assessment.basis.name(),
+                rules: RULES,
+                terms: assessment.terms.as_slice().iter().map(TermLine::of).collect(),
+                confirmed: event.confirmed,
+                anomalies: event.anomalies.iter().map(credence_wire::Anomaly::name).collect(),
+                credit: (event.record != NO_MATCH).then(|| self.credit_line(event, cache)).flatten(),
+                enforced: false,
+                suppressed,
+                frame: event.frame,
+            },
+        }
+    }
+
+    /// The records that the verdict rests on. With anonymised addresses a prefix would give the source away.
+    fn credit_line<'a>(&self, event: &Event, cache: &'a Cache) -> Option<CreditLine<'a>> {
+        let standing = cache.standing(event.record, event.ts_ns / 1_000_000_000);
+        let record = cache.record(standing.ruling.or(standing.credit)?);
+        Some(CreditLine {
+            prefix: self.anonymiser.is_none().then(|| record.prefix.to_string()),
+            score: record.rating.score().map(credence_credit::Score::value),
+            status: record.rating.status().map(credence_credit::Status::name),
+            measure: record.measure.name(),
+            authority: record.authority.name(),
+            evidence: record.evidence.name(),
+            reasons: record.reasons.iter().map(credence_credit::Reason::name).collect(),
+            issuer: cache.issuer(record).name(),
+            expires: record.expires,
+        })
+    }
+}
+
+/// ISO 8601 with microseconds and offset, as EVE has it.
+fn timestamp(ts_ns: u64) -> String {
+    let time = Timestamp::from_nanosecond(i128::from(ts_ns)).unwrap_or(Timestamp::MAX);
+    time.strftime("%Y-%m-%dT%H:%M:%S.%6f+0000").to_string()
+}
+
+/// A number for the flow, the same in every alert about it and in every run; 53 bits, so that JSON readers keep it whole.
+fn flow_id(key: &FlowKey) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    key.hash(&mut hasher);
+    hasher.finish() >> 11
+}
+
+fn protocol(proto: u8) -> String {
+    let known = match proto {
+        6 => "TCP",
+        17 => "UDP",
+        33 => "DCCP",
+        47 => "GRE",
+        50 => "ESP",
+        ICMPV6 => "IPv6-ICMP",
+        132 => "SCTP",
+        136 => "UDPLite",
+        _ => return proto.to_string(),
+    };
+    known.to_owned()
+}
+
+const fn signature(basis: credence_score::Basis) -> &'static str {
+    use credence_score::Basis as B;
+    match basis {
+        B::NeverBlock => "CREDENCE source on the never-block list",
+        B::OperatorAllow => "CREDENCE source on the operator's allow list",
+        B::OperatorDeny => "CREDENCE source on the operator's deny list",
+        B::Restriction => "CREDENCE source under a restriction by all members",
+        B::Decision => "CREDENCE source under a decision of the coordinating body",
+        B::OwnAlert => "CREDENCE source under an alert by its holder",
+        B::LocalScore => "CREDENCE flow scored low",
+    }
+}
+
+/// EVE counts from 1, the most severe.
+const fn severity(verdict: Verdict) -> u8 {
+    match verdict {
+        Verdict::Drop => 1,
+        Verdict::RateLimit => 2,
+        _ => 3,
+    }
+}
+
+#[derive(Serialize)]
+struct Line<'a> {
+    timestamp: String,
+    flow_id: u64,
+    event_type: &'static str,
+    src_ip: Ipv6Addr,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    src_port: Option<u16>,
+    dest_ip: Ipv6Addr,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dest_port: Option<u16>,
+    proto: String,
+    ip_v: u8,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    icmp_type: Option<u16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    icmp_code: Option<u16>,
+    direction: &'static str,
+    alert: Signature,
+    credence: Reasoning<'a>,
+}
+
+#[derive(Serialize)]
+struct Signature {
+    action: &'static str,
+    gid: u32,
+    signature_id: u32,
+    rev: u32,
+    signature: &'static str,
+    category: &'static str,
+    severity: u8,
+}
+
+#[derive(Serialize)]
+struct Reasoning<'a> {
+    score: u16,
+    verdict: &'static str,
+    basis: &'static str,
+    rules: &'static str,
+    terms: Vec<TermLine>,
+    confirmed: bool,
+    anomalies: Vec<&'static str>,
+    credit: Option<CreditLine<'a>>,
+    enforced: bool,
+    suppressed: u64,
+    frame: u64,
+}
+
+/// A term of a score as outputs show it.
+#[derive(Clone, Debug, Serialize)]
+pub struct TermLine {
+    /// Name of the rule.
+    pub rule: &'static str,
+    /// Points, negative for a loss.
+    pub points: i32,
+    /// What was measured.
+    pub measured: u64,
+    /// Length of the source prefix that was measured, for what a source does across flows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub prefix_len: Option<u8>,
+}
+
+impl TermLine {
+    /// The output form of a term.
+    pub fn of(term: &Term) -> Self {
+        Self {
+            rule: term.rule.name(),
+            points: term.points,
+            measured: term.measured,
+            prefix_len: term.level.map(Level::prefix_len),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct CreditLine<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    prefix: Option<String>,
+    score: Option<u16>,
+    status: Option<&'static str>,
+    measure: &'static str,
+    authority: &'static str,
+    evidence: &'static str,
+    reasons: Vec<&'static str>,
+    issuer: &'a str,
+    expires: u64,
+}
+
+#[cfg(test)]
+#[path = "alert_tests.rs"]
+mod tests;

@@ -1,0 +1,59 @@
+//! What a line has to say: alerts and ended flows, as plain values. Text is made of them elsewhere, later.
+
+use std::sync::Arc;
+
+use credence_credit::Cache;
+use credence_flow::{Anomalies, FlowKey, FlowRecord};
+use credence_score::Assessment;
+
+/// A flow got a verdict that is worth an alert.
+#[derive(Clone, Copy, Debug)]
+pub struct Event {
+    /// Time of the packet that led to it, Unix nanoseconds.
+    pub ts_ns: u64,
+    /// Number of that packet's frame in its source.
+    pub frame: u64,
+    /// The flow.
+    pub key: FlowKey,
+    /// Score, terms, verdict, and whose word decided.
+    pub assessment: Assessment,
+    /// Every anomaly the flow had shown.
+    pub anomalies: Anomalies,
+    /// The source had proved that it receives.
+    pub confirmed: bool,
+    /// Number of the credit record of the source, in the cache of this event.
+    pub record: u32,
+    /// Which of the caches collected beside the event the record number belongs to.
+    pub cache: u32,
+}
+
+/// Events of one worker since they were last collected.
+#[derive(Default)]
+pub struct Collected {
+    /// Alerts, in the order of frames.
+    pub alerts: Vec<Event>,
+    /// Flows that ended.
+    pub flows: Vec<FlowRecord>,
+    /// The credit caches that the alerts rest on.
+    pub caches: Vec<Arc<Cache>>,
+}
+
+impl Collected {
+    /// Whether nothing was collected.
+    pub fn is_empty(&self) -> bool {
+        self.alerts.is_empty() && self.flows.is_empty()
+    }
+
+    /// Alerts and flows.
+    pub fn len(&self) -> usize {
+        self.alerts.len() + self.flows.len()
+    }
+
+    /// The number of `cache` among those collected here.
+    pub(crate) fn number_of(&mut self, cache: &Arc<Cache>) -> u32 {
+        if !self.caches.last().is_some_and(|last| Arc::ptr_eq(last, cache)) {
+            self.caches.push(Arc::clone(cache));
+        }
+        u32::try_from(self.caches.len() - 1).unwrap_or(u32::MAX)
+    }
+}

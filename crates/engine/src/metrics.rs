@@ -1,0 +1,192 @@
+//! Counters as a Prometheus page, made when it is scraped.
+//!
+//! No label holds a value taken from a packet or from a member: the number of series is fixed when the program starts.
+
+use credence_credit::{Cache, KeepReason};
+use credence_score::{Basis, Verdict};
+use credence_wire::Anomaly;
+use prometheus::core::Collector;
+use prometheus::{Encoder, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder};
+
+use crate::alert::AlertCounts;
+use crate::counters::{MALFORMED, NOT_IPV6, Totals};
+
+/// Everything a page is made of.
+#[derive(Clone, Debug)]
+pub struct Scrape<'a> {
+    /// Sums over workers.
+    pub totals: &'a Totals,
+    /// The credit cache in use.
+    pub cache: &'a Cache,
+    /// What became of alerts.
+    pub alerts: AlertCounts,
+    /// Failures to write alerts or flows.
+    pub output_failures: u64,
+    /// Worker threads.
+    pub workers: usize,
+    /// When the process started, Unix seconds.
+    pub started_s: u64,
+    /// Version of the program.
+    pub version: &'a str,
+}
+
+/// The content type of a page.
+pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// The page.
+///
+/// # Errors
+/// When two metrics have the same name, which is a mistake of this module.
+pub fn render(scrape: &Scrape<'_>) -> prometheus::Result<String> {
+    let page = Page(Registry::new());
+    page.frames(scrape.totals)?;
+    page.verdicts(scrape.totals)?;
+    page.flows(scrape.totals)?;
+    page.sources(scrape.totals)?;
+    page.alerts(scrape)?;
+    page.credit(scrape.cache)?;
+    page.process(scrape)?;
+    let mut text = Vec::new();
+    TextEncoder::new().encode(&page.0.gather(), &mut text)?;
+    Ok(String::from_utf8_lossy(&text).into_owned())
+}
+
+/// A page in the making.
+struct Page(Registry);
+
+impl Page {
+    fn frames(&self, t: &Totals) -> prometheus::Result<()> {
+        self.counter("credence_received_packets_total", "Frames taken from the source.", t.received)?;
+        self.counter("credence_received_bytes_total", "Bytes of these frames on the wire.", t.received_bytes)?;
+        self.counter("credence_scored_packets_total", "IPv6 packets that got a verdict.", t.scored)?;
+        self.counter(
+            "credence_kernel_drops_total",
+            "Frames that the kernel lost before they could be received.",
+            t.kernel_drops,
+        )?;
+        self.counter("credence_reordered_packets_total", "Frames older than one before them.", t.reordered)?;
+        self.counter("credence_tunnelled_packets_total", "Packets in a tunnel or with one inside.", t.tunnelled)?;
+        self.counter("credence_fragment_packets_total", "Packets with a fragment header.", t.fragments)?;
+        let shed = [("ring_full", t.shed)];
+        self.counters("credence_shed_packets_total", "Frames given up unscored.", "reason", shed)?;
+        let not_ipv6 = NOT_IPV6.iter().zip(t.not_ipv6.0).map(|((_, name), n)| (*name, n));
+        self.counters("credence_not_ipv6_packets_total", "Frames without IPv6.", "reason", not_ipv6)?;
+        let malformed = MALFORMED.iter().zip(t.malformed.0).map(|((_, name), n)| (*name, n));
+        let help = "Frames whose IPv6 header cannot be read.";
+        self.counters("credence_malformed_packets_total", help, "reason", malformed)?;
+        let anomalies = Anomaly::ALL.iter().zip(t.anomalies.0).map(|(a, n)| (a.name(), n));
+        let help = "Packets that showed an anomaly; one packet can show several.";
+        self.counters("credence_anomalous_packets_total", help, "anomaly", anomalies)
+    }
+
+    fn verdicts(&self, t: &Totals) -> prometheus::Result<()> {
+        let packets = Verdict::ALL.iter().zip(t.verdict_packets.0).map(|(v, n)| (v.name(), n));
+        self.counters("credence_verdict_packets_total", "Packets by verdict.", "verdict", packets)?;
+        let bytes = Verdict::ALL.iter().zip(t.verdict_bytes.0).map(|(v, n)| (v.name(), n));
+        self.counters("credence_verdict_bytes_total", "Bytes on the wire by verdict.", "verdict", bytes)?;
+        let scorings = Basis::ALL.iter().zip(t.scorings.0).map(|(b, n)| (b.name(), n));
+        self.counters("credence_scorings_total", "Scorings of flows by whose word decided.", "basis", scorings)
+    }
+
+    fn flows(&self, t: &Totals) -> prometheus::Result<()> {
+        self.gauge("credence_flows", "Flows held now.", t.flows_live)?;
+        self.gauge("credence_flow_memory_bytes", "Memory of the flow tables, fixed at the start.", t.flow_bytes)?;
+        self.counter("credence_flows_created_total", "Flows begun.", t.flows_created)?;
+        self.counter("credence_flows_expired_total", "Flows that ended by idleness.", t.flows_expired)?;
+        self.counter("credence_flows_evicted_total", "Flows pushed out of a full table.", t.flows_evicted)?;
+        let help = "Packets scored without flow state because the table was full.";
+        self.counter("credence_flows_refused_packets_total", help, t.flows_refused)?;
+        let help = "Flows whose source proved that it receives what is sent to it.";
+        self.counter("credence_flows_confirmed_total", help, t.flows_confirmed)
+    }
+
+    fn sources(&self, t: &Totals) -> prometheus::Result<()> {
+        let help = "Memory of source aggregates and fragments, fixed at the start.";
+        self.gauge("credence_source_memory_bytes", help, t.source_bytes)?;
+        let help = "Active source prefixes forgotten for want of room.";
+        self.counter("credence_sources_displaced_total", help, t.sources_displaced)?;
+        let help = "Flow reports not counted towards their source for want of room.";
+        self.counter("credence_sources_lost_total", help, t.sources_lost)?;
+        let help = "Datagrams in pieces forgotten early for want of room.";
+        self.counter("credence_datagrams_displaced_total", help, t.fragments_displaced)?;
+        let help = "Steps of packet time closed, summed over workers.";
+        self.counter("credence_steps_total", help, t.steps)
+    }
+
+    fn alerts(&self, s: &Scrape<'_>) -> prometheus::Result<()> {
+        self.counter("credence_alerts_raised_total", "Alerts raised by workers.", s.totals.alerts)?;
+        self.counter("credence_alerts_written_total", "Alert lines written.", s.alerts.written)?;
+        let left_out = [
+            ("source_quiet", s.alerts.suppressed),
+            ("rate", s.alerts.over_rate),
+            ("outbox_full", s.totals.alerts_lost),
+        ];
+        self.counters("credence_alerts_suppressed_total", "Alerts not written.", "reason", left_out)?;
+        let help = "Failures to write alerts or flows.";
+        self.counter("credence_output_failures_total", help, s.output_failures)
+    }
+
+    fn credit(&self, cache: &Cache) -> prometheus::Result<()> {
+        self.gauge("credence_credit_records", "Records in the credit cache.", cache.len() as u64)?;
+        self.gauge("credence_credit_memory_bytes", "Memory of the credit cache.", cache.bytes() as u64)?;
+        let help = "Which publication of the credit cache is in use; rises with each.";
+        self.gauge("credence_credit_generation", help, u64::from(cache.generation()))?;
+        let newest = cache.sources().iter().map(|source| source.created).max().unwrap_or(0);
+        let help = "When the newest snapshot in the credit cache was made, Unix time; 0 without one.";
+        self.gauge("credence_credit_created_timestamp_seconds", help, newest)?;
+        let kept = KeepReason::ALL.map(|reason| (reason.name(), cache.kept(reason)));
+        let help = "Records kept and shown but never enforced.";
+        self.gauges("credence_credit_records_kept", help, "reason", kept)
+    }
+
+    fn process(&self, s: &Scrape<'_>) -> prometheus::Result<()> {
+        self.gauge("credence_workers", "Worker threads.", s.workers as u64)?;
+        let help = "When the process started, Unix time.";
+        self.gauge("credence_start_timestamp_seconds", help, s.started_s)?;
+        self.gauges("credence_build_info", "Always 1; the version is the label.", "version", [(s.version, 1)])
+    }
+
+    fn counter(&self, name: &str, help: &str, value: u64) -> prometheus::Result<()> {
+        let counter = IntCounter::new(name, help)?;
+        counter.inc_by(value);
+        self.register(counter)
+    }
+
+    fn counters<'l>(
+        &self,
+        name: &str,
+        help: &str,
+        label: &str,
+        values: impl IntoIterator<Item = (&'l str, u64)>,
+    ) -> prometheus::Result<()> {
+        let counters = IntCounterVec::new(Opts::new(name, help), &[label])?;
+        for (value, n) in values {
+            counters.with_label_values(&[value]).inc_by(n);
+        }
+        self.register(counters)
+    }
+
+    fn gauge(&self, name: &str, help: &str, value: u64) -> prometheus::Result<()> {
+        let gauge = IntGauge::new(name, help)?;
+        gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
+        self.register(gauge)
+    }
+
+    fn gauges<'l>(
+        &self,
+        name: &str,
+        help: &str,
+        label: &str,
+        values: impl IntoIterator<Item = (&'l str, u64)>,
+    ) -> prometheus::Result<()> {
+        let gauges = IntGaugeVec::new(Opts::new(name, help), &[label])?;
+        for (value, n) in values {
+            gauges.with_label_values(&[value]).set(i64::try_from(n).unwrap_or(i64::MAX));
+        }
+        self.register(gauges)
+    }
+
+    fn register(&self, metric: impl Collector + 'static) -> prometheus::Result<()> {
+        self.0.register(Box::new(metric))
+    }
+}

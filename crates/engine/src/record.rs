@@ -1,0 +1,90 @@
+//! Where events leave: alerts in order, flows to be sorted at the end.
+
+use std::io::{self, Write};
+use std::sync::Arc;
+
+use credence_credit::Cache;
+
+use crate::alert::{AlertCounts, AlertWriter};
+use crate::event::{Collected, Event};
+use crate::flows::FlowWriter;
+
+/// Any place that takes bytes from another thread.
+pub type Output = Box<dyn Write + Send>;
+
+/// Takes what workers collected and writes it. After a failure to write it goes on and counts what is lost: outputs must
+/// never stop the line.
+#[derive(Default)]
+pub struct Recorder {
+    alerts: Option<AlertWriter<Output>>,
+    flows: Option<FlowWriter<Output>>,
+    waiting: Vec<(Event, Arc<Cache>)>,
+    failure: Option<io::Error>,
+    failures: u64,
+}
+
+impl Recorder {
+    /// A recorder for these outputs; none of either kind is wanted where it is absent.
+    pub fn new(alerts: Option<AlertWriter<Output>>, flows: Option<FlowWriter<Output>>) -> Self {
+        Self { alerts, flows, ..Self::default() }
+    }
+
+    /// Takes what one worker collected. Alerts wait until the step ends.
+    pub fn take(&mut self, collected: Collected) {
+        let Collected { alerts, flows, caches } = collected;
+        if self.alerts.is_some() {
+            self.waiting.extend(alerts.into_iter().filter_map(|event| {
+                let cache = caches.get(event.cache as usize)?;
+                Some((event, Arc::clone(cache)))
+            }));
+        }
+        if let Some(writer) = &mut self.flows {
+            let outcome = writer.extend(flows);
+            self.note(outcome);
+        }
+    }
+
+    /// Writes the alerts of a step, ordered by packet time, then by frame.
+    pub fn end_step(&mut self) {
+        let mut waiting = std::mem::take(&mut self.waiting);
+        let Some(mut writer) = self.alerts.take() else { return };
+        waiting.sort_unstable_by_key(|(event, _)| (event.ts_ns, event.frame, event.key));
+        for (event, cache) in waiting.drain(..) {
+            let outcome = writer.write(&event, &cache);
+            self.note(outcome);
+        }
+        let outcome = writer.flush();
+        self.note(outcome);
+        (self.waiting, self.alerts) = (waiting, Some(writer));
+    }
+
+    /// Writes everything that waits.
+    ///
+    /// # Errors
+    /// The first failure to write since the beginning.
+    pub fn finish(&mut self) -> io::Result<()> {
+        self.end_step();
+        if let Some(writer) = self.flows.take() {
+            let outcome = writer.finish();
+            self.note(outcome);
+        }
+        self.failure.take().map_or(Ok(()), Err)
+    }
+
+    /// What became of alerts so far.
+    pub fn alert_counts(&self) -> AlertCounts {
+        self.alerts.as_ref().map(AlertWriter::counts).unwrap_or_default()
+    }
+
+    /// Failures to write so far.
+    pub const fn failures(&self) -> u64 {
+        self.failures
+    }
+
+    fn note(&mut self, outcome: io::Result<()>) {
+        if let Err(error) = outcome {
+            self.failures += 1;
+            self.failure.get_or_insert(error);
+        }
+    }
+}

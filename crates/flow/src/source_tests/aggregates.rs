@@ -1,0 +1,285 @@
+//! Aggregates against a plain map, what earns one, sketches and decay.
+
+use super::deltas::event;
+use super::*;
+
+/// The state of one prefix as a plain map holds it.
+#[derive(Clone, Default)]
+struct TwinAggregate {
+    /// Packets, bytes, flows, odd, openings, unanswered.
+    counters: [u64; 6],
+    /// Bits of targets and of ports, by window.
+    windows: HashMap<u32, (u64, u64)>,
+}
+
+impl TwinAggregate {
+    fn add(&mut self, window: u32, p: &Pending) {
+        let silent = p.opening == Some(Opening::Unanswered);
+        let events = [p.created, p.odd, p.opening.is_some(), silent].map(u64::from);
+        let all = [u64::from(p.packets), u64::from(p.wire_bytes), events[0], events[1], events[2], events[3]];
+        self.counters.iter_mut().zip(all).for_each(|(c, a)| *c += a);
+        if silent {
+            let sketch = KeyedHash::new(SEED.0);
+            let bits = self.windows.entry(window).or_default();
+            bits.0 |= bit(&sketch, p.key.dst);
+            bits.1 |= bit(&sketch, u128::from(p.key.dport) << 8 | u128::from(p.key.proto));
+        }
+    }
+
+    fn behaviour(&self, window: u32) -> Behaviour {
+        let at = |w: Option<u32>| w.and_then(|w| self.windows.get(&w)).copied().unwrap_or_default();
+        let (recent, older) = (at(Some(window)), at(window.checked_sub(1)));
+        let [packets, wire_bytes, flows, odd, openings, unanswered] = self.counters;
+        let small = |c: u64| u32::try_from(c).unwrap();
+        Behaviour {
+            packets: packets / 8,
+            wire_bytes: wire_bytes / 8,
+            flows: small(flows / 8),
+            odd: small(odd / 8),
+            openings: small(openings),
+            unanswered: small(unanswered),
+            targets: linear_count((recent.0 | older.0).count_ones()),
+            ports: linear_count((recent.1 | older.1).count_ones()),
+        }
+    }
+}
+
+/// Linear counting with 64 bits, by its formula.
+fn linear_count(bits: u32) -> u32 {
+    let zero = if bits == 64 { 0.5 } else { 64.0 - f64::from(bits) };
+    (-64.0 * (zero / 64.0).ln()).round() as u32
+}
+
+#[derive(Default)]
+struct Twin(HashMap<(Level, u128), TwinAggregate>);
+
+impl Twin {
+    fn close_step(&mut self, step: u32, events: &[Pending]) {
+        let mut of_address = HashMap::<u128, (u64, u32)>::new();
+        for p in events {
+            let sum = of_address.entry(p.key.src).or_default();
+            *sum = (sum.0 + u64::from(p.packets), sum.1 + u32::from(p.created));
+        }
+        for aggregate in self.0.values_mut() {
+            aggregate.counters.iter_mut().for_each(|c| *c -= c.div_ceil(8));
+        }
+        of_address.retain(|&src, &mut (packets, flows)| {
+            packets >= OWN_PACKETS || flows >= OWN_FLOWS || self.0.contains_key(&(Level::Host, src))
+        });
+        for p in events.iter().filter(|p| p.packets > 0 || p.created || p.odd || p.opening.is_some()) {
+            for level in Level::ALL {
+                if level != Level::Host || of_address.contains_key(&p.key.src) {
+                    let prefix = level.prefix(p.key.src);
+                    self.0.entry((level, prefix)).or_default().add(step / SKETCH_STEPS, p);
+                }
+            }
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 60, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn aggregates_are_those_of_a_plain_map(
+        steps in prop::collection::vec(prop::collection::vec(event(), 0..60), 1..40),
+        seed in any::<u64>(),
+        first in 1_u32..50,
+    ) {
+        let (mut aggregates, mut twin) = (Aggregates::new(4_096, seed), Twin::default());
+        let bytes = aggregates.bytes();
+        for (step, events) in (first..).zip(&steps) {
+            aggregates.close_step(step, &step_of(events.iter().copied()));
+            twin.close_step(step, events);
+            for (&(level, prefix), expected) in &twin.0 {
+                let found = aggregates.behaviour(level, prefix);
+                prop_assert_eq!(found, Some(expected.behaviour(step / SKETCH_STEPS)), "{:?} {:x}", level, prefix);
+            }
+            prop_assert_eq!(held(&aggregates), twin.0.len());
+        }
+        prop_assert_eq!((aggregates.displaced(), aggregates.bytes()), (0, bytes));
+    }
+}
+
+#[test]
+fn counts_are_those_of_the_formula() {
+    for (bits, &count) in (0..).zip(&LINEAR_COUNT) {
+        assert_eq!(u32::from(count), linear_count(bits), "{bits} bits");
+    }
+}
+
+/// The n-th value that a scanner tries.
+type Order = fn(u128) -> u128;
+
+/// The mean estimate of `n` values over 200 seeds.
+fn mean_estimate(values: Order, n: u128) -> f64 {
+    let estimate = |seed| {
+        let sketch = KeyedHash::new(seed);
+        let recent = (0..n).fold(0, |bits, v| bits | bit(&sketch, values(v)));
+        f64::from(Sketch { recent, older: 0, window: 0 }.estimate())
+    };
+    (0..200).map(estimate).sum::<f64>() / 200.0
+}
+
+#[test]
+fn estimates_are_right_for_the_orders_in_which_scanners_count() {
+    let orders: [(&str, Order); 4] = [
+        ("ports", |n| n << 8 | 6),
+        ("addresses", |n| 0x2001_0db8 << 96 | n),
+        ("links", |n| 0x2001_0db8 << 96 | n << 64),
+        ("sites", |n| 0x2001_0db8 << 96 | n << 80 | 1),
+    ];
+    for (name, values) in orders {
+        for n in [4_u32, 16, 64, 128] {
+            let mean = mean_estimate(values, u128::from(n));
+            let ratio = mean / f64::from(n);
+            assert!((0.92..1.08).contains(&ratio), "{n} {name} are estimated as {mean}");
+        }
+    }
+}
+
+#[test]
+fn a_counter_decays_to_nothing_in_the_stated_steps_and_no_fewer() {
+    let mut counter = u64::MAX;
+    for _ in 0..DECAYED_STEPS - 1 {
+        counter = decayed(counter);
+    }
+    assert_eq!((counter, decayed(counter), decayed(0)), (1, 0, 0));
+}
+
+#[test]
+fn nothing_is_left_after_a_long_silence_however_much_there_was() {
+    let mut delta = step_of([silent(5, 6, 7)])[0];
+    (delta.packets, delta.wire_bytes, delta.flows) = (u64::MAX, u64::MAX, u32::MAX);
+    for silence in [DECAYED_STEPS, 1_000, u32::MAX - 1] {
+        let mut aggregates = Aggregates::new(64, 1);
+        aggregates.close_step(1, &[delta]);
+        assert_eq!(aggregates.behaviour(Level::Host, 5).unwrap().packets, u64::MAX / 8);
+        aggregates.close_step(1 + silence, &[]);
+        for level in Level::ALL {
+            assert_eq!(aggregates.behaviour(level, 5), Some(Behaviour::default()), "{silence} steps");
+        }
+    }
+}
+
+#[test]
+fn a_silence_is_as_long_in_one_jump_as_step_by_step() {
+    for silence in 1..40 {
+        let of = |jump: bool| {
+            let mut aggregates = Aggregates::new(64, 1);
+            aggregates.close_step(1, &step_of((0..100).map(|n| silent(5, n, n as u16))));
+            let steps = if jump { 1 + silence..=1 + silence } else { 2..=1 + silence };
+            steps.for_each(|step| aggregates.close_step(step, &[]));
+            aggregates.behaviour(Level::Subnet, 5).unwrap()
+        };
+        assert_eq!(of(true), of(false), "{silence} steps");
+    }
+}
+
+#[test]
+fn steps_never_fall() {
+    let mut aggregates = Aggregates::new(64, 1);
+    aggregates.close_step(100, &step_of([pending(5, 800)]));
+    aggregates.close_step(3, &step_of([pending(5, 800)]));
+    assert_eq!(aggregates.behaviour(Level::Subnet, 5).unwrap().packets, 200);
+    aggregates.close_step(0, &[]);
+    assert_eq!(aggregates.behaviour(Level::Subnet, 5).unwrap().packets, 200);
+}
+
+#[test]
+fn an_address_earns_its_own_aggregate_by_being_busy_and_keeps_it() {
+    let created = |src, n: u32| (0..n).map(move |_| Pending { created: true, ..pending(src, 1) });
+    let mut aggregates = Aggregates::new(1_024, 1);
+    let events = [pending(1, OWN_PACKETS as u32 - 1), pending(2, OWN_PACKETS as u32)];
+    let flows = created(3, OWN_FLOWS - 1).chain(created(4, OWN_FLOWS));
+    aggregates.close_step(1, &step_of(events.into_iter().chain(flows)));
+    let own = [1, 2, 3, 4].map(|src| aggregates.behaviour(Level::Host, src).is_some());
+    assert_eq!(own, [false, true, false, true]);
+    aggregates.close_step(2, &step_of([pending(2, 8)]));
+    assert_eq!(aggregates.behaviour(Level::Host, 2).unwrap().packets, (16 - 2 + 8) / 8);
+}
+
+#[test]
+fn an_address_is_busy_by_what_all_workers_saw_of_it() {
+    let half = || step_of([pending(1, OWN_PACKETS as u32 / 2)]);
+    let mut aggregates = Aggregates::new(64, 1);
+    aggregates.close_step(1, &merge([half()]));
+    assert_eq!(aggregates.behaviour(Level::Host, 1), None);
+    aggregates.close_step(2, &merge([half(), half()]));
+    assert!(aggregates.behaviour(Level::Host, 1).is_some());
+}
+
+#[test]
+fn random_interface_identifiers_fill_one_link_and_not_the_table() {
+    let mut aggregates = Aggregates::new(64, 1);
+    let flood = (1..=50_000_u128).map(|n| silent((7 << 64) + n * 0x9e37_79b9_7f4a, n, 80));
+    aggregates.close_step(1, &step_of(flood));
+    assert_eq!((held(&aggregates), aggregates.displaced()), (3, 0));
+    let link = aggregates.behaviour(Level::Subnet, 7 << 64).unwrap();
+    assert_eq!((link.flows, link.unanswered, link.targets, link.ports), (6_250, 50_000, 311, 1));
+}
+
+#[test]
+fn deltas_made_coarse_count_towards_the_wider_levels_only() {
+    let mut deltas = Deltas::new(16, SEED);
+    (0..500_u128).for_each(|n| deltas.add(&pending(n << 80, 16), true));
+    let closed = deltas.close();
+    assert!(closed.iter().any(|d| d.level == Level::Allocation));
+    let mut aggregates = Aggregates::new(1_024, 1);
+    aggregates.close_step(1, &closed);
+    assert_eq!(aggregates.behaviour(Level::Allocation, 0).unwrap().packets, 1_000);
+    let narrow: u64 =
+        (0..500).filter_map(|n: u128| aggregates.behaviour(Level::Site, n << 80)).map(|b| b.packets).sum();
+    assert!(narrow < 1_000, "{narrow}");
+}
+
+#[test]
+fn fan_out_is_forgotten_after_two_windows() {
+    let mut aggregates = Aggregates::new(64, 1);
+    aggregates.close_step(SKETCH_STEPS, &step_of((0..10).map(|n| silent(5, n, 80))));
+    let targets = |a: &Aggregates| a.behaviour(Level::Subnet, 5).unwrap().targets;
+    let seen = targets(&aggregates);
+    assert!((7..=13).contains(&seen), "{seen}");
+    aggregates.close_step(3 * SKETCH_STEPS - 1, &[]);
+    assert_eq!(targets(&aggregates), seen);
+    aggregates.close_step(3 * SKETCH_STEPS, &[]);
+    assert_eq!(targets(&aggregates), 0);
+}
+
+#[test]
+fn a_site_sends_while_it_was_heard_in_the_last_steps() {
+    let mut aggregates = Aggregates::new(64, 1);
+    assert!(!aggregates.sends(5));
+    aggregates.close_step(10, &step_of([pending(5, 1)]));
+    let (same_site, other_site) = (0xffff << 64 | 9, 1 << 80);
+    assert!(aggregates.sends(same_site) && !aggregates.sends(other_site));
+    aggregates.close_step(10 + SKETCH_STEPS, &[]);
+    assert!(aggregates.sends(same_site));
+    aggregates.close_step(11 + SKETCH_STEPS, &[]);
+    assert!(!aggregates.sends(same_site));
+}
+
+#[test]
+fn a_full_set_gives_up_the_prefix_that_is_quiet_longest() {
+    let mut aggregates = Aggregates::new(2 * WAYS as u32, 1);
+    let bytes = aggregates.bytes();
+    let mut sources = 0_u128;
+    for step in 1..100 {
+        sources += 1;
+        aggregates.close_step(step, &step_of([pending(sources << 96, 1), pending(0, 1)]));
+        assert!(aggregates.behaviour(Level::Subnet, 0).is_some(), "what speaks in each step stays");
+    }
+    assert!(aggregates.displaced() > 100);
+    assert_eq!((held(&aggregates), aggregates.bytes()), (2 * WAYS, bytes));
+}
+
+#[test]
+fn what_makes_room_depends_on_the_seed_and_on_nothing_else() {
+    let kept = |seed| {
+        let mut aggregates = Aggregates::new(64, seed);
+        aggregates.close_step(1, &step_of((0..200_u128).map(|n| pending(n << 96, 1))));
+        (0..200_u128).filter(|n| aggregates.behaviour(Level::Site, n << 96).is_some()).collect::<Vec<_>>()
+    };
+    assert_eq!(kept(1), kept(1));
+    assert_ne!(kept(1), kept(2));
+}

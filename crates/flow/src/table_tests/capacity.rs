@@ -1,0 +1,318 @@
+//! What fits, what happens when nothing more fits, and that the index, the flows and the free chain agree.
+
+use super::*;
+
+/// Every live flow has one slot of the index, in a bucket of its key and under its tag; the free chain holds the rest.
+fn check_integrity(table: &FlowTable) {
+    let mut indexed = vec![false; table.hot.len()];
+    for (b, bucket) in table.buckets.iter().enumerate() {
+        for (way, &flow) in bucket.flows.iter().enumerate() {
+            assert_eq!(flow == NONE, bucket.tags[way] == 0, "bucket {b}, way {way}");
+            if flow != NONE {
+                let hot = &table.hot[flow as usize];
+                let (buckets, tag) = table.candidates(table.hash(&hot.key()));
+                assert!(!hot.is_free() && buckets.contains(&b) && tag == bucket.tags[way]);
+                assert!(
+                    !core::mem::replace(&mut indexed[flow as usize], true),
+                    "flow {flow} is indexed twice"
+                );
+            }
+        }
+        assert_eq!(bucket.tags[WAYS..], [0; 16 - WAYS]);
+    }
+    assert_eq!(indexed.iter().filter(|&&i| i).count(), table.live() as usize);
+    let (mut free, mut chained) = (table.free, 0);
+    while free != NONE {
+        assert!(table.hot[free as usize].is_free());
+        free = table.hot[free as usize].next_free();
+        chained += 1;
+        assert!(chained <= table.capacity(), "the free chain has a loop");
+    }
+    assert_eq!(chained + table.live(), table.capacity());
+}
+
+/// Keys that nobody could tell from random ones.
+fn random_keys(seed: u64) -> impl Iterator<Item = FlowKey> {
+    (0_u64..).map(move |n| {
+        let mixed = (n ^ seed << 40).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let src = u128::from(mixed) << 64 | u128::from(mixed.rotate_left(23) ^ n);
+        FlowKey { src, dst: !src, proto: 17, sport: (mixed >> 48) as u16, dport: 53 }
+    })
+}
+
+/// Places new flows until one is not; how many found room.
+fn fill(table: &mut FlowTable, keys: impl Iterator<Item = FlowKey>) -> u32 {
+    let mut placed = 0;
+    for key in keys {
+        match place(table, &key, S, 0, &mut Vec::new()) {
+            Placed::New(_) => placed += 1,
+            Placed::Refused | Placed::NextBatch => break,
+            Placed::Known(_) => panic!("keys are distinct"),
+        }
+    }
+    placed
+}
+
+/// Handshakes of clients `from` to `to`: two confirmed flows each.
+fn confirm(table: &mut FlowTable, clients: core::ops::Range<u32>) {
+    for n in clients {
+        let (ask, answer) = (key(n), key(n).reverse());
+        let packets = [tcp(ask, SYN, 1, 0), tcp(answer, SYN | ACK, 5, 2), tcp(ask, ACK, 2, 6)];
+        for (header, batch) in packets.iter().zip(1..) {
+            match place(table, &FlowKey::of(header), S, batch, &mut Vec::new()) {
+                Placed::New(slot) => handle(table, slot, true, header),
+                Placed::Known(slot) => handle(table, slot, false, header),
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+}
+
+fn is_confirmed(table: &mut FlowTable, key: &FlowKey) -> bool {
+    table.find(key).is_some_and(|slot| table.flow(slot).is_confirmed())
+}
+
+#[test]
+fn a_million_flows_fit_in_128_bytes_each_and_fill_the_table() {
+    let mut table = table(1_000_000, FullPolicy::Refuse, 11);
+    let bytes = table.bytes();
+    assert!(bytes <= 128 * 1_000_000, "{bytes}");
+    assert_eq!(fill(&mut table, random_keys(1)), 1_000_000);
+    assert_eq!((table.live(), table.bytes()), (1_000_000, bytes));
+    check_integrity(&table);
+}
+
+#[test]
+fn tables_of_every_size_fill_to_their_capacity() {
+    for (seed, capacity) in [(1, 512), (2, 5_000), (3, 50_000), (4, 50_000), (5, 50_000), (6, 100_000)] {
+        let mut table = table(capacity, FullPolicy::Refuse, seed);
+        assert_eq!(fill(&mut table, random_keys(seed)), capacity, "seed {seed}");
+        assert_eq!(table.counters().created, u64::from(capacity));
+    }
+}
+
+#[test]
+fn keys_that_differ_in_one_place_only_fill_a_table_too() {
+    type NthKey = fn(u32) -> FlowKey;
+    let vary: [(&str, NthKey); 5] = [
+        ("source identifier", key),
+        ("source link", |n| FlowKey { src: u128::from(n) << 64, ..key(0) }),
+        ("source site", |n| FlowKey { src: 0x2001_0db8 << 96 | u128::from(n) << 80, ..key(0) }),
+        ("destination identifier", |n| FlowKey { dst: 2 << 64 | u128::from(n), ..key(0) }),
+        ("ports", |n| FlowKey { sport: n as u16, dport: (n >> 16) as u16, ..key(0) }),
+    ];
+    for (place, keys) in vary {
+        for seed in 0..4 {
+            let mut table = table(40_000, FullPolicy::Refuse, seed);
+            assert_eq!(fill(&mut table, (0..).map(keys)), 40_000, "{place}, seed {seed}");
+        }
+    }
+}
+
+#[test]
+fn the_smallest_tables_work() {
+    for capacity in [0, 1, 2, 13] {
+        let mut table = table(capacity, FullPolicy::EvictUnconfirmed, 1);
+        assert_eq!(table.capacity(), capacity.max(1));
+        let mut ended = Vec::new();
+        for (key, batch) in random_keys(1).zip(0..=u8::MAX) {
+            place(&mut table, &key, S, batch, &mut ended);
+            check_integrity(&table);
+        }
+        let TableCounters { created, evicted, refused, .. } = table.counters();
+        assert_eq!((created + refused, created - evicted), (256, u64::from(table.live())));
+        assert_eq!(evicted, ended.len() as u64);
+    }
+}
+
+#[test]
+fn a_drained_table_can_be_filled_again() {
+    let mut table = table(3_000, FullPolicy::Refuse, 2);
+    for round in 0..3 {
+        assert_eq!(fill(&mut table, random_keys(round)), 3_000);
+        let mut drained = 0;
+        table.drain(&mut |_| drained += 1);
+        assert_eq!((drained, table.live()), (3_000, 0));
+        check_integrity(&table);
+    }
+}
+
+#[test]
+fn a_swept_table_can_be_filled_again() {
+    let mut table = table(3_000, FullPolicy::Refuse, 2);
+    assert_eq!(fill(&mut table, random_keys(1)), 3_000);
+    let idle_at = S + Timeouts::default().unanswered_ns + REORDER_NS;
+    let mut expired = 0;
+    table.expire(u32::MAX, now(idle_at, 1), &mut |_| expired += 1);
+    assert_eq!(expired, 0, "a flow is idle only past its time-out");
+    table.expire(1_000, now(idle_at + 1, 0), &mut |_| expired += 1);
+    assert_eq!(expired, 0, "a flow of the open batch stays");
+    for _ in 0..3 {
+        table.expire(1_000, now(idle_at + 1, 1), &mut |_| expired += 1);
+    }
+    assert_eq!((expired, table.live(), table.counters().expired), (3_000, 0, 3_000));
+    check_integrity(&table);
+    assert_eq!(fill(&mut table, random_keys(2)), 3_000);
+}
+
+#[test]
+fn a_flood_of_one_packet_flows_pushes_out_no_confirmed_flow() {
+    let mut table = table(4_096, FullPolicy::EvictUnconfirmed, 5);
+    confirm(&mut table, 0..500);
+    let (mut ended, mut refused) = (Vec::new(), 0);
+    for (n, flood) in random_keys(9).take(100_000).enumerate() {
+        let (ts_ns, batch) = (2 * S + n as u64 * 1000, (n / 64) as u8);
+        match place(&mut table, &flood, ts_ns, batch, &mut ended) {
+            Placed::New(_) => {}
+            Placed::Refused => refused += 1,
+            other => panic!("{other:?}"),
+        }
+    }
+    assert!(ended.iter().all(|r| !r.confirmed));
+    assert!(
+        (0..500).all(|n| is_confirmed(&mut table, &key(n)) && is_confirmed(&mut table, &key(n).reverse()))
+    );
+    let counters = table.counters();
+    assert_eq!((counters.expired, counters.refused), (0, refused));
+    assert_eq!(counters.created + refused, 1_000 + 100_000);
+    assert_eq!(counters.created - counters.evicted, u64::from(table.live()));
+    assert_eq!((counters.evicted, table.live()), (ended.len() as u64, 4_096));
+    check_integrity(&table);
+}
+
+#[test]
+fn a_table_full_of_confirmed_flows_refuses_new_ones() {
+    let mut table = table(64, FullPolicy::EvictUnconfirmed, 5);
+    confirm(&mut table, 0..32);
+    for (flood, batch) in random_keys(9).take(1_000).zip((10..=200).cycle()) {
+        assert_eq!(place(&mut table, &flood, 2 * S, batch, &mut Vec::new()), Placed::Refused);
+    }
+    assert_eq!((table.counters().refused, table.counters().evicted), (1_000, 0));
+}
+
+#[test]
+fn a_confirmed_flow_that_is_over_makes_room_before_anything_is_refused_or_pushed_out() {
+    for full in [FullPolicy::EvictUnconfirmed, FullPolicy::Refuse] {
+        let mut table = table(64, full, 5);
+        confirm(&mut table, 0..32);
+        let over = S + Timeouts::default().established_ns + REORDER_NS + 1;
+        let mut ended = Vec::new();
+        let newcomer = random_keys(9).next().unwrap();
+        assert!(matches!(place(&mut table, &newcomer, over, 9, &mut ended), Placed::New(_)));
+        assert_eq!((ended.len(), ended[0].confirmed), (1, true));
+        assert_eq!((table.counters().expired, table.counters().evicted, table.live()), (1, 0, 64));
+        check_integrity(&table);
+    }
+}
+
+#[test]
+fn a_full_table_asks_for_the_next_batch_before_it_pushes_out_a_flow_of_this_one() {
+    let mut table = table(256, FullPolicy::EvictUnconfirmed, 8);
+    let mut ended = Vec::new();
+    let mut keys = random_keys(4);
+    let held: Vec<_> = keys.by_ref().take(256).collect();
+    for key in &held {
+        assert!(matches!(place(&mut table, key, S, 7, &mut ended), Placed::New(_)));
+    }
+    let newcomer = keys.next().unwrap();
+    assert_eq!(place(&mut table, &newcomer, S, 7, &mut ended), Placed::NextBatch);
+    assert!(ended.is_empty() && held.iter().all(|key| table.find(key).is_some()));
+    assert_eq!(table.counters(), TableCounters { created: 256, ..TableCounters::default() });
+    assert!(matches!(place(&mut table, &newcomer, S, 8, &mut ended), Placed::New(_)));
+    assert_eq!((ended.len(), table.live()), (1, 256));
+}
+
+#[test]
+fn the_unconfirmed_flow_that_is_silent_longest_makes_room() {
+    let mut table = table(100, FullPolicy::EvictUnconfirmed, 1);
+    confirm(&mut table, 0..10);
+    for n in 100..180 {
+        place(&mut table, &key(n), 2 * S + u64::from(n * 37 % 80), 0, &mut Vec::new());
+    }
+    for (n, batch) in (1_000..1_200).zip(1..) {
+        let (buckets, _) = table.candidates(table.hash(&key(n)));
+        let held = buckets.map(|b| table.buckets[b].flows).concat().into_iter().filter(|&f| f != NONE);
+        let unconfirmed = held.map(|f| &table.hot[f as usize]).filter(|h| !h.is_confirmed());
+        let oldest = unconfirmed.map(|h| h.last_ns).min();
+        let mut ended = Vec::new();
+        place(&mut table, &key(n), 3 * S + u64::from(batch), batch, &mut ended);
+        assert_eq!(ended.first().map(|r| r.last_ns), oldest);
+    }
+}
+
+#[test]
+fn a_refusing_table_keeps_what_is_there() {
+    let mut table = table(1_000, FullPolicy::Refuse, 5);
+    let held: Vec<_> = random_keys(1).take(1_000).collect();
+    assert_eq!(fill(&mut table, held.iter().copied()), 1_000);
+    for flood in random_keys(2).take(10_000) {
+        assert_eq!(place(&mut table, &flood, 2 * S, 1, &mut Vec::new()), Placed::Refused);
+    }
+    assert!(held.iter().all(|key| table.find(key).is_some()));
+    assert_eq!(table.counters(), TableCounters { created: 1_000, refused: 10_000, ..Default::default() });
+}
+
+/// Keys that share both buckets and the tag under the table's seed, as only one who knows the seed could choose them.
+fn colliding(table: &FlowTable, how_many: usize) -> Vec<FlowKey> {
+    let mut shared = HashMap::<_, Vec<FlowKey>>::new();
+    for key in (0..).map(key) {
+        let (mut buckets, tag) = table.candidates(table.hash(&key));
+        buckets.sort_unstable();
+        let keys = shared.entry((buckets, tag)).or_default();
+        keys.push(key);
+        if keys.len() == how_many && buckets[0] != buckets[1] {
+            return keys.clone();
+        }
+    }
+    unreachable!("there are more keys than buckets and tags")
+}
+
+#[test]
+fn keys_that_all_collide_fill_their_two_buckets_and_then_the_policy_acts() {
+    for full in [FullPolicy::EvictUnconfirmed, FullPolicy::Refuse] {
+        let mut table = table(60, full, 77);
+        let keys = colliding(&table, 2 * PROBES_MAX);
+        let (first, rest) = keys.split_at(PROBES_MAX);
+        assert_eq!(fill(&mut table, first.iter().copied()), 24);
+        let others: Vec<_> = random_keys(1).take(10).collect();
+        fill(&mut table, others.iter().copied());
+        let mut ended = Vec::new();
+        for (key, batch) in rest.iter().zip(1..) {
+            let placed = place(&mut table, key, S + u64::from(batch), batch, &mut ended);
+            assert_eq!(placed == Placed::Refused, full == FullPolicy::Refuse, "{placed:?}");
+        }
+        let kept = if full == FullPolicy::Refuse { first } else { rest };
+        assert!(kept.iter().all(|key| table.find(key).is_some()));
+        assert_eq!(ended.len() as u64 + table.counters().refused, 24);
+        assert!(ended.iter().all(|r| !others.contains(&r.key) || table.find(&r.key).is_none()));
+        check_integrity(&table);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 100, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn the_index_the_flows_and_the_free_chain_agree_after_anything(
+        capacity in 1_u32..80,
+        seed in any::<u64>(),
+        refuse in any::<bool>(),
+        packets in prop::collection::vec((0_u32..120, 0..30 * S, any::<u8>()), 0..300),
+    ) {
+        let full = if refuse { FullPolicy::Refuse } else { FullPolicy::EvictUnconfirmed };
+        let mut table = table(capacity, full, seed);
+        let bytes = table.bytes();
+        let (mut clock, mut ended) = (0, Vec::new());
+        for (n, step, batch) in packets {
+            clock += step;
+            place(&mut table, &key(n), clock, batch, &mut ended);
+            table.expire(u32::from(batch) / 16, now(clock, batch), &mut |f| ended.push(f.record));
+            prop_assert!(table.live() <= capacity);
+        }
+        check_integrity(&table);
+        let counters = table.counters();
+        prop_assert_eq!(counters.expired + counters.evicted, ended.len() as u64);
+        prop_assert_eq!(counters.created - ended.len() as u64, u64::from(table.live()));
+        prop_assert_eq!(table.bytes(), bytes);
+    }
+}

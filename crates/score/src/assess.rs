@@ -1,0 +1,346 @@
+//! Facts and policy to a verdict.
+
+use credence_credit::{Authority, EvidenceClass, Measure, Rating, Score};
+use credence_flow::{Anomalies, Behaviour, Level};
+
+use crate::policy::{Policy, Thresholds};
+use crate::severity::Severity;
+use crate::term::{Rule, Term, Terms};
+
+/// What may count for or against a flow.
+#[derive(Clone, Copy, Debug)]
+pub struct Facts {
+    /// What the lists and the credit cache say of the source.
+    pub standing: Standing,
+    /// The flow's source has proved that it receives what is sent to it, so that its address is not forged.
+    pub confirmed: bool,
+    /// Every anomaly the flow has shown.
+    pub anomalies: Anomalies,
+    /// What the prefixes of the source did up to the last closed step, in the order of [`Level::ALL`].
+    pub behaviour: [Option<Behaviour>; 4],
+}
+
+/// What the lists and the credit cache say of a source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// The source is on the never-block list: traffic that must not be lost whatever anyone says.
+    pub never_block: bool,
+    /// The source's credit, from the live record with the longest prefix. Unrated where there is none, and where the
+    /// guards do not let the record act: what may not be enforced changes nothing.
+    pub rating: Rating,
+    /// The live, enforceable record whose word is heard first, if any.
+    pub ruling: Option<Ruling>,
+}
+
+impl Standing {
+    /// Nobody has said anything of the source.
+    pub const UNKNOWN: Self = Self { never_block: false, rating: Rating::Unrated, ruling: None };
+}
+
+/// The part of an enforceable record that a verdict rests on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ruling {
+    /// What the record asks for.
+    pub measure: Measure,
+    /// By what right it is there.
+    pub authority: Authority,
+    /// How far its evidence can be forged.
+    pub evidence: EvidenceClass,
+}
+
+/// What happens to a flow's packets, mildest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub enum Verdict {
+    /// Pass, and be spared while a limiter is active.
+    Incentive,
+    /// Pass.
+    Pass,
+    /// Pass, counted and reported.
+    Observe,
+    /// Pass with a mark that congested links shed first.
+    Mark,
+    /// Pass within a rate.
+    RateLimit,
+    /// Discard.
+    Drop,
+}
+
+impl Verdict {
+    /// All of them, mildest first.
+    pub const ALL: [Self; 6] =
+        [Self::Incentive, Self::Pass, Self::Observe, Self::Mark, Self::RateLimit, Self::Drop];
+
+    /// The word in outputs, a contract.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Incentive => "incentive",
+            Self::Pass => "pass",
+            Self::Observe => "observe",
+            Self::Mark => "mark",
+            Self::RateLimit => "rate_limit",
+            Self::Drop => "drop",
+        }
+    }
+
+    /// The verdict of a number, as `as u8` gives it.
+    pub const fn from_number(number: u8) -> Option<Self> {
+        match number {
+            0 => Some(Self::Incentive),
+            1 => Some(Self::Pass),
+            2 => Some(Self::Observe),
+            3 => Some(Self::Mark),
+            4 => Some(Self::RateLimit),
+            5 => Some(Self::Drop),
+            _ => None,
+        }
+    }
+
+    const fn of(measure: Measure) -> Self {
+        match measure {
+            Measure::Incentive => Self::Incentive,
+            Measure::None => Self::Pass,
+            Measure::Observe => Self::Observe,
+            Measure::Mark => Self::Mark,
+            Measure::RateLimit => Self::RateLimit,
+            Measure::Drop => Self::Drop,
+        }
+    }
+}
+
+/// Whose word decided, strongest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub enum Basis {
+    /// The never-block list.
+    NeverBlock,
+    /// The operator's allow list.
+    OperatorAllow,
+    /// The operator's deny list.
+    OperatorDeny,
+    /// A restriction by all members.
+    Restriction,
+    /// A decision of the coordinating body.
+    Decision,
+    /// The holder's own alert.
+    OwnAlert,
+    /// The score: credit and what was observed here.
+    LocalScore,
+}
+
+impl Basis {
+    /// All of them, strongest first.
+    pub const ALL: [Self; 7] = [
+        Self::NeverBlock,
+        Self::OperatorAllow,
+        Self::OperatorDeny,
+        Self::Restriction,
+        Self::Decision,
+        Self::OwnAlert,
+        Self::LocalScore,
+    ];
+
+    /// The word in outputs, a contract.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::NeverBlock => "never_block",
+            Self::OperatorAllow => "operator_allow",
+            Self::OperatorDeny => "operator_deny",
+            Self::Restriction => "restriction",
+            Self::Decision => "decision",
+            Self::OwnAlert => "own_alert",
+            Self::LocalScore => "local_score",
+        }
+    }
+}
+
+/// A judgement with its reasons.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Assessment {
+    /// The flow's score, the exact sum of the terms.
+    pub score: Score,
+    /// The terms.
+    pub terms: Terms,
+    /// What follows.
+    pub verdict: Verdict,
+    /// Whose word decided.
+    pub basis: Basis,
+}
+
+/// Judges a flow.
+///
+/// The score starts at the source's credit, or at the policy's neutral score when the source is unrated or its record
+/// may not act; anomalies and behaviour take from it. The verdict is that of the strongest list that speaks: never-block,
+/// the operator's allow list, the operator's deny list. Where none does, the harder of two applies: what the winning act
+/// asks for, bounded by its authority and evidence, and what the ladder says of the score. The ladder never drops.
+///
+/// What a source does across flows can be forged by whoever forges its address. So a confirmed flow is never limited for
+/// it: behaviour alone takes it no further than a mark.
+pub fn assess(facts: &Facts, policy: &Policy) -> Assessment {
+    let (score, terms) = score(facts, policy);
+    let ladder = climb(facts, score, &terms, policy);
+    let (verdict, basis) = decide(facts, ladder);
+    Assessment { score, terms, verdict, basis }
+}
+
+/// A term of behaviour: its rule, what is measured, its threshold for a single address, its slope.
+struct Measured {
+    rule: Rule,
+    slope: i32,
+    of: fn(&Behaviour) -> u64,
+    threshold: fn(&Thresholds) -> u32,
+}
+
+/// The terms of behaviour, in the order in which they are listed.
+const MEASURED: [Measured; 5] = [
+    Measured { rule: Rule::FlowRate, slope: 50, of: |b| u64::from(b.flows), threshold: |t| t.flows_per_s },
+    Measured { rule: Rule::PacketRate, slope: 30, of: |b| b.packets, threshold: |t| t.packets_per_s },
+    Measured { rule: Rule::Targets, slope: 80, of: |b| u64::from(b.targets), threshold: |t| t.targets },
+    Measured { rule: Rule::Ports, slope: 80, of: |b| u64::from(b.ports), threshold: |t| t.ports },
+    Measured {
+        rule: Rule::AnomalyRate,
+        slope: 50,
+        of: |b| u64::from(b.odd),
+        threshold: |t| t.odd_flows_per_s,
+    },
+];
+
+/// The most one kind of behaviour takes at each level of [`Level::ALL`]. One subscriber holds a /64 or more, so that the
+/// first two weigh alike; of wider prefixes little is carried up, since neighbours share them.
+const LEVEL_CAP: [i32; 4] = [250, 250, 80, 40];
+
+/// How many times the threshold of a single address each level of [`Level::ALL`] has.
+const LEVEL_FACTOR: [u64; 4] = [1, 4, 16, 64];
+
+/// What the share of unanswered openings takes at most from a single address.
+const UNANSWERED_CAP: i64 = 250;
+
+fn score(facts: &Facts, policy: &Policy) -> (Score, Terms) {
+    let start = match facts.standing.rating.score() {
+        Some(score) => plain(Rule::Credit, i32::from(score.value()), u64::from(score.value())),
+        None => plain(Rule::Unrated, i32::from(policy.neutral), 0),
+    };
+    let mut terms = Terms::start(start);
+    for (severity, rule) in [
+        (Severity::Evasive, Rule::AnomalyEvasive),
+        (Severity::Invalid, Rule::AnomalyInvalid),
+        (Severity::Unusual, Rule::AnomalyUnusual),
+    ] {
+        let count = severity.count(facts.anomalies);
+        let (each, most) = severity.weight();
+        let loss = i32::try_from(count).unwrap_or(i32::MAX).saturating_mul(each).min(most);
+        terms.push(plain(rule, -loss, u64::from(count)));
+    }
+    for measured in &MEASURED {
+        terms.push(worst(facts, measured.rule, |level, behaviour| {
+            let value = (measured.of)(behaviour);
+            let threshold = u64::from((measured.threshold)(&policy.thresholds)) * LEVEL_FACTOR[level];
+            (sublinear(value, threshold, measured.slope), value)
+        }));
+    }
+    terms.push(worst(facts, Rule::Unanswered, |level, b| {
+        let enough = u64::from(policy.thresholds.openings) * LEVEL_FACTOR[level];
+        (unanswered(b, enough), u64::from(b.unanswered))
+    }));
+    let sum = terms.sum();
+    terms.push(plain(Rule::Floor, -sum.min(0), 0));
+    // A credit score is at most 1000 and every later term takes.
+    let total = u16::try_from(sum.max(0)).ok().and_then(|s| Score::new(s).ok()).unwrap_or(Score::BEST);
+    (total, terms)
+}
+
+const fn plain(rule: Rule, points: i32, measured: u64) -> Term {
+    Term { rule, points, measured, level: None }
+}
+
+/// The level that takes most, the narrowest of equals: one kind of behaviour is held against a source once.
+fn worst(facts: &Facts, rule: Rule, loss: impl Fn(usize, &Behaviour) -> (i32, u64)) -> Term {
+    let mut term = plain(rule, 0, 0);
+    for (i, level) in Level::ALL.into_iter().enumerate() {
+        let Some(behaviour) = &facts.behaviour[i] else { continue };
+        let (points, measured) = loss(i, behaviour);
+        let points = -points.min(LEVEL_CAP[i]);
+        if points < term.points {
+            term = Term { rule, points, measured, level: Some(level) };
+        }
+    }
+    term
+}
+
+/// `slope` at the threshold and once more at each doubling: ten times the traffic does not cost ten times the points.
+fn sublinear(value: u64, threshold: u64, slope: i32) -> i32 {
+    match value.checked_div(threshold).and_then(u64::checked_ilog2) {
+        Some(doublings) => slope * (1 + i32::try_from(doublings).unwrap_or(63)),
+        None => 0,
+    }
+}
+
+/// Nothing up to half of the openings, then in proportion: a client behind a broken path stays below, a scan does not.
+fn unanswered(b: &Behaviour, enough: u64) -> i32 {
+    if u64::from(b.openings) < enough || b.openings == 0 {
+        return 0;
+    }
+    let (silent, all) = (i64::from(b.unanswered.min(b.openings)), i64::from(b.openings));
+    i32::try_from((UNANSWERED_CAP * (2 * silent - all) / all).max(0)).unwrap_or(0)
+}
+
+fn decide(facts: &Facts, ladder: Verdict) -> (Verdict, Basis) {
+    if facts.standing.never_block {
+        return (Verdict::Pass, Basis::NeverBlock);
+    }
+    let Some(ruling) = &facts.standing.ruling else { return (ladder, Basis::LocalScore) };
+    let asked = asked(ruling);
+    match ruling.authority {
+        Authority::OperatorList if asked <= Verdict::Pass => (asked, Basis::OperatorAllow),
+        Authority::OperatorList => (asked, Basis::OperatorDeny),
+        authority if asked > Verdict::Pass && asked >= ladder => (asked, basis(authority)),
+        _ => (ladder, Basis::LocalScore),
+    }
+}
+
+/// What a record may ask for, bounded by its authority and its evidence.
+fn asked(ruling: &Ruling) -> Verdict {
+    let most = match (ruling.authority, ruling.evidence) {
+        (Authority::OperatorList, _) => Verdict::Drop,
+        (Authority::OwnAlert, _) | (_, EvidenceClass::Unconfirmed) => Verdict::RateLimit,
+        (Authority::Decision | Authority::Restriction, _) => Verdict::Drop,
+    };
+    Verdict::of(ruling.measure).min(most)
+}
+
+const fn basis(authority: Authority) -> Basis {
+    match authority {
+        Authority::OperatorList => Basis::OperatorDeny,
+        Authority::OwnAlert => Basis::OwnAlert,
+        Authority::Decision => Basis::Decision,
+        Authority::Restriction => Basis::Restriction,
+    }
+}
+
+/// What the ladder says of the score.
+fn climb(facts: &Facts, score: Score, terms: &Terms, policy: &Policy) -> Verdict {
+    let rated = facts.standing.rating.score().is_some();
+    let all = rung(i32::from(score.value()), rated, policy);
+    if !facts.confirmed {
+        return all;
+    }
+    let own = terms.as_slice().iter().filter(|t| t.level.is_none() && t.rule != Rule::Floor).map(|t| t.points).sum();
+    all.min(Verdict::Mark).max(rung(own, rated, policy))
+}
+
+/// The rung of a score. Only a rated source can earn an incentive.
+fn rung(score: i32, rated: bool, policy: &Policy) -> Verdict {
+    let ladder = &policy.ladder;
+    let below = |rung: u16| score < i32::from(rung);
+    match () {
+        () if below(ladder.rate_limit_below) => Verdict::RateLimit,
+        () if below(ladder.mark_below) => Verdict::Mark,
+        () if below(ladder.observe_below) => Verdict::Observe,
+        () if rated && !below(ladder.incentive_from) => Verdict::Incentive,
+        () => Verdict::Pass,
+    }
+}
+
+#[cfg(test)]
+#[path = "assess_tests.rs"]
+mod tests;

@@ -1,0 +1,244 @@
+//! The chain of extension headers (RFC 8200, section 4).
+//!
+//! Only headers whose length is known are walked. A next header that is not in the list ends the chain, so nothing is
+//! ever taken for an extension header because it might be one.
+
+use crate::anomaly::{Anomalies, Anomaly};
+use crate::limits::Limits;
+use crate::options;
+use crate::packet::Fragment;
+use crate::reader::{View, be16};
+use crate::routing;
+
+pub(crate) const HOP_BY_HOP: u8 = 0;
+const ROUTING: u8 = 43;
+const FRAGMENT: u8 = 44;
+const ESP: u8 = 50;
+const AUTHENTICATION: u8 = 51;
+pub(crate) const NO_NEXT_HEADER: u8 = 59;
+const DESTINATION: u8 = 60;
+const SHIM6: u8 = 140;
+
+/// Largest payload without a jumbo option, reassembled or not, in bytes (RFC 8200, section 4.5; RFC 2675, section 3).
+pub(crate) const DATAGRAM_MAX: u64 = 65_535;
+
+/// What stands behind the extension headers.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Chain<'a> {
+    /// The last next-header value that could be read.
+    pub(crate) proto: u8,
+    /// Whether an upper-layer header is to be expected at `rest`.
+    pub(crate) complete: bool,
+    /// Extension headers walked.
+    pub(crate) ext_headers: u8,
+    /// The first fragment header.
+    pub(crate) fragment: Option<Fragment>,
+    /// Whether a fragment header said that this is the first of several pieces, so that what is missing may follow in
+    /// another.
+    pub(crate) is_first_fragment: bool,
+    /// The bytes behind the last header walked.
+    pub(crate) rest: View<'a>,
+    /// Bytes that the payload length claims for `rest`.
+    pub(crate) claimed: u64,
+}
+
+/// What the IPv6 header says about the chain behind it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Start<'a> {
+    pub(crate) next_header: u8,
+    /// The payload, no longer than claimed.
+    pub(crate) payload: View<'a>,
+    /// Length of the payload that is claimed, in bytes.
+    pub(crate) claimed: u64,
+    /// Whether a jumbo option gave that length.
+    pub(crate) jumbo: bool,
+}
+
+impl<'a> Chain<'a> {
+    /// The chain of a packet without extension headers.
+    #[inline]
+    pub(crate) const fn without_headers(start: &Start<'a>) -> Self {
+        Self {
+            proto: start.next_header,
+            complete: true,
+            ext_headers: 0,
+            fragment: None,
+            is_first_fragment: false,
+            rest: start.payload,
+            claimed: start.claimed,
+        }
+    }
+
+    /// Whether the header itself ends behind the claimed payload, rather than being cut by a capture.
+    #[inline]
+    pub(crate) const fn ends_within(&self, len: u64) -> bool {
+        self.claimed < len
+    }
+}
+
+/// Whether the walk passes this next header.
+#[inline]
+pub(crate) const fn is_walked(next_header: u8) -> bool {
+    matches!(next_header, HOP_BY_HOP | ROUTING | FRAGMENT | AUTHENTICATION | DESTINATION | SHIM6)
+}
+
+/// Walks the extension headers, at most as many as `limits` allows.
+#[inline(never)]
+pub(crate) fn walk<'a>(start: &Start<'a>, limits: &Limits, odd: &mut Anomalies) -> Chain<'a> {
+    let mut chain = Chain::without_headers(start);
+    let mut order = Order::default();
+    while is_walked(chain.proto) {
+        if chain.ext_headers >= limits.ext_headers {
+            odd.insert(Anomaly::ExtHeaderLimit);
+            chain.complete = false;
+            break;
+        }
+        order.check(chain.proto, chain.ext_headers, odd);
+        if !step(&mut chain, start, limits, odd) {
+            chain.complete = false;
+            break;
+        }
+    }
+    if chain.complete {
+        order.check(chain.proto, chain.ext_headers, odd);
+    }
+    chain
+}
+
+/// Passes one header. False when the walk ends with it: the header is cut, or the rest is in another fragment.
+#[inline]
+fn step<'a>(chain: &mut Chain<'a>, start: &Start<'a>, limits: &Limits, odd: &mut Anomalies) -> bool {
+    let kind = chain.proto;
+    let Some((header, fixed, rest)) = whole(kind, chain.rest) else {
+        name_cut(chain, kind, odd);
+        if let (Some([next]), true) = (chain.rest.first::<1>(), kind != FRAGMENT) {
+            // What is named behind a cut header may be believed, but not whether a fragment holds it.
+            chain.proto = *next;
+        }
+        return false;
+    };
+    let len = header.len();
+    chain.rest = rest;
+    chain.claimed = chain.claimed.saturating_sub(len as u64);
+    chain.ext_headers += 1;
+    chain.proto = fixed[0];
+    match kind {
+        HOP_BY_HOP | DESTINATION => {
+            let jumbo = options::scan(header.get(2..).unwrap_or_default(), limits, odd);
+            // A jumbo option has to be alone in saying how long the packet is (RFC 2675, section 3).
+            if kind == HOP_BY_HOP && jumbo.is_some() && !start.jumbo {
+                odd.insert(Anomaly::JumboInvalid);
+            }
+        }
+        ROUTING => routing::check(fixed, odd),
+        // The fixed part has twelve bytes, and IPv6 wants a multiple of eight.
+        AUTHENTICATION if len < 12 || !len.is_multiple_of(8) => odd.insert(Anomaly::AhInvalid),
+        FRAGMENT => return fragment(chain, start, fixed, odd),
+        _ => {}
+    }
+    true
+}
+
+/// Length of an extension header in bytes. Hardly any two agree: the fragment header has no length field, and the
+/// Authentication Header counts in four bytes and leaves out two of them (RFC 4302, section 2.2).
+#[inline]
+const fn header_len(kind: u8, len: u8) -> usize {
+    match kind {
+        FRAGMENT => 8,
+        AUTHENTICATION => (len as usize + 2) * 4,
+        _ => (len as usize + 1) * 8,
+    }
+}
+
+/// The header of this kind at the beginning of `view`, and what lies behind it, when it is whole.
+#[inline]
+fn whole(kind: u8, view: View<'_>) -> Option<(&[u8], &[u8; 8], View<'_>)> {
+    let [_, len] = view.first::<2>()?;
+    let len = header_len(kind, *len);
+    Some((view.bytes().get(..len)?, view.first()?, view.skip(len)?))
+}
+
+/// Names the cut of an extension header.
+#[cold]
+fn name_cut(chain: &Chain<'_>, kind: u8, odd: &mut Anomalies) {
+    let len = chain.rest.first::<2>().map_or(2, |[_, len]| header_len(kind, *len));
+    odd.insert(if chain.is_first_fragment && chain.ends_within(len as u64) {
+        Anomaly::FirstFragmentIncomplete
+    } else {
+        Anomaly::ExtHeaderTruncated
+    });
+}
+
+/// A fragment header (RFC 8200, section 4.5). False when another fragment holds the upper layer.
+fn fragment(chain: &mut Chain<'_>, start: &Start<'_>, header: &[u8; 8], odd: &mut Anomalies) -> bool {
+    let [_, _, high, low, id @ ..] = *header;
+    let len = chain.claimed;
+    let piece = Fragment {
+        id: u32::from_be_bytes(id),
+        offset: be16(high, low) & !0x07,
+        len: u16::try_from(len).unwrap_or(u16::MAX),
+        more: low & 1 == 1,
+    };
+    if chain.fragment.is_some() {
+        odd.insert(Anomaly::FragmentNested);
+    }
+    if start.jumbo {
+        odd.insert(Anomaly::JumboInvalid);
+    }
+    if piece.is_atomic() {
+        odd.insert(Anomaly::FragmentAtomic);
+    }
+    if piece.more && !len.is_multiple_of(8) {
+        odd.insert(Anomaly::FragmentLength);
+    }
+    // Headers before the fragment header count towards the payload of the whole.
+    let before = (start.claimed - len).saturating_sub(8);
+    if before + u64::from(piece.offset) + len > DATAGRAM_MAX {
+        odd.insert(Anomaly::FragmentPastEnd);
+    }
+    if len == 0 {
+        odd.insert(Anomaly::FragmentEmpty);
+    }
+    let first = piece.offset == 0;
+    chain.is_first_fragment |= first && piece.more;
+    // Of nested headers the first is told, but a piece of any of them hides the upper layer.
+    chain.fragment = chain.fragment.or(Some(piece));
+    first
+}
+
+/// Which headers were seen, and how far down the recommended order the chain has come (RFC 8200, section 4.1).
+#[derive(Default)]
+struct Order {
+    seen: u8,
+    rank: u8,
+}
+
+impl Order {
+    fn check(&mut self, kind: u8, position: u8, odd: &mut Anomalies) {
+        // Destination Options stand before a routing header, or last.
+        let rank = match kind {
+            HOP_BY_HOP => 1,
+            DESTINATION if self.rank < 2 => 2,
+            ROUTING => 3,
+            // Between the routing header and the headers of the end point (RFC 5533, section 4.6).
+            SHIM6 => 4,
+            FRAGMENT => 5,
+            AUTHENTICATION => 6,
+            ESP => 7,
+            DESTINATION => 8,
+            _ => return,
+        };
+        if kind == HOP_BY_HOP && position > 0 {
+            odd.insert(Anomaly::HopByHopNotFirst);
+        }
+        if rank < self.rank {
+            odd.insert(Anomaly::ExtHeaderOrder);
+        }
+        self.rank = self.rank.max(rank);
+        let bit = 1 << (rank - 1);
+        if self.seen & bit != 0 && kind != DESTINATION {
+            odd.insert(Anomaly::ExtHeaderDuplicate);
+        }
+        self.seen |= bit;
+    }
+}

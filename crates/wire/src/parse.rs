@@ -1,0 +1,246 @@
+//! The way from the first byte of a frame to its [`Packet`]: down through the layers to an IPv6 header, read it, and on
+//! into what it carries. Two plain loops and no recursion, so that the stack stays as it is however deep a frame nests.
+
+use crate::anomaly::{Anomalies, Anomaly};
+use crate::ipv6::{self, Fixed};
+use crate::limits::Limits;
+use crate::link::{self, Link};
+use crate::packet::{Malformed, NotIpv6, Packet, Tunnels, Unkeyed};
+use crate::plain;
+use crate::reader::{View, be16};
+use crate::tunnel;
+
+/// Reads one frame.
+///
+/// `frame` holds the captured bytes and `wire_len` the length that the frame had on the wire, in bytes; the two differ when
+/// a capture was cut to a snap length. A header that is not whole in `frame` is reported as cut whatever the reason, but
+/// [`Anomaly::PayloadTruncated`] and [`Anomaly::TrailingBytes`] compare what headers claim with `wire_len`.
+///
+/// The work is linear in the bytes of the headers and bounded by `limits`; nothing is allocated.
+///
+/// # Errors
+///
+/// [`Unkeyed::NotIpv6`] when the frame carries no IPv6 header, and [`Unkeyed::Malformed`] when it promises one that
+/// cannot be read.
+#[inline]
+pub fn parse(link: Link, frame: &[u8], wire_len: u32, limits: &Limits) -> Result<Packet, Unkeyed> {
+    let view = View::of_frame(frame, wire_len);
+    if let Some((fixed, slack)) = direct(link, view)
+        && let Some(packet) = plain::read(&fixed, slack, (link, frame))
+    {
+        return Ok(packet);
+    }
+    walked(view, Path::new(link, frame, limits))
+}
+
+/// The header of a packet that lies directly in Ethernet or nothing, and the slack that its link leaves.
+#[inline]
+fn direct(link: Link, view: View<'_>) -> Option<(Fixed<'_>, u64)> {
+    match link {
+        Link::Ethernet => {
+            let (header, rest) = view.split::<14>()?;
+            let fixed =
+                if be16(header[12], header[13]) == 0x86dd { Fixed::new(rest).ok()? } else { return None };
+            Some((fixed, link::ethernet_slack(view)))
+        }
+        Link::Raw => Some((Fixed::new(view).ok()?, 0)),
+        _ => None,
+    }
+}
+
+/// The packet of any frame, by the whole way.
+#[inline(never)]
+fn walked<'a>(view: View<'a>, mut path: Path<'a>) -> Result<Packet, Unkeyed> {
+    let fixed = path.first(view)?;
+    let mut anomalies = Anomalies::NONE;
+    let mut quoted = None;
+    let (outer, carried) = ipv6::read(&fixed, &path, &mut anomalies, &mut quoted);
+    let mut packet = Packet { outer, inner: None, tunnels: path.tunnels, layers: 1, anomalies, quoted };
+    if let Some(carried) = carried {
+        inside(&mut packet, carried, &mut path);
+    }
+    Ok(packet)
+}
+
+/// Source and destination of the outermost IPv6 header, or none where [`parse`] with the default limits finds no packet.
+///
+/// It reads no further than those addresses, so that a reader can distribute frames over workers for a fraction of the
+/// cost of [`parse`].
+#[inline]
+pub fn pair(link: Link, frame: &[u8]) -> Option<(u128, u128)> {
+    let view = View::of_frame(frame, 0);
+    let fixed = match direct(link, view) {
+        Some((fixed, _)) => fixed,
+        None => return pair_walked(link, frame, view),
+    };
+    Some((fixed.src(), fixed.dst()))
+}
+
+#[inline(never)]
+fn pair_walked(link: Link, frame: &[u8], view: View<'_>) -> Option<(u128, u128)> {
+    let fixed = Path::new(link, frame, &Limits::DEFAULT).first(view).ok()?;
+    Some((fixed.src(), fixed.dst()))
+}
+
+/// Follows what the outermost packet carries, as deep as the limit allows.
+#[cold]
+#[inline(never)]
+fn inside<'a>(packet: &mut Packet, first: Carried<'a>, path: &mut Path<'a>) {
+    let mut next = Some(first);
+    while let Some(carried) = next.take() {
+        match path.cross(carried).and_then(|(layer, view)| path.descend(layer, view)) {
+            Ok(fixed) => {
+                packet.quoted = None;
+                let (inner, deeper) = ipv6::read(&fixed, path, &mut packet.anomalies, &mut packet.quoted);
+                packet.inner = Some(inner);
+                packet.layers = packet.layers.saturating_add(1);
+                next = deeper;
+            }
+            Err(Stop::Depth) => packet.anomalies.insert(Anomaly::TunnelDepth),
+            Err(Stop::Unkeyed(Unkeyed::Malformed(_))) => packet.anomalies.insert(Anomaly::TunnelTruncated),
+            // A tunnel may carry anything; that it is not IPv6 is nothing odd.
+            Err(Stop::Unkeyed(Unkeyed::NotIpv6(_))) => {}
+        }
+    }
+    packet.tunnels = path.tunnels;
+}
+
+/// What the next bytes are.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Layer {
+    /// A whole Ethernet frame.
+    Ethernet,
+    /// The payload of this EtherType.
+    EtherType(u16),
+    /// An LLC header.
+    Llc,
+    /// A PPP protocol field, perhaps behind address and control bytes.
+    Ppp,
+    /// An MPLS label stack.
+    Mpls,
+    /// An IP header of the version that its first four bits name.
+    Ip,
+    /// An IPv4 header.
+    Ipv4,
+    /// An IPv6 header.
+    Ipv6,
+    /// A GRE header.
+    Gre,
+    /// An EtherIP header.
+    EtherIp,
+    /// A PIM header.
+    Pim,
+}
+
+/// What an IP header carries, when that is another packet or frame.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Carried<'a> {
+    pub(crate) tunnel: Tunnels,
+    pub(crate) layer: Layer,
+    pub(crate) view: View<'a>,
+}
+
+/// Why the way down ended before an IPv6 header.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Stop {
+    Unkeyed(Unkeyed),
+    Depth,
+}
+
+impl From<Malformed> for Stop {
+    fn from(malformed: Malformed) -> Self {
+        Self::Unkeyed(Unkeyed::Malformed(malformed))
+    }
+}
+
+impl From<NotIpv6> for Stop {
+    fn from(other: NotIpv6) -> Self {
+        Self::Unkeyed(Unkeyed::NotIpv6(other))
+    }
+}
+
+/// Where the parser stands between two IPv6 headers.
+#[derive(Debug)]
+pub(crate) struct Path<'a> {
+    pub(crate) limits: &'a Limits,
+    /// Bytes behind the next packet that the link below it explains: padding to its least length, or a frame check sequence.
+    pub(crate) slack: u64,
+    /// Encapsulations crossed so far, as a set.
+    pub(crate) tunnels: Tunnels,
+    link: Link,
+    frame: &'a [u8],
+    depth: u8,
+    tags: u8,
+    /// Whether IPv4 was crossed.
+    ipv4: bool,
+}
+
+impl<'a> Path<'a> {
+    #[inline]
+    fn new(link: Link, frame: &'a [u8], limits: &'a Limits) -> Self {
+        Self { limits, slack: 0, tunnels: Tunnels(0), link, frame, depth: 0, tags: 0, ipv4: false }
+    }
+
+    /// Finds the outermost IPv6 header.
+    fn first(&mut self, view: View<'a>) -> Result<Fixed<'a>, Unkeyed> {
+        let found = link::open(self.link, view, self).and_then(|(layer, view)| self.descend(layer, view));
+        found.map_err(|stop| match stop {
+            Stop::Depth => Unkeyed::Malformed(Malformed::LinkDepth),
+            // What IPv4 carried instead of IPv6 is still IPv4's business.
+            Stop::Unkeyed(Unkeyed::NotIpv6(_)) if self.ipv4 => Unkeyed::NotIpv6(NotIpv6::Ipv4),
+            Stop::Unkeyed(unkeyed) => unkeyed,
+        })
+    }
+
+    /// Goes down layer by layer to the next IPv6 header. Each step consumes bytes or names a layer that does, and tags and
+    /// tunnels are counted against their limits.
+    fn descend(&mut self, layer: Layer, view: View<'a>) -> Result<Fixed<'a>, Stop> {
+        let mut at = (layer, view);
+        loop {
+            let (layer, view) = at;
+            at = match layer {
+                Layer::Ipv6 => return Ok(Fixed::new(view)?),
+                Layer::Ethernet => link::ethernet(view, self)?,
+                Layer::EtherType(kind) => link::ethertype(kind, view, self)?,
+                Layer::Llc => link::llc(view)?,
+                Layer::Ppp => link::ppp(view)?,
+                Layer::Mpls => link::mpls(view, self)?,
+                Layer::Ip => link::ip(view)?,
+                Layer::Gre => tunnel::gre(view)?,
+                Layer::EtherIp => tunnel::etherip(view)?,
+                Layer::Pim => tunnel::pim(view)?,
+                Layer::Ipv4 => {
+                    self.ipv4 = true;
+                    self.cross(tunnel::ipv4(view)?)?
+                }
+            };
+        }
+    }
+
+    /// Enters an encapsulation, if the limit allows one more.
+    fn cross(&mut self, carried: Carried<'a>) -> Result<(Layer, View<'a>), Stop> {
+        if self.depth >= self.limits.tunnels {
+            return Err(Stop::Depth);
+        }
+        self.depth += 1;
+        self.tags = 0;
+        self.slack = if carried.tunnel.has(Tunnels::TEREDO) { tunnel::TEREDO_SLACK } else { 0 };
+        self.tunnels.insert(carried.tunnel);
+        Ok((carried.layer, carried.view))
+    }
+
+    /// Counts one VLAN tag or MPLS label.
+    pub(crate) fn tag(&mut self) -> Result<(), Malformed> {
+        if self.tags >= self.limits.link_tags {
+            return Err(Malformed::LinkDepth);
+        }
+        self.tags += 1;
+        Ok(())
+    }
+
+    /// The link and the frame, for the few packets of which it matters whether they ever left their host.
+    #[inline]
+    pub(crate) const fn origin(&self) -> (Link, &'a [u8]) {
+        (self.link, self.frame)
+    }
+}

@@ -1,0 +1,208 @@
+//! The programs that the tests need, and how they come.
+//!
+//! What cargo can build goes to `target/tools`, so that nothing of the user's own is changed. What only the system can
+//! provide is installed through apt when this runs as root; otherwise it is named, with the command that brings it.
+
+use std::env;
+use std::ffi::{OsStr, OsString};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+
+use crate::{HostLacks, process, sys};
+
+/// Time limit of a question to a program ("are you there?").
+const ASK: Duration = Duration::from_secs(60);
+
+/// A program of the system.
+struct SystemTool {
+    program: &'static str,
+    argument: &'static str,
+    package: &'static str,
+    why: &'static str,
+}
+
+const SYSTEM_TOOLS: &[SystemTool] = &[
+    SystemTool {
+        program: "ip",
+        argument: "-V",
+        package: "iproute2",
+        why: "tests of live capture make network namespaces with it",
+    },
+    SystemTool { program: "c++", argument: "--version", package: "g++", why: "the fuzzing library is C++" },
+];
+
+/// A program that cargo builds.
+struct CargoTool {
+    /// The subcommand, and the argument with which it says its version.
+    ask: [&'static str; 2],
+    package: &'static str,
+}
+
+const CARGO_TOOLS: &[CargoTool] = &[
+    CargoTool { ask: ["fuzz", "--version"], package: "cargo-fuzz" },
+    CargoTool { ask: ["deny", "--version"], package: "cargo-deny" },
+];
+
+/// Where the tools lie, and commands that find them.
+pub(super) struct Tools {
+    pub(super) root: PathBuf,
+    directory: PathBuf,
+}
+
+impl Tools {
+    pub(super) fn new(root: &Path) -> Self {
+        let target =
+            env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), |dir| root.join(dir));
+        Self { root: root.to_path_buf(), directory: target.join("tools") }
+    }
+
+    /// A command in the workspace's root that finds the tools first, and without what cargo told this very program
+    /// about its own package.
+    pub(super) fn command(&self, program: impl AsRef<OsStr>) -> Command {
+        let mut command = Command::new(program);
+        command.current_dir(&self.root).env("PATH", self.path());
+        for (name, _) in env::vars_os() {
+            let own = ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_", "CARGO_CRATE_", "CARGO_PRIMARY_"];
+            if own.iter().any(|prefix| name.to_string_lossy().starts_with(prefix)) {
+                command.env_remove(name);
+            }
+        }
+        let promtool = self.promtool();
+        if promtool.exists() {
+            command.env("PROMTOOL", promtool);
+        }
+        command
+    }
+
+    /// `cargo` with arguments as one would type them.
+    pub(super) fn cargo(&self, arguments: &str) -> Command {
+        let mut command = self.command(env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo")));
+        command.args(arguments.split_whitespace());
+        command
+    }
+
+    /// Whether a cargo subcommand is there.
+    pub(super) fn has_cargo(&self, subcommand: &str) -> bool {
+        process::succeeds(self.cargo(subcommand).arg("--version"), ASK)
+    }
+
+    fn path(&self) -> OsString {
+        let found = env::var_os("PATH").unwrap_or_default();
+        let all = std::iter::once(self.directory.join("bin")).chain(env::split_paths(&found));
+        // A path with a colon in it cannot be in the list, and would not be found.
+        env::join_paths(all).unwrap_or(found)
+    }
+
+    fn promtool(&self) -> PathBuf {
+        self.directory.join("usr/bin/promtool")
+    }
+
+    /// Brings everything that is missing.
+    ///
+    /// # Errors
+    /// With [`HostLacks`] when something is missing that only root may install; the message names each with its command.
+    pub(super) fn install(&self, limit: Duration) -> Result<Option<String>> {
+        for component in ["fmt", "clippy"] {
+            if !self.has_cargo(component) {
+                let cure =
+                    format!("`cargo {component}` is missing: run `rustup component add rustfmt clippy`");
+                return Err(HostLacks(cure).into());
+            }
+        }
+        fs::create_dir_all(&self.directory)?;
+        self.install_system_tools(limit)?;
+        self.install_promtool(limit)?;
+        for tool in CARGO_TOOLS {
+            if !process::succeeds(&mut self.cargo(&tool.ask.join(" ")), ASK) {
+                let mut install = self.cargo("install --locked");
+                install.arg(tool.package).arg("--root").arg(&self.directory);
+                process::run(&mut install, limit)?;
+            }
+        }
+        Ok(None)
+    }
+
+    fn install_system_tools(&self, limit: Duration) -> Result<()> {
+        let is_there =
+            |tool: &SystemTool| process::succeeds(self.command(tool.program).arg(tool.argument), ASK);
+        let missing: Vec<_> = SYSTEM_TOOLS.iter().filter(|tool| !is_there(tool)).collect();
+        if missing.is_empty() {
+            return Ok(());
+        }
+        if !sys::is_root() {
+            return Err(HostLacks(lacks(&missing)).into());
+        }
+        let mut install = self.command("apt-get");
+        install
+            .args(["install", "--yes", "--no-install-recommends"])
+            .env("DEBIAN_FRONTEND", "noninteractive");
+        install.args(missing.iter().map(|tool| tool.package));
+        process::run(self.command("apt-get").arg("update"), limit)?;
+        process::run(&mut install, limit)
+    }
+
+    /// Unpacks `promtool` out of Debian's package without installing that, which would start a server.
+    fn install_promtool(&self, limit: Duration) -> Result<()> {
+        let there = |program: &OsStr| process::succeeds(self.command(program).arg("--version"), ASK);
+        if there(self.promtool().as_os_str()) || there(OsStr::new("promtool")) {
+            return Ok(());
+        }
+        // Downloading needs no privilege, only the package lists, which root alone may refresh.
+        if sys::is_root() {
+            process::run(self.command("apt-get").arg("update"), limit)?;
+        }
+        let unpacked = self.download_promtool(limit);
+        if !unpacked.is_ok_and(|()| there(self.promtool().as_os_str())) {
+            let cure = "`promtool` is missing: the test of the metrics page checks its format with it; put it on PATH, \
+                        from the package prometheus (`apt-get update && apt-get download prometheus && dpkg-deb -x \
+                        prometheus_*.deb DIR` unpacks it without installing a server)";
+            return Err(HostLacks(cure.into()).into());
+        }
+        Ok(())
+    }
+
+    fn download_promtool(&self, limit: Duration) -> Result<()> {
+        let mut download = self.command("apt-get");
+        process::run(download.args(["download", "prometheus"]).current_dir(&self.directory), limit)?;
+        let package = fs::read_dir(&self.directory)?
+            .filter_map(|entry| Some(entry.ok()?.path()))
+            .find(|path| path.extension().is_some_and(|extension| extension == "deb"))
+            .context("apt-get download left no package")?;
+        process::run(self.command("dpkg-deb").arg("-x").arg(&package).arg(&self.directory), limit)?;
+        fs::remove_file(&package)?;
+        ensure!(self.promtool().exists(), "the package prometheus holds no promtool");
+        Ok(())
+    }
+}
+
+/// What is missing, why it is needed, and the command that brings it.
+fn lacks(missing: &[&SystemTool]) -> String {
+    let reasons: Vec<_> = missing.iter().map(|tool| format!("`{}` ({})", tool.program, tool.why)).collect();
+    let packages: Vec<_> = missing.iter().map(|tool| tool.package).collect();
+    format!("missing: {}; run `sudo apt-get install {}`", reasons.join(", "), packages.join(" "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_missing_is_named_with_its_reason_and_its_cure() {
+        let text = lacks(&SYSTEM_TOOLS.iter().collect::<Vec<_>>());
+        for tool in SYSTEM_TOOLS {
+            assert!(text.contains(tool.program) && text.contains(tool.why), "{text}");
+        }
+        assert!(text.ends_with("`sudo apt-get install iproute2 g++`"), "{text}");
+    }
+
+    #[test]
+    fn commands_find_the_tools_before_anything_else() {
+        let tools = Tools::new(Path::new("/nowhere"));
+        let first = env::split_paths(&tools.path()).next().unwrap();
+        assert!(first.ends_with("tools/bin"), "{}", first.display());
+    }
+}
