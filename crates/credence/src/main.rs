@@ -1,2 +1,68 @@
-//! The gateway binary.
-fn main() {}
+//! The gateway binary: commands, configuration, wiring. No logic lives here.
+#![forbid(unsafe_code)]
+
+mod check;
+mod config;
+mod credit;
+mod demo;
+mod exit;
+mod explain;
+mod lookup;
+mod outputs;
+mod replay;
+mod run;
+mod serve;
+mod view;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Scores every IPv6 flow on a gateway by the credit of its source and by how it behaves, and can always say why.
+#[derive(Parser)]
+#[command(version, max_term_width = 100)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// The tour: a real capture replayed with a live table and a metrics page; no root, no network
+    Demo(demo::DemoArgs),
+    /// The engine on an interface
+    Run(run::RunArgs),
+    /// Score capture files
+    Replay(replay::ReplayArgs),
+    /// What the credit cache says of addresses
+    Lookup(lookup::LookupArgs),
+    /// Why: matched prefixes, terms, rules, issuer, evidence, expiry, where to complain
+    Explain(explain::ExplainArgs),
+    /// Import, export and compare credit snapshots
+    #[command(subcommand)]
+    Credit(credit::CreditCommand),
+    /// Validate a configuration and say what it would do
+    Check(check::CheckArgs),
+}
+
+fn main() -> ExitCode {
+    let outcome = match Arguments::parse().command {
+        Command::Demo(args) => demo::demo(&args),
+        Command::Run(args) => run::run(&args),
+        Command::Replay(args) => replay::replay(&args),
+        Command::Lookup(args) => lookup::lookup(&args),
+        Command::Explain(args) => explain::explain(&args),
+        Command::Credit(command) => credit::credit(&command),
+        Command::Check(args) => check::check(&args),
+    };
+    match outcome {
+        Ok(exit) => exit.into(),
+        Err(error) => {
+            eprintln!("credence: {error:#}");
+            exit::code_of(&error)
+        }
+    }
+}

@@ -94,8 +94,9 @@ impl Cache {
 
     /// What holds at `now` (Unix seconds), starting from a number that a look-up gave, [`NO_MATCH`] included.
     ///
-    /// Usually one entry is read. Further ones are only those that outlive or outrank every entry read before, hence at
-    /// most one for each length and authority of a covering prefix, and the walk ends.
+    /// Usually one entry is read. A further one is read only where it outlives or outranks the one that led to it, and
+    /// each lies further out than the last, so that the walk ends after as many steps as records cover the address: at
+    /// most 16 for each of 129 lengths and for each snapshot that went in.
     pub fn standing(&self, number: u32, now: u64) -> Standing {
         let mut standing = Standing::default();
         let mut ruled: Option<Precedence> = None;

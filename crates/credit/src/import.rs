@@ -3,7 +3,7 @@
 //! A list is read line by line, or element by element where it is one JSON document, so that a large file needs no more
 //! memory than its records. What one line gets wrong is said with its place and a cure, and costs that line alone.
 //!
-//! Records made here are the operator's own word, [`Authority::OperatorList`](crate::Authority::OperatorList), whatever
+//! Records made here are the operator's own word, [`Authority::OperatorList`], whatever
 //! a list says of its authors: the operator chose to believe it.
 
 mod address;

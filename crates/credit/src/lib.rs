@@ -8,14 +8,14 @@
 //! * [`Reason`] and [`Reasons`]: the closed list of things a record may cite;
 //! * [`Subject`]: an address together with the block that one holder has, and how that was learned;
 //! * [`Record`]: one statement about one prefix;
-//! * [`Snapshot`]: a whole set of records at one moment, ordered and checked; [`file`] keeps one on disk, [`export()`]
+//! * [`Snapshot`]: a whole set of records at one moment, ordered and checked; [`mod@file`] keeps one on disk, [`export()`]
 //!   writes it for other tools, [`Diff`] compares two;
 //! * [`import`]: other people's lists become a snapshot;
 //! * [`guard`]: what may never be enforced, however well it is signed or written;
 //! * [`cache`]: the look-up that the packet path reads, published to readers that never wait.
 //!
 //! What this crate refuses to do: it reads no clock (each function that needs the time takes it in Unix seconds), it
-//! opens no socket, and apart from [`file`] no file. A record that it hands out has been checked; there is no way to
+//! opens no socket, and apart from [`mod@file`] no file. A record that it hands out has been checked; there is no way to
 //! hold a half valid one.
 
 pub mod cache;

@@ -344,7 +344,8 @@ pub struct Behaviour {
     pub ports: u32,
 }
 
-/// Nested aggregates in fixed memory; of a full set the prefix quiet for longest makes room.
+/// Nested aggregates in fixed memory; of a full set the prefix that has sent least of late makes room, so that a flood of
+/// new prefixes displaces itself and not what is known of busy ones.
 pub struct Aggregates {
     sets: Box<[[Aggregate; WAYS]]>,
     hasher: KeyedHash,
@@ -457,12 +458,11 @@ impl Aggregates {
         aggregate.add(delta);
     }
 
-    /// The empty or longest quiet place of the candidate sets, made the delta's.
+    /// The empty place of the candidate sets, or the one of the prefix that has sent least of late, made the delta's.
     fn make_room(&mut self, delta: &Delta) -> (usize, usize) {
         let candidates = self.candidates(delta.level, delta.prefix);
         let places = candidates.into_iter().flat_map(|set| (0..WAYS).map(move |way| (set, way)));
-        let key = |&(s, w): &(usize, usize)| (self.sets[s][w].step, self.sets[s][w].packets);
-        let (set, way) = places.min_by_key(key).unwrap_or_default();
+        let (set, way) = places.min_by_key(|&(s, w)| self.sets[s][w].weight(self.step)).unwrap_or_default();
         let old = &mut self.sets[set][way];
         self.displaced += u64::from(old.step != 0 && self.step.saturating_sub(old.step) <= SKETCH_STEPS);
         *old = Aggregate { prefix: delta.prefix, level: delta.level, step: self.step, ..EMPTY };
@@ -487,6 +487,13 @@ impl Aggregate {
         self.ports.advance(step / SKETCH_STEPS);
     }
 
+    /// How much is lost with this prefix: about its packets once decayed to `step`, and of equals who was heard last.
+    /// The least is an empty place.
+    fn weight(&self, step: u32) -> (u64, u32) {
+        let halvings = (step.saturating_sub(self.step) / HALVING_STEPS).min(u64::BITS - 1);
+        (self.packets >> halvings, self.step)
+    }
+
     fn add(&mut self, delta: &Delta) {
         self.packets = self.packets.saturating_add(delta.packets);
         self.wire_bytes = self.wire_bytes.saturating_add(delta.wire_bytes);
@@ -502,6 +509,9 @@ impl Aggregate {
 /// Steps after which any 64-bit counter has decayed to 0: about ln(2^64 / 8) / ln(8/7) of them down to 8, one each from
 /// there.
 const DECAYED_STEPS: u32 = 322;
+
+/// Steps in which a counter loses half: ln(2) / ln(8/7) = 5.2.
+const HALVING_STEPS: u32 = 5;
 
 /// One step of decay: an eighth, rounded up, so that a counter reaches 0.
 const fn decayed(counter: u64) -> u64 {

@@ -258,12 +258,10 @@ impl FlowTable {
         }
     }
 
-    /// From now on `flow` is confirmed by returning `value`.
+    /// From now on `flow`, unless it is confirmed already, is confirmed by returning `value`.
     fn expect(&mut self, flow: usize, value: u32) {
-        if !self.hot[flow].is_confirmed() {
-            self.cold[flow].expected = value;
-            self.hot[flow].set(State::EXPECTS);
-        }
+        self.cold[flow].expected = value;
+        self.hot[flow].set(State::EXPECTS);
     }
 
     /// What was counted so far.
@@ -381,8 +379,7 @@ impl FlowTable {
     /// The flow that a flow of `key` beginning now would answer, if it is there and not idle; an error when that is not
     /// settled before this batch is counted.
     fn peer(&self, key: &FlowKey, now: Now) -> Result<Option<u32>, Unsettled> {
-        let reverse = key.reverse();
-        let Some(Slot(peer)) = self.find(&reverse).filter(|_| reverse != *key) else { return Ok(None) };
+        let Some(Slot(peer)) = self.find(&key.reverse()) else { return Ok(None) };
         match self.idleness(peer, now.ts_ns, now.batch) {
             Idleness::Active => Ok(Some(peer)),
             Idleness::Idle => Ok(None),

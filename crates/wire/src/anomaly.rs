@@ -86,7 +86,8 @@ anomalies! {
     TcpXmas = "tcp_xmas",
     /// TCP, UDP, SCTP or DCCP port 0.
     PortZero = "port_zero",
-    /// UDP length below 8 or past the payload (RFC 768; 0 in a jumbogram is fine, RFC 2675, section 4).
+    /// UDP length below 8 or past the payload (RFC 768; 0 in a jumbogram is fine, RFC 2675, section 4), or the same of the
+    /// checksum coverage of UDP-Lite (RFC 3828, section 3.1).
     UdpLength = "udp_length",
     /// UDP without a checksum, outside tunnels that may omit it (RFC 8200, section 8.1; RFC 6935).
     UdpChecksumZero = "udp_checksum_zero",

@@ -91,26 +91,24 @@ pub(crate) fn walk<'a>(start: &Start<'a>, limits: &Limits, odd: &mut Anomalies) 
         if chain.ext_headers >= limits.ext_headers {
             odd.insert(Anomaly::ExtHeaderLimit);
             chain.complete = false;
-            break;
+            return chain;
         }
-        order.check(chain.proto, chain.ext_headers, odd);
+        order.check(chain.proto, odd);
         if !step(&mut chain, start, limits, odd) {
             chain.complete = false;
-            break;
+            return chain;
         }
     }
-    if chain.complete {
-        order.check(chain.proto, chain.ext_headers, odd);
-    }
+    order.check(chain.proto, odd);
     chain
 }
 
 /// Passes one header. False when the walk ends with it: the header is cut, or the rest is in another fragment.
-#[inline]
+#[inline(always)]
 fn step<'a>(chain: &mut Chain<'a>, start: &Start<'a>, limits: &Limits, odd: &mut Anomalies) -> bool {
     let kind = chain.proto;
     let Some((header, fixed, rest)) = whole(kind, chain.rest) else {
-        name_cut(chain, kind, odd);
+        name_cut(*chain, kind, odd);
         if let (Some([next]), true) = (chain.rest.first::<1>(), kind != FRAGMENT) {
             // What is named behind a cut header may be believed, but not whether a fragment holds it.
             chain.proto = *next;
@@ -124,7 +122,7 @@ fn step<'a>(chain: &mut Chain<'a>, start: &Start<'a>, limits: &Limits, odd: &mut
     chain.proto = fixed[0];
     match kind {
         HOP_BY_HOP | DESTINATION => {
-            let jumbo = options::scan(header.get(2..).unwrap_or_default(), limits, odd);
+            let jumbo = options::scan(header, limits, odd);
             // A jumbo option has to be alone in saying how long the packet is (RFC 2675, section 3).
             if kind == HOP_BY_HOP && jumbo.is_some() && !start.jumbo {
                 odd.insert(Anomaly::JumboInvalid);
@@ -150,17 +148,17 @@ const fn header_len(kind: u8, len: u8) -> usize {
     }
 }
 
-/// The header of this kind at the beginning of `view`, and what lies behind it, when it is whole.
+/// The header of this kind at the beginning of `view`, its first eight bytes, and what lies behind it, when it is whole.
 #[inline]
 fn whole(kind: u8, view: View<'_>) -> Option<(&[u8], &[u8; 8], View<'_>)> {
-    let [_, len] = view.first::<2>()?;
-    let len = header_len(kind, *len);
-    Some((view.bytes().get(..len)?, view.first()?, view.skip(len)?))
+    let fixed = view.first::<8>()?;
+    let (header, rest) = view.split_at(header_len(kind, fixed[1]))?;
+    Some((header, fixed, rest))
 }
 
 /// Names the cut of an extension header.
 #[cold]
-fn name_cut(chain: &Chain<'_>, kind: u8, odd: &mut Anomalies) {
+fn name_cut(chain: Chain<'_>, kind: u8, odd: &mut Anomalies) {
     let len = chain.rest.first::<2>().map_or(2, |[_, len]| header_len(kind, *len));
     odd.insert(if chain.is_first_fragment && chain.ends_within(len as u64) {
         Anomaly::FirstFragmentIncomplete
@@ -206,39 +204,43 @@ fn fragment(chain: &mut Chain<'_>, start: &Start<'_>, header: &[u8; 8], odd: &mu
     first
 }
 
-/// Which headers were seen, and how far down the recommended order the chain has come (RFC 8200, section 4.1).
+/// Which headers were seen: a bit for each place in the recommended order (RFC 8200, section 4.1), first place lowest.
 #[derive(Default)]
-struct Order {
-    seen: u8,
-    rank: u8,
-}
+struct Order(u8);
 
 impl Order {
-    fn check(&mut self, kind: u8, position: u8, odd: &mut Anomalies) {
-        // Destination Options stand before a routing header, or last.
-        let rank = match kind {
+    #[inline]
+    fn check(&mut self, kind: u8, odd: &mut Anomalies) {
+        let place = match kind {
             HOP_BY_HOP => 1,
-            DESTINATION if self.rank < 2 => 2,
-            ROUTING => 3,
+            // Destination Options stand before a routing header, or last.
+            DESTINATION if self.0 < 1 << 1 => 1 << 1,
+            ROUTING => 1 << 2,
             // Between the routing header and the headers of the end point (RFC 5533, section 4.6).
-            SHIM6 => 4,
-            FRAGMENT => 5,
-            AUTHENTICATION => 6,
-            ESP => 7,
-            DESTINATION => 8,
+            SHIM6 => 1 << 3,
+            FRAGMENT => 1 << 4,
+            AUTHENTICATION => 1 << 5,
+            ESP => 1 << 6,
+            DESTINATION => 1 << 7,
             _ => return,
         };
-        if kind == HOP_BY_HOP && position > 0 {
+        // Nothing from this place on was seen before, as a rule.
+        if self.0 >= place {
+            self.misplaced(kind, place, odd);
+        }
+        self.0 |= place;
+    }
+
+    #[cold]
+    fn misplaced(&self, kind: u8, place: u8, odd: &mut Anomalies) {
+        if kind == HOP_BY_HOP {
             odd.insert(Anomaly::HopByHopNotFirst);
         }
-        if rank < self.rank {
-            odd.insert(Anomaly::ExtHeaderOrder);
-        }
-        self.rank = self.rank.max(rank);
-        let bit = 1 << (rank - 1);
-        if self.seen & bit != 0 && kind != DESTINATION {
+        if self.0 & place != 0 && kind != DESTINATION {
             odd.insert(Anomaly::ExtHeaderDuplicate);
         }
-        self.seen |= bit;
+        if self.0 >> 1 >= place {
+            odd.insert(Anomaly::ExtHeaderOrder);
+        }
     }
 }

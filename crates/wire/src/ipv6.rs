@@ -163,9 +163,9 @@ fn jumbo_len(fixed: &Fixed<'_>, limits: &Limits) -> Option<u64> {
         return None;
     }
     let len = (usize::from(fixed.behind.first::<2>()?[1]) + 1) * 8;
-    let area = fixed.behind.bytes().get(2..len)?;
+    let header = fixed.behind.bytes().get(..len)?;
     // The walk reads the same options again and says what is odd about them.
-    options::scan(area, limits, &mut Anomalies::default()).map(u64::from)
+    options::scan(header, limits, &mut Anomalies::default()).map(u64::from)
 }
 
 /// The chain of a packet that is not plainly TCP, UDP or ICMPv6.

@@ -1,6 +1,27 @@
 //! Frame bytes to packets: link layers, tunnels, IPv6 with every extension header, and every anomaly by name.
+//!
+//! [`parse()`] takes one frame, and gives the [`Packet`] in it or the reason why there is none; [`pair()`] gives only the
+//! addresses, to distribute frames by. Everything else here is what these two return.
+//!
+//! The way down a frame, with the module that knows it:
+//!
+//! ```text
+//! link ─▶ tunnel (IPv4, GRE, VXLAN, …) ─▶ ipv6 ─▶ chain ─▶ upper ─▶ tunnel ─▶ ipv6 …
+//!                                          │        ├ options, routing
+//!                                       address     └ icmpv6 (the quoted packet)
+//! ```
+//!
+//! `parse` holds the two loops that go this way, `plain` the short cut that most packets take, `reader` the only access to
+//! bytes.
+//!
+//! What this crate refuses to do: allocate, recurse, keep state between frames, reassemble fragments, verify checksums,
+//! guess at an unknown next header, or take a UDP payload for a tunnel unless all of it agrees. Bytes behind the length
+//! that a header claims belong to nobody and are never read.
 #![no_std]
 #![forbid(unsafe_code)]
+
+#[cfg(test)]
+extern crate std;
 
 mod address;
 mod anomaly;

@@ -11,14 +11,14 @@ const JUMBO: u8 = 0xc2;
 /// already; what exceeds this is not read, so that two-byte options cannot be made to cost more than others.
 const ELEMENTS_AN_OPTION: u32 = 4;
 
-/// Checks the options in `area`, the bytes behind the first two of the header, and returns the jumbo payload length
-/// when a well-formed jumbo option is among them (RFC 2675, section 2).
-pub(crate) fn scan(area: &[u8], limits: &Limits, odd: &mut Anomalies) -> Option<u32> {
-    let mut rest = area;
+/// Checks the options of a whole header, and returns the jumbo payload length when a well-formed jumbo option is among them
+/// (RFC 2675, section 2).
+pub(crate) fn scan(header: &[u8], limits: &Limits, odd: &mut Anomalies) -> Option<u32> {
+    let mut rest = header.get(2..).unwrap_or_default();
     let mut jumbo = None;
     let mut options = 0u8;
     let mut padding = 0usize;
-    for _ in 0..u32::from(limits.options) * ELEMENTS_AN_OPTION + 1 {
+    for _ in 0..(u32::from(limits.options) + 1) * ELEMENTS_AN_OPTION {
         let Some((&kind, behind)) = rest.split_first() else { return jumbo };
         if kind == PAD1 {
             let run = leading_zeros(rest);
@@ -33,22 +33,20 @@ pub(crate) fn scan(area: &[u8], limits: &Limits, odd: &mut Anomalies) -> Option<
             if kind == PADN {
                 padding += 2 + data.len();
                 check_padding(data, odd);
-            } else {
-                if options == limits.options {
-                    break;
-                }
+            } else if options < limits.options {
                 options += 1;
                 padding = 0;
                 jumbo = jumbo.or(option(kind, data, odd));
+                continue;
+            } else {
+                break;
             }
         }
         if padding > usize::from(limits.padding) {
             odd.insert(Anomaly::PaddingLimit);
         }
     }
-    if !rest.is_empty() || options == limits.options {
-        odd.insert(Anomaly::OptionLimit);
-    }
+    odd.insert(Anomaly::OptionLimit);
     jumbo
 }
 

@@ -271,7 +271,7 @@ pub enum Malformed {
     HeaderTruncated,
     /// The version field is not 6 although the layer below says IPv6.
     Version,
-    /// More VLAN tags or MPLS labels than the limit.
+    /// More VLAN tags or MPLS labels than the limit, or more IPv4 tunnels before the first IPv6 header.
     LinkDepth,
     /// The layer below IPv6, IPv4 or a tunnel, is cut or impossible.
     CarrierTruncated,

@@ -25,12 +25,17 @@ use crate::tunnel;
 #[inline]
 pub fn parse(link: Link, frame: &[u8], wire_len: u32, limits: &Limits) -> Result<Packet, Unkeyed> {
     let view = View::of_frame(frame, wire_len);
-    if let Some((fixed, slack)) = direct(link, view)
-        && let Some(packet) = plain::read(&fixed, slack, (link, frame))
-    {
-        return Ok(packet);
+    let mut path = Path::new(link, frame, limits);
+    match direct(link, view) {
+        Some((fixed, slack)) => match plain::read(&fixed, slack, (link, frame)) {
+            Some(packet) => Ok(packet),
+            None => {
+                path.slack = slack;
+                Ok(whole(fixed, path))
+            }
+        },
+        None => walked(view, path),
     }
-    walked(view, Path::new(link, frame, limits))
 }
 
 /// The header of a packet that lies directly in Ethernet or nothing, and the slack that its link leaves.
@@ -52,14 +57,20 @@ fn direct(link: Link, view: View<'_>) -> Option<(Fixed<'_>, u64)> {
 #[inline(never)]
 fn walked<'a>(view: View<'a>, mut path: Path<'a>) -> Result<Packet, Unkeyed> {
     let fixed = path.first(view)?;
+    Ok(whole(fixed, path))
+}
+
+/// The packet at `fixed`, whatever it is.
+#[inline(never)]
+fn whole<'a>(fixed: Fixed<'a>, path: Path<'a>) -> Packet {
     let mut anomalies = Anomalies::NONE;
     let mut quoted = None;
     let (outer, carried) = ipv6::read(&fixed, &path, &mut anomalies, &mut quoted);
-    let mut packet = Packet { outer, inner: None, tunnels: path.tunnels, layers: 1, anomalies, quoted };
-    if let Some(carried) = carried {
-        inside(&mut packet, carried, &mut path);
+    let packet = Packet { outer, inner: None, tunnels: path.tunnels, layers: 1, anomalies, quoted };
+    match carried {
+        Some(carried) => inside(packet, carried, path),
+        None => packet,
     }
-    Ok(packet)
 }
 
 /// Source and destination of the outermost IPv6 header, or none where [`parse`] with the default limits finds no packet.
@@ -85,13 +96,13 @@ fn pair_walked(link: Link, frame: &[u8], view: View<'_>) -> Option<(u128, u128)>
 /// Follows what the outermost packet carries, as deep as the limit allows.
 #[cold]
 #[inline(never)]
-fn inside<'a>(packet: &mut Packet, first: Carried<'a>, path: &mut Path<'a>) {
+fn inside<'a>(mut packet: Packet, first: Carried<'a>, mut path: Path<'a>) -> Packet {
     let mut next = Some(first);
     while let Some(carried) = next.take() {
         match path.cross(carried).and_then(|(layer, view)| path.descend(layer, view)) {
             Ok(fixed) => {
                 packet.quoted = None;
-                let (inner, deeper) = ipv6::read(&fixed, path, &mut packet.anomalies, &mut packet.quoted);
+                let (inner, deeper) = ipv6::read(&fixed, &path, &mut packet.anomalies, &mut packet.quoted);
                 packet.inner = Some(inner);
                 packet.layers = packet.layers.saturating_add(1);
                 next = deeper;
@@ -103,6 +114,7 @@ fn inside<'a>(packet: &mut Packet, first: Carried<'a>, path: &mut Path<'a>) {
         }
     }
     packet.tunnels = path.tunnels;
+    packet
 }
 
 /// What the next bytes are.
@@ -242,5 +254,69 @@ impl<'a> Path<'a> {
     #[inline]
     pub(crate) const fn origin(&self) -> (Link, &'a [u8]) {
         (self.link, self.frame)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::vec::Vec;
+
+    /// An Ethernet frame with IPv6 from 2a00::1 to 2a00::2 and an upper layer of 32 bytes.
+    fn frame(next_header: u8, upper: &[u8]) -> Vec<u8> {
+        let mut frame = std::vec![2; 12];
+        frame.extend([0x86, 0xdd, 0x60, 0, 0, 0, 0, 32, next_header, 64]);
+        frame.extend((0x2a00_u128 << 112 | 1).to_be_bytes());
+        frame.extend((0x2a00_u128 << 112 | 2).to_be_bytes());
+        frame.extend(upper);
+        frame.resize(14 + 40 + 32, 7);
+        frame
+    }
+
+    fn plain_frames() -> [Vec<u8>; 2] {
+        [
+            frame(6, &[3, 232, 0, 80, 0, 0, 0, 1, 0, 0, 0, 2, 0x50, 0x10, 16, 0, 1, 2, 0, 0]),
+            frame(17, &[3, 232, 0, 53, 0, 32, 1, 2]),
+        ]
+    }
+
+    fn short(frame: &[u8], wire_len: u32) -> Option<Packet> {
+        let (fixed, slack) = direct(Link::Ethernet, View::of_frame(frame, wire_len))?;
+        plain::read(&fixed, slack, (Link::Ethernet, frame))
+    }
+
+    fn long(frame: &[u8], wire_len: u32) -> Result<Packet, Unkeyed> {
+        let view = View::of_frame(frame, wire_len);
+        walked(view, Path::new(Link::Ethernet, frame, &Limits::DEFAULT))
+    }
+
+    #[test]
+    fn plain_packets_take_the_short_way() {
+        for frame in plain_frames() {
+            assert_eq!(short(&frame, 0).ok_or(()), long(&frame, 0).map_err(|_| ()));
+            assert!(short(&frame, 0).is_some());
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(5000))]
+
+        #[test]
+        fn the_short_way_gives_no_other_answer(
+            which in 0..2usize,
+            changes in prop::collection::vec((0..86usize, any::<u8>()), 0..4),
+            len in 0..120usize,
+            wire_len in 0..200u32,
+        ) {
+            let mut frame = plain_frames()[which].clone();
+            for (at, value) in changes {
+                frame[at] = value;
+            }
+            frame.resize(len, 0);
+            if let Some(packet) = short(&frame, wire_len) {
+                prop_assert_eq!(Ok(packet), long(&frame, wire_len));
+            }
+        }
     }
 }

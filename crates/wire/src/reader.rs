@@ -48,6 +48,13 @@ impl<'a> View<'a> {
         Some((head, Self { bytes: rest, beyond: self.beyond }))
     }
 
+    /// The first `len` bytes and what lies behind them.
+    #[inline]
+    pub(crate) fn split_at(self, len: usize) -> Option<(&'a [u8], Self)> {
+        let (head, rest) = self.bytes.split_at_checked(len)?;
+        Some((head, Self { bytes: rest, beyond: self.beyond }))
+    }
+
     /// At most the first `len` bytes: the length that a header claims for what it carries.
     #[inline]
     pub(crate) fn limit(self, len: u64) -> Self {

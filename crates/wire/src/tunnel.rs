@@ -138,10 +138,14 @@ pub(crate) fn pim(view: View<'_>) -> Result<(Layer, View<'_>), Stop> {
 /// the answer does not depend on where a capture was cut.
 #[inline]
 pub(crate) fn of_udp(sport: u16, dport: u16, udp_len: u16, payload: View<'_>) -> Option<Carried<'_>> {
-    if !may_be(sport) && !may_be(dport) {
-        return None;
+    // One port is asked and not the other after it, or a cut frame might be read as another tunnel than the whole.
+    if may_be(dport) {
+        of_port(dport, udp_len, payload)
+    } else if may_be(sport) {
+        of_port(sport, udp_len, payload)
+    } else {
+        None
     }
-    of_ports(sport, dport, udp_len, payload)
 }
 
 /// Whether a UDP port suggests a tunnel. One comparison turns almost every port away.
@@ -152,13 +156,9 @@ pub(crate) const fn may_be(port: u16) -> bool {
 
 #[cold]
 #[inline(never)]
-fn of_ports(sport: u16, dport: u16, udp_len: u16, payload: View<'_>) -> Option<Carried<'_>> {
+fn of_port(port: u16, udp_len: u16, payload: View<'_>) -> Option<Carried<'_>> {
     let len = u64::from(udp_len.checked_sub(8)?);
     let payload = Claimed { view: payload.limit(len), len };
-    of_port(dport, payload).or_else(|| of_port(sport, payload))
-}
-
-fn of_port(port: u16, payload: Claimed<'_>) -> Option<Carried<'_>> {
     let (tunnel, found) = match port {
         2152 => (Tunnels::GTP_U, gtp_u(payload)),
         3544 => (Tunnels::TEREDO, teredo(payload)),

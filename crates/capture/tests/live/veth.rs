@@ -1,7 +1,10 @@
 //! A pair of interfaces joined back to back: datagrams leave by `near` and arrive at `far`.
 
+use std::collections::HashSet;
 use std::fs;
 use std::net::{Ipv6Addr, SocketAddrV6, UdpSocket};
+use std::thread;
+use std::time::Duration;
 
 use credence_capture::Frame;
 
@@ -34,6 +37,24 @@ pub(crate) fn send(first: u32, count: u32) -> u16 {
         socket.send_to(&number.to_be_bytes(), SocketAddrV6::new(FAR, PORT, 0, 0)).unwrap();
     }
     socket.local_addr().unwrap().port()
+}
+
+/// Sends datagrams as [`send`] does, in steps, of which each has arrived at `far` before the next leaves: the
+/// kernel drops what it cannot queue between the two ends, 1,000 frames by default, and no capture sees that.
+pub(crate) fn send_in_steps(count: u32) -> HashSet<u16> {
+    const STEP: u32 = 500;
+    let mut ports = HashSet::new();
+    for first in (0..count).step_by(STEP as usize) {
+        let step = STEP.min(count - first);
+        let awaited = received("far") + u64::from(step);
+        ports.insert(send(first, step));
+        let arrived = (0..5_000).any(|_| {
+            thread::sleep(Duration::from_millis(1));
+            received("far") >= awaited
+        });
+        assert!(arrived, "the kernel lost datagrams before they reached the interface");
+    }
+    ports
 }
 
 /// The source port and the number of a frame, if it is one of the datagrams.

@@ -260,7 +260,7 @@ fn a_site_sends_while_it_was_heard_in_the_last_steps() {
 }
 
 #[test]
-fn a_full_set_gives_up_the_prefix_that_is_quiet_longest() {
+fn a_full_set_gives_up_a_prefix_that_fell_silent() {
     let mut aggregates = Aggregates::new(2 * WAYS as u32, 1);
     let bytes = aggregates.bytes();
     let mut sources = 0_u128;
@@ -271,6 +271,32 @@ fn a_full_set_gives_up_the_prefix_that_is_quiet_longest() {
     }
     assert!(aggregates.displaced() > 100);
     assert_eq!((held(&aggregates), aggregates.bytes()), (2 * WAYS, bytes));
+}
+
+#[test]
+fn a_flood_of_new_prefixes_does_not_wipe_out_what_is_known_of_a_busy_one() {
+    let mut aggregates = Aggregates::new(256, 1);
+    // The last of all in the order of prefixes, so that each step's flood comes before it.
+    let busy = u128::MAX;
+    for step in 1..20_u32 {
+        let flood = (0..5_000).map(|n: u128| pending((u128::from(step) * 5_000 + n) << 64, 1));
+        aggregates.close_step(step, &step_of(flood.chain([pending(busy, 1_000)])));
+    }
+    for level in Level::ALL {
+        let packets = aggregates.behaviour(level, busy).map_or(0, |b| b.packets);
+        assert!(packets > 900, "{level:?}: {packets} of about 1,000 a step");
+    }
+    assert_eq!(held(&aggregates), 256);
+}
+
+#[test]
+fn a_prefix_that_was_busy_long_ago_makes_room() {
+    let mut aggregates = Aggregates::new(8, 1);
+    aggregates.close_step(1, &step_of([pending(7 << 96, 1_000_000)]));
+    for step in 200..210 {
+        aggregates.close_step(step, &step_of((100..120_u128).map(|n| pending(n << 96, 2))));
+    }
+    assert_eq!(Level::ALL.map(|level| aggregates.behaviour(level, 7 << 96)), [None; 4]);
 }
 
 #[test]

@@ -240,7 +240,7 @@ fn handling() -> impl Strategy<Value = Handling> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 600, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn flows_are_those_of_a_plain_map_however_batches_are_cut_and_swept(

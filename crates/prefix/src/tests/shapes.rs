@@ -115,12 +115,11 @@ fn a_64_with_thousands_of_hosts_is_searched_like_one_with_few() {
 fn the_largest_record_number_is_an_answer_and_not_a_link() {
     let wide = Prefix::containing(0, 1);
     let table = Table::build([(wide, MAX_RECORD), (Prefix::host(5), MAX_RECORD - 1)]).unwrap();
-    assert_eq!(table.longest_match(4), Some(MAX_RECORD));
-    assert_eq!(table.longest_match(5), Some(MAX_RECORD - 1));
-    assert_eq!(table.longest_match(u128::MAX), None);
-    let mut out = [0; 3];
-    table.longest_match_batch(&[4, 5, u128::MAX], &mut out);
-    assert_eq!(out, [MAX_RECORD, MAX_RECORD - 1, NO_MATCH]);
+    let cases = [(4, MAX_RECORD), (5, MAX_RECORD - 1), (1 << 64, MAX_RECORD), (u128::MAX, NO_MATCH)];
+    let mut out = [0; 4];
+    table.longest_match_batch(&cases.map(|case| case.0), &mut out);
+    assert_eq!(out, cases.map(|case| case.1));
+    assert_eq!(cases.map(|case| table.longest_match(case.0).unwrap_or(NO_MATCH)), out);
 }
 
 #[test]

@@ -7,8 +7,10 @@ use proptest::prelude::*;
 
 type Key = (u128, u128, u8, u16, u16);
 
-/// Why the two may differ on a packet.
-const DIFFERENCES: [(&str, fn(&Packet) -> bool); 4] = [
+/// Why the two may differ on a packet, and when.
+type Difference = (&'static str, fn(&Packet) -> bool);
+
+const DIFFERENCES: [Difference; 4] = [
     ("it reads no upper layer in a first fragment, whose ports are there", |ours| {
         ours.outer.fragment.is_some_and(|piece| piece.offset == 0 && piece.more)
     }),

@@ -1,4 +1,5 @@
 //! What the parser promises, told from outside: a module for each story.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that unwraps fails with a place and a cause")]
 
 mod anomalies;
 mod build;

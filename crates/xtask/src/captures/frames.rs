@@ -221,7 +221,7 @@ fn read_pcapng(bytes: &[u8]) -> Result<Recording> {
     while let Some(block) = reader.next_block() {
         match block? {
             Block::InterfaceDescription(interface) => {
-                link = Some(u16::try_from(u32::from(interface.linktype))?)
+                link = Some(u16::try_from(u32::from(interface.linktype))?);
             }
             Block::EnhancedPacket(packet) => frames.push(Frame {
                 time_ns: u64::try_from(packet.timestamp.as_nanos())?,

@@ -76,7 +76,10 @@ fn unsafe_code(tools: &Tools, _limit: Duration) -> Result<Option<String>> {
 
 /// Advisories come from a repository that must be fetched, so their check says plainly when the network is missing.
 fn deny(tools: &Tools, limit: Duration) -> Result<Option<String>> {
-    process::run(&mut tools.cargo("deny --all-features check bans licenses sources"), limit)?;
+    process::run(
+        &mut tools.cargo("deny --all-features check --hide-inclusion-graph bans licenses sources"),
+        limit,
+    )?;
     if !process::succeeds(&mut tools.cargo("deny --all-features fetch db"), minutes(1)) {
         return Ok(Some(
             "advisories not checked: their database cannot be fetched, it needs the network".into(),

@@ -64,7 +64,7 @@ pub(crate) fn in_ip() -> Recording {
         forge::ethernet(ether::IPV4, &relay),
         frame(&[], proto::IPV6, &inner()),
         // With the tunnel encapsulation limit that kernels put there by default (RFC 2473, section 4.1.1).
-        frame(&[limit.clone()], proto::IPV6, &inner()),
+        frame(std::slice::from_ref(&limit), proto::IPV6, &inner()),
         frame(&[limit], proto::IPV4, &inner_v4()),
         frame(&[], proto::IPV4, &inner_v4()),
         over_v4(proto::IPV4, &inner_v4()),

@@ -1,0 +1,38 @@
+//! Exit codes, a contract: 0 done, 1 the input or the configuration is wrong, 2 usage, 3 the host cannot do it.
+
+use std::process::ExitCode;
+
+/// How a command ended, when it did not fail outright. Failures are `anyhow` errors; [`code_of`] finds theirs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Exit {
+    /// Everything asked for was done.
+    Done,
+    /// The input was wrong in places, which were told; what was valid was still written.
+    BadInput,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        match exit {
+            Exit::Done => Self::SUCCESS,
+            Exit::BadInput => Self::from(1),
+        }
+    }
+}
+
+/// The host lacks what was asked for: a privilege, a device, a kernel feature.
+#[derive(Debug)]
+pub(crate) struct HostCannot(pub(crate) String);
+
+impl std::fmt::Display for HostCannot {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for HostCannot {}
+
+/// The code of a failure: 3 when the host is the cause, otherwise 1.
+pub(crate) fn code_of(error: &anyhow::Error) -> ExitCode {
+    if error.is::<HostCannot>() { ExitCode::from(3) } else { ExitCode::from(1) }
+}
