@@ -108,6 +108,16 @@ fn claims_up_to_the_largest_jumbogram_add_up_without_a_fold() {
 }
 
 #[test]
+fn a_claim_too_large_to_be_true_forces_no_fold() {
+    let mut flow = Halves::new(TCP);
+    for bytes in [u64::from(HALF), u64::from(u32::MAX), u64::MAX] {
+        assert!(!flow.count(bytes, 74).full);
+    }
+    assert!(!flow.count(u64::from(HALF) - 1, 74).full);
+    assert!(flow.count(1, 74).full);
+}
+
+#[test]
 fn claims_beyond_64_bits_saturate() {
     let mut flow = Halves::new(TCP);
     for bytes in [u64::MAX, u64::MAX, 60] {

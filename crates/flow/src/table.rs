@@ -2,8 +2,8 @@
 //!
 //! An index of 64-byte buckets points into two arrays of flows. A key has two candidate buckets of twelve slots, so a
 //! look-up probes at most 24 slots whatever an attacker sends. A full table fills ten of thirteen slots, at which two
-//! choices of twelve ways practically never fail to place a key; at ten of eleven one key in some hundred did, from
-//! seven eighths of the capacity on. A flow is split in two: the 64-byte half that every packet touches, and the half
+//! choices of twelve ways practically never fail to place a key; at ten of eleven, simulated, one key in some seventy did
+//! from seven eighths of the capacity on. A flow is split in two: the 64-byte half that every packet touches, and the half
 //! that only events touch.
 //!
 //! Bytes a flow: 64 + 56 + 64 · 1.3 / 12 = 127. Free flows are chained through the flows themselves.

@@ -30,7 +30,8 @@ pub const MAX_PREFIXES: u32 = (1 << 31) - 1;
 const SECOND_STAGE: u32 = 1 << 31;
 
 /// How many look-ups go down together. Each level's cache lines for all of them are independent loads, which is what
-/// hides the memory; more lanes than these no longer fit the first-level cache beside the lines they touch.
+/// hides the memory. Twice and four times as many were measured to gain a twentieth at 281,000 prefixes, and up to a
+/// fifth at a million, where the table outgrows the caches; callers' batches are seldom that long.
 const LANES: usize = 64;
 
 /// A longest-prefix match table from prefixes to record numbers.
