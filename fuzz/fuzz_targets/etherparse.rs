@@ -20,13 +20,14 @@ fuzz_target!(|data: &[u8]| {
     assert_eq!(ours.outer.dst.to_be_bytes(), header.destination());
     assert_eq!(ours.outer.hop_limit, header.hop_limit());
     assert_eq!(ours.outer.flow_label, header.flow_label().value());
-    // What is cut, over a limit or not first ends the other's walk elsewhere, a later fragment does not, and a payload
-    // length of zero means to it that the length is unknown.
+    // What is cut, over a limit, impossible or not first ends the other's walk elsewhere, a later fragment does not, and
+    // a payload length of zero means to it that the length is unknown.
     let elsewhere = [
         Anomaly::ExtHeaderTruncated,
         Anomaly::FirstFragmentIncomplete,
         Anomaly::ExtHeaderLimit,
         Anomaly::HopByHopNotFirst,
+        Anomaly::AhInvalid,
         Anomaly::PayloadLengthZero,
         Anomaly::JumboInvalid,
     ];

@@ -1,6 +1,7 @@
 //! The worker loop: the whole line a packet travels, its counters and its outbox.
 mod alert;
 mod anonymise;
+mod chain;
 pub mod clock;
 mod config;
 mod counters;
@@ -16,6 +17,7 @@ mod step;
 
 pub use alert::{AlertCounts, AlertWriter, Offender, Offenders, TermLine};
 pub use anonymise::Anonymiser;
+pub use chain::Chain;
 pub use config::{Direction, Keyed, LineConfig, Lists, set};
 pub use counters::{Counter, Counters, MALFORMED, NOT_IPV6, Own, PerKind, Totals};
 pub use event::{Collected, Event};

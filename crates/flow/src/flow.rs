@@ -313,6 +313,7 @@ impl Flow<'_> {
             odd: cold.marks & Cold::ODD != 0,
             opening: judged.then(|| match () {
                 () if hot.is_confirmed() => Opening::Confirmed,
+                () if hot.has(State::PAIRED) && hot.proto == TCP => Opening::Refused,
                 () if hot.has(State::PAIRED) => Opening::Answered,
                 () => Opening::Unanswered,
             }),
@@ -329,9 +330,10 @@ impl Flow<'_> {
         self.cold.marks & Cold::OPENS != 0
     }
 
-    /// Ends the flow: its final record, and what had not been folded.
-    pub(crate) fn finish(&mut self) -> Finished {
-        let pending = self.fold(u64::MAX);
+    /// Ends the flow at `clock_ns`: its final record, and what had not been folded. An opening too young to be judged by
+    /// then never is.
+    pub(crate) fn finish(&mut self, clock_ns: u64) -> Finished {
+        let pending = self.fold(clock_ns);
         Finished { pending, record: self.record() }
     }
 
@@ -436,8 +438,10 @@ const ICMPV6_ECHO_REQUEST: u8 = 128;
 pub enum Opening {
     /// The source proved that it receives the answers.
     Confirmed,
-    /// There was an answer.
+    /// There was an answer, of a protocol whose answers prove nothing.
     Answered,
+    /// There was an answer, and the handshake came to nothing: a closed port, or a source that did not go on.
+    Refused,
     /// There was none, or its path is not seen here.
     Unanswered,
 }

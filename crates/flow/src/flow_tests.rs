@@ -58,7 +58,7 @@ fn only(anomaly: Anomaly) -> Anomalies {
 fn a_flow_starts_as_its_first_packet_says() {
     let mut flow = Halves::new(TCP);
     flow.count(60, 74);
-    let record = flow.flow().finish().record;
+    let record = flow.flow().finish(u64::MAX).record;
     assert_eq!((record.key, record.first_ns, record.last_ns, record.first_frame), (KEY, 5 * S, 5 * S, 9));
     assert_eq!((record.packets, record.bytes, record.fragments), (1, 60, 0));
     assert_eq!(flow.flow().credit_record(), u32::MAX);
@@ -70,7 +70,7 @@ fn more_packets_than_16_bits_count_without_a_fold_are_all_in_the_record() {
     for n in 1..=70_000_u32 {
         assert_eq!(flow.count(60, 74).full, n >= 65_535, "packet {n}");
     }
-    let ended = flow.flow().finish();
+    let ended = flow.flow().finish(u64::MAX);
     assert_eq!((ended.record.packets, ended.record.bytes), (70_000, 70_000 * 60));
     assert_eq!(ended.pending.packets, 65_535);
 }
@@ -86,7 +86,7 @@ fn a_flow_that_is_folded_when_it_is_full_loses_nothing() {
             wire += u64::from(pending.wire_bytes);
         }
     }
-    let ended = flow.flow().finish();
+    let ended = flow.flow().finish(u64::MAX);
     packets += u64::from(ended.pending.packets);
     wire += u64::from(ended.pending.wire_bytes);
     assert_eq!((packets, wire), (200_000, 200_000 * 65_589));
@@ -101,7 +101,7 @@ fn claims_up_to_the_largest_jumbogram_add_up_without_a_fold() {
         for _ in 0..5 {
             flow.count(bytes, u32::MAX);
         }
-        let ended = flow.flow().finish();
+        let ended = flow.flow().finish(u64::MAX);
         assert_eq!(ended.record.bytes, 5 * bytes);
         assert_eq!(ended.pending.wire_bytes, u32::MAX);
     }
@@ -123,7 +123,7 @@ fn claims_beyond_64_bits_saturate() {
     for bytes in [u64::MAX, u64::MAX, 60] {
         flow.count(bytes, 1);
     }
-    assert_eq!(flow.flow().finish().record.bytes, u64::MAX);
+    assert_eq!(flow.flow().finish(u64::MAX).record.bytes, u64::MAX);
 }
 
 #[test]
@@ -150,7 +150,7 @@ fn what_only_flow_state_knows_makes_a_flow_odd_too() {
     assert!(!flow.flow().add_anomalies(overlap));
     assert!(!flow.flow().add_anomalies(Anomalies::NONE));
     assert!(!flow.flow().fold(0).odd);
-    assert_eq!(flow.flow().finish().record.anomalies, overlap);
+    assert_eq!(flow.flow().finish(u64::MAX).record.anomalies, overlap);
 }
 
 #[test]
@@ -160,7 +160,7 @@ fn fragments_are_counted() {
     let fragment = Header { fragment: Some(piece), ..header(56, Upper::None) };
     flow.flow().count(&fragment, Anomalies::NONE, 70);
     flow.flow().count(&header(56, Upper::None), Anomalies::NONE, 70);
-    assert_eq!(flow.flow().finish().record.fragments, 1);
+    assert_eq!(flow.flow().finish(u64::MAX).record.fragments, 1);
 }
 
 #[test]
@@ -209,21 +209,21 @@ fn an_opening_is_judged_once_and_not_before_its_time() {
     assert!(!flow.flow().awaits_judgement());
     flow.hot.set(State::PAIRED);
     assert_eq!(flow.flow().fold(due + S).opening, None);
-    assert_eq!(flow.flow().finish().pending.opening, None);
+    assert_eq!(flow.flow().finish(u64::MAX).pending.opening, None);
 }
 
 #[test]
 fn an_opening_is_judged_by_what_came_of_it() {
     let cases = [
         (&[][..], Opening::Unanswered),
-        (&[State::PAIRED], Opening::Answered),
+        (&[State::PAIRED], Opening::Refused),
         (&[State::PAIRED, State::CONFIRMED], Opening::Confirmed),
     ];
     for (states, expected) in cases {
         let mut flow = Halves::new(TCP);
         flow.flow().opens(&header(60, tcp(TcpFlags::SYN)));
         states.iter().for_each(|&s| flow.hot.set(s));
-        assert_eq!(flow.flow().finish().pending.opening, Some(expected), "at the flow's end, however young");
+        assert_eq!(flow.flow().finish(u64::MAX).pending.opening, Some(expected), "at the flow's end, however young");
     }
 }
 
@@ -232,7 +232,14 @@ fn an_opening_at_the_end_of_the_clock_is_judged() {
     let start = Now { ts_ns: u64::MAX, ..START };
     let mut flow = Halves { hot: Hot::new(&KEY, start), cold: Cold::new(start) };
     flow.flow().opens(&header(60, tcp(TcpFlags::SYN)));
-    assert_eq!(flow.flow().finish().pending.opening, Some(Opening::Unanswered));
+    assert_eq!(flow.flow().finish(u64::MAX).pending.opening, Some(Opening::Unanswered));
+}
+
+#[test]
+fn a_flow_pushed_out_young_is_not_judged() {
+    let mut flow = Halves::new(TCP);
+    flow.flow().opens(&header(60, tcp(TcpFlags::SYN)));
+    assert_eq!(flow.flow().finish(START.ts_ns + JUDGED_AFTER_NS - 1).pending.opening, None);
 }
 
 #[test]
@@ -240,7 +247,7 @@ fn a_flow_is_created_once() {
     let mut flow = Halves::new(TCP);
     assert!(flow.flow().fold(0).created);
     assert!(!flow.flow().fold(0).created);
-    assert!(!flow.flow().finish().pending.created);
+    assert!(!flow.flow().finish(u64::MAX).pending.created);
 }
 
 #[test]
@@ -286,7 +293,7 @@ fn the_last_scoring_is_in_the_record() {
     flow.flow().scored(3, 870, 2, 41);
     flow.flow().scored(4, 120, 5, 42);
     assert_eq!((flow.flow().epoch(), flow.flow().verdict(), flow.flow().credit_record()), (4, 5, 42));
-    let record = flow.flow().finish().record;
+    let record = flow.flow().finish(u64::MAX).record;
     assert_eq!((record.score, record.verdict), (120, 5));
 }
 
@@ -308,7 +315,7 @@ proptest! {
                 take(flow.flow().fold(0));
             }
         }
-        let ended = flow.flow().finish();
+        let ended = flow.flow().finish(u64::MAX);
         take(ended.pending);
         prop_assert_eq!(folded, packets.len() as u64);
         prop_assert_eq!(ended.record.packets, folded);

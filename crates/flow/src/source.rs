@@ -78,11 +78,11 @@ pub struct Delta {
     pub odd: u32,
     /// Openings judged, where the reverse path is seen.
     pub openings: u32,
-    /// Openings that stayed unanswered.
+    /// Openings in vain: unanswered, or refused.
     pub unanswered: u32,
-    /// Sketch of the destinations that did not answer.
+    /// Sketch of the destinations opened to in vain.
     pub targets: u64,
-    /// Sketch of the destination ports that did not answer.
+    /// Sketch of the ports opened to in vain.
     pub ports: u64,
 }
 
@@ -92,7 +92,7 @@ impl Delta {
     fn of(pending: &Pending, reverse_seen: bool, sketch: &KeyedHash) -> Self {
         let key = &pending.key;
         let opening = pending.opening.filter(|&o| reverse_seen || o != Opening::Unanswered);
-        let silent = opening == Some(Opening::Unanswered);
+        let vain = matches!(opening, Some(Opening::Unanswered | Opening::Refused));
         Self {
             prefix: key.src,
             level: Level::Host,
@@ -101,9 +101,9 @@ impl Delta {
             flows: u32::from(pending.created),
             odd: u32::from(pending.odd),
             openings: u32::from(opening.is_some()),
-            unanswered: u32::from(silent),
-            targets: if silent { bit(sketch, key.dst) } else { 0 },
-            ports: if silent { bit(sketch, u128::from(key.dport) << 8 | u128::from(key.proto)) } else { 0 },
+            unanswered: u32::from(vain),
+            targets: if vain { bit(sketch, key.dst) } else { 0 },
+            ports: if vain { bit(sketch, u128::from(key.dport) << 8 | u128::from(key.proto)) } else { 0 },
         }
     }
 
@@ -336,11 +336,11 @@ pub struct Behaviour {
     pub odd: u32,
     /// Openings judged over about eight steps, where the reverse path is seen.
     pub openings: u32,
-    /// Of those, unanswered.
+    /// Of those, in vain: unanswered, or refused.
     pub unanswered: u32,
-    /// Different destinations that did not answer, over the last 8 to 16 steps; 311 stands for more than can be told.
+    /// Different destinations opened to in vain, over the last 8 to 16 steps; 311 stands for more than can be told.
     pub targets: u32,
-    /// Different ports that did not answer, likewise.
+    /// Different ports opened to in vain, likewise.
     pub ports: u32,
 }
 

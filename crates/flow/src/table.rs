@@ -208,7 +208,7 @@ impl FlowTable {
             let is_idle = || self.idleness(flow, late, now.batch) == Idleness::Idle;
             if !self.hot[flow as usize].is_free() && is_idle() {
                 self.counters.expired += 1;
-                let ended = self.finish(flow);
+                let ended = self.finish(flow, u64::MAX);
                 self.release(flow, &ended.record.key);
                 finished(ended);
             }
@@ -219,7 +219,7 @@ impl FlowTable {
     pub fn drain(&mut self, finished: &mut impl FnMut(Finished)) {
         for flow in 0..self.capacity() {
             if !self.hot[flow as usize].is_free() {
-                let ended = self.finish(flow);
+                let ended = self.finish(flow, u64::MAX);
                 self.release(flow, &ended.record.key);
                 finished(ended);
             }
@@ -306,7 +306,7 @@ impl FlowTable {
     fn renew(&mut self, flow: u32, key: &FlowKey, now: Now, finished: &mut impl FnMut(Finished)) -> Placed {
         let Ok(peer) = self.peer(key, now) else { return Placed::NextBatch };
         self.counters.expired += 1;
-        finished(self.finish(flow));
+        finished(self.finish(flow, u64::MAX));
         self.begin(flow, key, peer, now);
         Placed::New(Slot(flow))
     }
@@ -332,7 +332,8 @@ impl FlowTable {
             }
             let ended = if victim.lives { &mut self.counters.evicted } else { &mut self.counters.expired };
             *ended += 1;
-            finished(self.finish(flow));
+            // A flow that is pushed out young had no time to be answered: a flood must not be held against it.
+            finished(self.finish(flow, if victim.lives { now.ts_ns } else { u64::MAX }));
             (victim.bucket, victim.way, flow)
         };
         self.buckets[bucket].tags[way] = tag;
@@ -406,8 +407,8 @@ impl FlowTable {
         }
     }
 
-    fn finish(&mut self, flow: u32) -> Finished {
-        Flow { hot: &mut self.hot[flow as usize], cold: &mut self.cold[flow as usize] }.finish()
+    fn finish(&mut self, flow: u32, clock_ns: u64) -> Finished {
+        Flow { hot: &mut self.hot[flow as usize], cold: &mut self.cold[flow as usize] }.finish(clock_ns)
     }
 
     /// Takes a finished flow out of the index and puts it on the free chain.

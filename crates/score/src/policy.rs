@@ -39,9 +39,9 @@ pub struct Thresholds {
     pub packets_per_s: u32,
     /// Openings judged, over some eight seconds, before their share of answers counts.
     pub openings: u32,
-    /// Destinations that do not answer, over 8 to 16 seconds.
+    /// Destinations tried in vain, over 8 to 16 seconds.
     pub targets: u32,
-    /// Ports that do not answer, over 8 to 16 seconds.
+    /// Ports tried in vain, over 8 to 16 seconds.
     pub ports: u32,
     /// Flows with anomalies a second.
     pub odd_flows_per_s: u32,

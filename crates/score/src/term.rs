@@ -22,11 +22,11 @@ pub enum Rule {
     FlowRate,
     /// Packets a second.
     PacketRate,
-    /// Share of openings that stayed unanswered.
+    /// Share of openings in vain: unanswered, or refused.
     Unanswered,
-    /// Different destinations that did not answer.
+    /// Different destinations tried in vain.
     Targets,
-    /// Different ports that did not answer.
+    /// Different ports tried in vain.
     Ports,
     /// Flows with anomalies a second.
     AnomalyRate,
@@ -64,10 +64,10 @@ impl Rule {
             Self::FlowRate => "the source begins flows faster than the threshold",
             Self::PacketRate => "the source sends packets faster than the threshold",
             Self::Unanswered => {
-                "most of what the source opens stays unanswered although answers would pass here"
+                "most of what the source opens is unanswered or refused although answers would pass here"
             }
-            Self::Targets => "the source tries many destinations that do not answer",
-            Self::Ports => "the source tries many ports that do not answer",
+            Self::Targets => "the source tries many destinations in vain",
+            Self::Ports => "the source tries many ports in vain",
             Self::AnomalyRate => "many flows of the source show anomalies",
             Self::Floor => "no score is below 0",
         }

@@ -14,7 +14,7 @@ struct TwinAggregate {
 
 impl TwinAggregate {
     fn add(&mut self, window: u32, p: &Pending) {
-        let silent = p.opening == Some(Opening::Unanswered);
+        let silent = matches!(p.opening, Some(Opening::Unanswered | Opening::Refused));
         let events = [p.created, p.odd, p.opening.is_some(), silent].map(u64::from);
         let all = [u64::from(p.packets), u64::from(p.wire_bytes), events[0], events[1], events[2], events[3]];
         self.counters.iter_mut().zip(all).for_each(|(c, a)| *c += a);

@@ -45,6 +45,7 @@ fn silence_counts_only_where_the_way_back_is_seen_and_an_answer_always() {
         assert_eq!(judged(None, reverse_seen), (0, 0, 0, 0));
         assert_eq!(judged(Some(Opening::Answered), reverse_seen), (1, 0, 0, 0));
         assert_eq!(judged(Some(Opening::Confirmed), reverse_seen), (1, 0, 0, 0));
+        assert_eq!(judged(Some(Opening::Refused), reverse_seen), (1, 1, 1, 1));
     }
     assert_eq!(judged(Some(Opening::Unanswered), true), (1, 1, 1, 1));
     assert_eq!(judged(Some(Opening::Unanswered), false), (0, 0, 0, 0));
@@ -153,6 +154,7 @@ pub(super) fn event() -> impl Strategy<Value = Pending> {
     let opening = prop::option::of(prop::sample::select(vec![
         Opening::Confirmed,
         Opening::Answered,
+        Opening::Refused,
         Opening::Unanswered,
     ]));
     (src, 0_u128..200, 0_u16..99, 0_u32..12, any::<(bool, bool)>(), opening).prop_map(

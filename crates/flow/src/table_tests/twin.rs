@@ -52,6 +52,7 @@ impl TwinFlow {
         let opening = match (self.opens, self.record.confirmed, self.record.paired) {
             (false, ..) => None,
             (_, true, _) => Some(Opening::Confirmed),
+            (_, _, true) if self.record.key.proto == 6 => Some(Opening::Refused),
             (_, _, true) => Some(Opening::Answered),
             _ => Some(Opening::Unanswered),
         };
