@@ -4,6 +4,7 @@
 //! `cargo bench --bench lookup -- lookup/hit/1m` picks what to run. Others' implementations stand beside the project's
 //! own in the same run: on a shared machine only their ratio means something.
 
+pub mod frames;
 pub mod prefixes;
 pub mod random;
 

@@ -11,6 +11,13 @@ pub(crate) enum Exit {
     BadInput,
 }
 
+impl Exit {
+    /// [`Exit::BadInput`] when anything was wrong.
+    pub(crate) const fn after(anything_wrong: bool) -> Self {
+        if anything_wrong { Self::BadInput } else { Self::Done }
+    }
+}
+
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
         match exit {
@@ -32,7 +39,25 @@ impl std::fmt::Display for HostCannot {
 
 impl std::error::Error for HostCannot {}
 
-/// The code of a failure: 3 when the host is the cause, otherwise 1.
+/// The arguments contradict each other in a way that the argument parser cannot see.
+#[derive(Debug)]
+pub(crate) struct Usage(pub(crate) String);
+
+impl std::fmt::Display for Usage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Usage {}
+
+/// The code of a failure: 3 when the host is the cause, 2 when the arguments are, otherwise 1.
 pub(crate) fn code_of(error: &anyhow::Error) -> ExitCode {
-    if error.is::<HostCannot>() { ExitCode::from(3) } else { ExitCode::from(1) }
+    if error.is::<HostCannot>() {
+        ExitCode::from(3)
+    } else if error.is::<Usage>() {
+        ExitCode::from(2)
+    } else {
+        ExitCode::from(1)
+    }
 }

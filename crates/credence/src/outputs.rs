@@ -1,1 +1,235 @@
-//! To come in this very change.
+//! Where results go: files that only their owner and group may read, and streams whose reader may leave at any time.
+
+use std::fmt::Display;
+use std::fs::{self, File, OpenOptions, Permissions};
+use std::io::{self, BufWriter, Read, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail, ensure};
+use credence_engine::{Anonymiser, Output};
+
+/// Owner writes, group reads: outputs hold full source addresses.
+const MODE: u32 = 0o640;
+
+/// The length of an anonymisation key in bytes.
+const KEY_LEN: usize = 32;
+
+/// How a command writes its answer to standard output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, clap::ValueEnum)]
+pub(crate) enum Format {
+    /// For people.
+    #[default]
+    Text,
+    /// For programs.
+    Json,
+}
+
+/// Whether `path` stands for standard input or output.
+pub(crate) fn is_standard(path: &Path) -> bool {
+    path == Path::new("-")
+}
+
+/// Opens `path` for a result, replacing what was there, with mode 0640; `-` is standard output. Errors while writing name
+/// the path.
+///
+/// # Errors
+/// When the file cannot be written, or is one of `inputs`, which would be lost.
+pub(crate) fn create(path: &Path, inputs: &[&Path]) -> anyhow::Result<Output> {
+    if is_standard(path) {
+        return Ok(Box::new(stdout()));
+    }
+    let file = open(path, inputs)?;
+    Ok(Box::new(BufWriter::new(Named { path: path.to_owned(), file })))
+}
+
+fn open(path: &Path, inputs: &[&Path]) -> anyhow::Result<File> {
+    let name = path.display();
+    let refused = || format!("{name} cannot be written; check that its directory exists and that this user may write there");
+    // Truncated only once it is certain that it is no input.
+    let mut options = OpenOptions::new();
+    let file = options.write(true).create(true).truncate(false).mode(MODE).open(path).with_context(refused)?;
+    let metadata = file.metadata().with_context(refused)?;
+    if !metadata.is_file() {
+        // A pipe or a device has neither a mode of ours nor a length.
+        return Ok(file);
+    }
+    let identity = |metadata: &fs::Metadata| (metadata.dev(), metadata.ino());
+    let is_same = |input: &&Path| fs::metadata(input).is_ok_and(|input| identity(&input) == identity(&metadata));
+    if inputs.iter().any(|input| is_same(input)) {
+        bail!("{name} is also an input, and would be lost; name another file for the output");
+    }
+    // Asked for explicitly, since the file may be older and at creation the process's umask has a say.
+    file.set_permissions(Permissions::from_mode(MODE))
+        .with_context(|| format!("{name} cannot be given mode 0640; remove it, or name a file of this user"))?;
+    file.set_len(0).with_context(refused)?;
+    Ok(file)
+}
+
+/// A file whose errors say which one it is.
+struct Named {
+    path: PathBuf,
+    file: File,
+}
+
+impl Named {
+    fn named(&self, error: &io::Error) -> io::Error {
+        let text = format!("{} cannot be written on: {error}; make room or name another file", self.path.display());
+        io::Error::new(error.kind(), text)
+    }
+}
+
+impl Write for Named {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self.file.write(bytes) {
+            // Left alone, so that an interrupted write is taken up again.
+            Err(error) if error.kind() != io::ErrorKind::Interrupted => Err(self.named(&error)),
+            outcome => outcome,
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+/// Standard output, buffered. A reader that has left is no error: the rest goes nowhere.
+pub(crate) fn stdout() -> BufWriter<Lenient<io::Stdout>> {
+    BufWriter::new(Lenient(io::stdout()))
+}
+
+/// A stream whose reader may leave.
+pub(crate) struct Lenient<W>(W);
+
+impl<W: Write> Write for Lenient<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self.0.write(bytes) {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(bytes.len()),
+            outcome => outcome,
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self.0.flush() {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+            outcome => outcome,
+        }
+    }
+}
+
+/// Writes a command's answer to standard output.
+///
+/// # Errors
+/// When standard output cannot be written; a reader that has left is no error.
+pub(crate) fn print(answer: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> anyhow::Result<()> {
+    let mut out = stdout();
+    answer(&mut out).and_then(|()| out.flush()).context("standard output cannot be written")
+}
+
+/// Writes `value` as indented JSON and a line's end.
+///
+/// # Errors
+/// When `out` refuses.
+pub(crate) fn json(out: &mut dyn Write, value: &impl serde::Serialize) -> io::Result<()> {
+    serde_json::to_writer_pretty(&mut *out, value)?;
+    writeln!(out)
+}
+
+/// Tells the operator something on standard error. When nobody listens there, there is nobody to tell.
+pub(crate) fn tell(message: impl Display) {
+    let _ = writeln!(io::stderr(), "credence: {message}");
+}
+
+/// An anonymiser with the key in `file`, or with one from the operating system that is forgotten at the end.
+///
+/// # Errors
+/// When the key cannot be read or is none.
+pub(crate) fn anonymiser(file: Option<&Path>) -> anyhow::Result<impl Fn() -> Anonymiser> {
+    let key = match file {
+        Some(path) => key_from(path)?,
+        None => random_key().context("the operating system's random numbers in /dev/urandom cannot be read")?,
+    };
+    Ok(move || Anonymiser::new(key))
+}
+
+fn random_key() -> io::Result<[u8; KEY_LEN]> {
+    let mut key = [0; KEY_LEN];
+    File::open("/dev/urandom")?.read_exact(&mut key)?;
+    Ok(key)
+}
+
+fn key_from(path: &Path) -> anyhow::Result<[u8; KEY_LEN]> {
+    let name = path.display();
+    let mut bytes = Vec::new();
+    // Room for the hexadecimal form, its line's end, and one byte more to tell that it is too long.
+    let limit = 2 * KEY_LEN as u64 + 3;
+    File::open(path)
+        .and_then(|file| file.take(limit).read_to_end(&mut bytes))
+        .with_context(|| format!("{name} cannot be read; check that the path is right and that this user may read it"))?;
+    let key = key_of(&bytes).with_context(|| {
+        format!("{name} holds no key: 32 bytes or 64 hexadecimal digits are one; `openssl rand -hex 32` makes one")
+    })?;
+    ensure!(
+        key[..KEY_LEN / 2] != key[KEY_LEN / 2..],
+        "{name} holds a key whose halves are equal, which is no secret; `openssl rand -hex 32` makes a good one"
+    );
+    Ok(key)
+}
+
+/// The key in 32 bytes, or in 64 hexadecimal digits with or without a line's end.
+fn key_of(bytes: &[u8]) -> Option<[u8; KEY_LEN]> {
+    if let Ok(key) = bytes.try_into() {
+        return Some(key);
+    }
+    let digits = bytes.trim_ascii_end();
+    if digits.len() != 2 * KEY_LEN {
+        return None;
+    }
+    let mut key = [0; KEY_LEN];
+    for (byte, pair) in key.iter_mut().zip(digits.chunks_exact(2)) {
+        let digit = |digit: u8| char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok());
+        *byte = digit(pair[0])? << 4 | digit(pair[1])?;
+    }
+    Some(key)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A writer whose reader has left.
+    struct Left;
+
+    impl Write for Left {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(io::ErrorKind::BrokenPipe.into())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Err(io::ErrorKind::BrokenPipe.into())
+        }
+    }
+
+    #[test]
+    fn a_reader_that_has_left_is_no_error() {
+        let mut out = Lenient(Left);
+        assert!(out.write_all(b"text").is_ok());
+        assert!(out.flush().is_ok());
+    }
+
+    #[test]
+    fn keys_come_as_bytes_or_digits() {
+        let key: [u8; 32] = std::array::from_fn(|i| i as u8 * 7);
+        let digits: String = key.iter().map(|byte| format!("{byte:02X}")).collect();
+        assert_eq!(key_of(&key), Some(key));
+        assert_eq!(key_of(digits.as_bytes()), Some(key));
+        assert_eq!(key_of(format!("{digits}\r\n").as_bytes()), Some(key));
+    }
+
+    #[test]
+    fn anything_else_is_no_key() {
+        for bytes in [&b""[..], &[1; 31], &[1; 33], &[b'a'; 63], &[b'a'; 65], &[b'g'; 64]] {
+            assert_eq!(key_of(bytes), None, "{bytes:?}");
+        }
+    }
+}

@@ -40,6 +40,28 @@ pub struct LineConfig {
     pub flow_records: bool,
 }
 
+impl Default for LineConfig {
+    /// A line as `credence replay` has it: sizes for an ordinary host, nothing listed, fixed seeds.
+    fn default() -> Self {
+        Self {
+            limits: Limits::default(),
+            keyed: Keyed::Outer,
+            flows: 1 << 20,
+            full: FullPolicy::default(),
+            timeouts: Timeouts::default(),
+            datagrams: 1 << 13,
+            sources: 1 << 17,
+            policy: Policy::default(),
+            alert_from: Verdict::Observe,
+            lists: Arc::new(Lists { never_block: Table::default(), own: Table::default() }),
+            seed: 0,
+            sketch: SketchSeed(0),
+            outbox: 1 << 14,
+            flow_records: false,
+        }
+    }
+}
+
 /// Which header of a tunnel keys the flow.
 #[derive(Clone, Default)]
 pub enum Keyed {

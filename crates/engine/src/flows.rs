@@ -165,12 +165,16 @@ mod tests {
         odd.anomalies.insert(Anomaly::TcpNull);
         odd.anomalies.insert(Anomaly::PortZero);
         let text = written(&[odd], 10);
-        assert_eq!(text, format!("{HEADER}\n::1\t::2\t6\t1\t2\t1\t60\t5\t5\t0\ttcp_null,port_zero\t600\tpass\n"));
+        assert_eq!(
+            text,
+            format!("{HEADER}\n::1\t::2\t6\t1\t2\t1\t60\t5\t5\t0\ttcp_null,port_zero\t600\tpass\n")
+        );
     }
 
     #[test]
     fn spilling_changes_nothing() {
-        let flows: Vec<_> = (0..1000_u32).map(|i| flow(u64::from(i * 7919 % 97), i * 31 % 1000, u128::from(i))).collect();
+        let flows: Vec<_> =
+            (0..1000_u32).map(|i| flow(u64::from(i * 7919 % 97), i * 31 % 1000, u128::from(i))).collect();
         let in_memory = written(&flows, usize::MAX);
         assert_eq!(in_memory.lines().count(), 1001);
         for run in [1, 7, 100, 999] {

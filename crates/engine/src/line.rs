@@ -9,8 +9,8 @@ use std::sync::Arc;
 use credence_capture::Frame;
 use credence_credit::{Cache, Reader};
 use credence_flow::{
-    Aggregates, Anomalies, Delta, Deltas, Finished, FlowKey, FlowTable, Fragments, Level, Now, Pending, Placed, Slot,
-    TableConfig, wants_exchange,
+    Aggregates, Anomalies, Delta, Deltas, Finished, FlowKey, FlowTable, Fragments, Level, Now, Pending,
+    Placed, Slot, TableConfig, wants_exchange,
 };
 use credence_prefix::NO_MATCH;
 use credence_score::{Assessment, Facts, Verdict, assess};
@@ -208,7 +208,8 @@ impl Worker {
         if header.fragment.is_some() {
             self.counters.fragments.add(1);
             if !inner {
-                anomalies = anomalies.union(self.fragments.attribute(header, &mut key, frame.ts_ns).anomalies);
+                anomalies =
+                    anomalies.union(self.fragments.attribute(header, &mut key, frame.ts_ns).anomalies);
             }
         }
         if packet.tunnels != Tunnels::default() {
@@ -323,7 +324,14 @@ impl Worker {
         assessment.verdict
     }
 
-    fn assess(&self, key: &FlowKey, record: u32, anomalies: Anomalies, confirmed: bool, ts_ns: u64) -> Assessment {
+    fn assess(
+        &self,
+        key: &FlowKey,
+        record: u32,
+        anomalies: Anomalies,
+        confirmed: bool,
+        ts_ns: u64,
+    ) -> Assessment {
         let standing = standing(&self.cache, record, &self.config.lists, key.src, ts_ns / NANOS);
         let behaviour = Level::ALL.map(|level| self.aggregates.behaviour(level, key.src));
         let facts = Facts { standing, confirmed, anomalies, behaviour };
@@ -348,7 +356,14 @@ impl Worker {
         add(&mut self.deltas, &self.aggregates, &pending);
     }
 
-    fn raise(&mut self, at: usize, assessment: Assessment, anomalies: Anomalies, confirmed: bool, record: u32) {
+    fn raise(
+        &mut self,
+        at: usize,
+        assessment: Assessment,
+        anomalies: Anomalies,
+        confirmed: bool,
+        record: u32,
+    ) {
         if self.collected.alerts.len() >= self.config.outbox as usize {
             self.counters.alerts_lost.add(1);
             return;

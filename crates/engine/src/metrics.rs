@@ -57,7 +57,11 @@ struct Page(Registry);
 impl Page {
     fn frames(&self, t: &Totals) -> prometheus::Result<()> {
         self.counter("credence_received_packets_total", "Frames taken from the source.", t.received)?;
-        self.counter("credence_received_bytes_total", "Bytes of these frames on the wire.", t.received_bytes)?;
+        self.counter(
+            "credence_received_bytes_total",
+            "Bytes of these frames on the wire.",
+            t.received_bytes,
+        )?;
         self.counter("credence_scored_packets_total", "IPv6 packets that got a verdict.", t.scored)?;
         self.counter(
             "credence_kernel_drops_total",
@@ -65,7 +69,11 @@ impl Page {
             t.kernel_drops,
         )?;
         self.counter("credence_reordered_packets_total", "Frames older than one before them.", t.reordered)?;
-        self.counter("credence_tunnelled_packets_total", "Packets in a tunnel or with one inside.", t.tunnelled)?;
+        self.counter(
+            "credence_tunnelled_packets_total",
+            "Packets in a tunnel or with one inside.",
+            t.tunnelled,
+        )?;
         self.counter("credence_fragment_packets_total", "Packets with a fragment header.", t.fragments)?;
         let shed = [("ring_full", t.shed)];
         self.counters("credence_shed_packets_total", "Frames given up unscored.", "reason", shed)?;
@@ -85,12 +93,21 @@ impl Page {
         let bytes = Verdict::ALL.iter().zip(t.verdict_bytes.0).map(|(v, n)| (v.name(), n));
         self.counters("credence_verdict_bytes_total", "Bytes on the wire by verdict.", "verdict", bytes)?;
         let scorings = Basis::ALL.iter().zip(t.scorings.0).map(|(b, n)| (b.name(), n));
-        self.counters("credence_scorings_total", "Scorings of flows by whose word decided.", "basis", scorings)
+        self.counters(
+            "credence_scorings_total",
+            "Scorings of flows by whose word decided.",
+            "basis",
+            scorings,
+        )
     }
 
     fn flows(&self, t: &Totals) -> prometheus::Result<()> {
         self.gauge("credence_flows", "Flows held now.", t.flows_live)?;
-        self.gauge("credence_flow_memory_bytes", "Memory of the flow tables, fixed at the start.", t.flow_bytes)?;
+        self.gauge(
+            "credence_flow_memory_bytes",
+            "Memory of the flow tables, fixed at the start.",
+            t.flow_bytes,
+        )?;
         self.counter("credence_flows_created_total", "Flows begun.", t.flows_created)?;
         self.counter("credence_flows_expired_total", "Flows that ended by idleness.", t.flows_expired)?;
         self.counter("credence_flows_evicted_total", "Flows pushed out of a full table.", t.flows_evicted)?;

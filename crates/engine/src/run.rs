@@ -82,7 +82,12 @@ impl Engine {
     /// An engine of `workers` lines, at least one.
     pub fn new(line: LineConfig, credit: Published, workers: usize) -> Self {
         let own = || Arc::new(Own::default());
-        Self { line: Arc::new(line), credit, workers: (0..workers.max(1)).map(|_| own()).collect(), reader: own() }
+        Self {
+            line: Arc::new(line),
+            credit,
+            workers: (0..workers.max(1)).map(|_| own()).collect(),
+            reader: own(),
+        }
     }
 
     /// Sums of all counters at this moment.
@@ -355,7 +360,8 @@ impl Reader<'_> {
         if ring.filling.is_empty() {
             return;
         }
-        let empty = ring.empties.try_recv().unwrap_or_else(|_| Batch::with_capacity(BATCH_FRAMES, BATCH_BYTES));
+        let empty =
+            ring.empties.try_recv().unwrap_or_else(|_| Batch::with_capacity(BATCH_FRAMES, BATCH_BYTES));
         let batch = std::mem::replace(&mut ring.filling, empty);
         let frames = batch.len() as u64;
         let refused = match self.full {
@@ -404,7 +410,9 @@ fn share(frame: &Frame<'_>, line: &LineConfig, workers: usize) -> usize {
     let Some(link) = Link::from_linktype(frame.linktype) else { return 0 };
     let pair = match &line.keyed {
         Keyed::Outer => pair(link, frame.bytes),
-        _ => parse(link, frame.bytes, frame.wire_len, &line.limits).ok().map(|packet| keyed_pair(&packet, line)),
+        _ => parse(link, frame.bytes, frame.wire_len, &line.limits)
+            .ok()
+            .map(|packet| keyed_pair(&packet, line)),
     };
     let Some((src, dst)) = pair else { return 0 };
     spread_over(src, dst, workers)
@@ -541,8 +549,9 @@ impl Queue<'_> {
         let merged = self.mailboxes.exchange(self.number, deltas);
         self.worker.apply(closing, &merged);
         let report = Report::StepEnded(self.worker.collect());
-        if let Err(TrySendError::Full(Report::StepEnded(lost)) | TrySendError::Disconnected(Report::StepEnded(lost))) =
-            self.reports.try_send(report)
+        if let Err(
+            TrySendError::Full(Report::StepEnded(lost)) | TrySendError::Disconnected(Report::StepEnded(lost)),
+        ) = self.reports.try_send(report)
         {
             self.worker.lose(&lost);
         }

@@ -10,7 +10,8 @@ use crate::config::Lists;
 pub fn standing(cache: &Cache, record: u32, lists: &Lists, source: u128, now_s: u64) -> Standing {
     let never_block = lists.is_never_blocked(source);
     let known = cache.standing(record, now_s);
-    let rating = known.credit.map(|number| cache.entry(number)).filter(credence_credit::Entry::is_enforceable);
+    let rating =
+        known.credit.map(|number| cache.entry(number)).filter(credence_credit::Entry::is_enforceable);
     let ruling = known.ruling.map(|number| {
         let entry = cache.entry(number);
         Ruling { measure: entry.measure, authority: entry.authority, evidence: entry.evidence }

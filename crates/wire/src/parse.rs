@@ -25,16 +25,12 @@ use crate::tunnel;
 #[inline]
 pub fn parse(link: Link, frame: &[u8], wire_len: u32, limits: &Limits) -> Result<Packet, Unkeyed> {
     let view = View::of_frame(frame, wire_len);
-    let mut path = Path::new(link, frame, limits);
-    match direct(link, view) {
-        Some((fixed, slack)) => match plain::read(&fixed, slack, (link, frame)) {
-            Some(packet) => Ok(packet),
-            None => {
-                path.slack = slack;
-                Ok(whole(fixed, path))
-            }
-        },
-        None => walked(view, path),
+    let Some((fixed, slack)) = direct(link, view) else {
+        return walked(view, Path::new(link, frame, limits));
+    };
+    match plain::read(&fixed, slack, (link, frame)) {
+        Some(packet) => Ok(packet),
+        None => Ok(whole(fixed, Path { slack, ..Path::new(link, frame, limits) })),
     }
 }
 
