@@ -1,11 +1,244 @@
-//! `credence explain`.
+//! `credence explain`: why an address stands as it does.
+
+use std::io::{self, Write};
+use std::net::Ipv6Addr;
+use std::path::PathBuf;
+
+use anyhow::bail;
+use credence_credit::{Cache, Guarded, KeepReason, Learned, Subject};
+use credence_engine::clock::unix_s;
+use credence_engine::{Lists, TermLine, standing};
+use credence_flow::Anomalies;
+use credence_prefix::NO_MATCH;
+use credence_score::{Assessment, Facts, Policy, RULES, Term, assess};
+use serde::Serialize;
 
 use crate::exit::Exit;
+use crate::lookup::{parse, shortened};
+use crate::moment::{distance, parse_moment, utc};
+use crate::outputs::{Format, json, print};
+use crate::snapshots::{ListArgs, load_some};
+use crate::statement::Statement;
 
-/// Arguments.
+/// Arguments of `credence explain`.
 #[derive(clap::Args)]
-pub(crate) struct ExplainArgs {}
+pub(crate) struct ExplainArgs {
+    /// An IPv6 address
+    #[arg(value_name = "ADDR")]
+    address: String,
 
-pub(crate) fn explain(_args: &ExplainArgs) -> anyhow::Result<Exit> {
-    Ok(Exit::Done)
+    /// Explain from this credit snapshot; may be given several times
+    #[arg(long, value_name = "SNAPSHOT", required = true)]
+    credit: Vec<PathBuf>,
+
+    /// Explain for this moment instead of now: Unix seconds, or a time like 2026-11-21T10:00:00Z
+    #[arg(long, value_name = "TIME", value_parser = parse_moment)]
+    at: Option<u64>,
+
+    #[command(flatten)]
+    lists: ListArgs,
+
+    /// The form of the answer
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+}
+
+/// Prints every record that covers an address, which of them rule and rate, and what follows for a flow.
+pub(crate) fn explain(args: &ExplainArgs) -> anyhow::Result<Exit> {
+    let address = match parse(&args.address) {
+        Ok(address) => address,
+        Err(fault) => bail!("{:?} {fault}", shortened(&args.address)),
+    };
+    let guards = args.lists.guards();
+    let lists = args.lists.lists(&guards)?;
+    let (cache, exit) = load_some(&args.credit, &guards)?;
+    let now = args.at.unwrap_or_else(unix_s);
+    let explanation = Explanation::of(&cache, &lists, address, now);
+    print(|out| match args.format {
+        Format::Text => explanation.write_text(out),
+        Format::Json => json(out, &explanation),
+    })?;
+    Ok(exit)
+}
+
+/// Why an address stands as it does.
+#[derive(Serialize)]
+struct Explanation<'a> {
+    address: Ipv6Addr,
+    subject: Block,
+    /// The moment explained, Unix seconds.
+    at: u64,
+    /// The address is in one of the operator's own prefixes.
+    own: bool,
+    /// The address is on the never-block list.
+    never_block: bool,
+    /// Every record that covers the address, from the widest prefix to the narrowest.
+    records: Vec<Covering<'a>>,
+    /// What a flow of the address would be given if it did nothing of note.
+    assessment: Verdict,
+    complaints: String,
+}
+
+/// The block that is attributed to the holder of the address.
+#[derive(Serialize)]
+struct Block {
+    prefix: String,
+    learned: Learned,
+}
+
+/// A record that covers the address.
+#[derive(Serialize)]
+struct Covering<'a> {
+    #[serde(flatten)]
+    statement: Statement<'a>,
+    /// Whether it has not ended.
+    live: bool,
+    /// Whether the guards let it act.
+    enforced: bool,
+    /// Why it is shown and never enforced, as a word.
+    kept: Option<&'static str>,
+    /// Why, as a sentence.
+    #[serde(skip)]
+    kept_why: Option<KeepReason>,
+    /// Whether it tells the credit of the address.
+    rates: bool,
+    /// Whether it rules what may be done.
+    rules: bool,
+}
+
+/// An assessment with its terms.
+#[derive(Serialize)]
+struct Verdict {
+    score: u16,
+    terms: Vec<TermLine>,
+    /// The sentence behind each term.
+    #[serde(skip)]
+    meanings: Vec<&'static str>,
+    rules: &'static str,
+    verdict: &'static str,
+    basis: &'static str,
+}
+
+impl<'a> Explanation<'a> {
+    fn of(cache: &'a Cache, lists: &Lists, address: u128, now: u64) -> Self {
+        let subject = Subject::assumed(address);
+        let known = cache.effective(address, now);
+        let records: Vec<_> = cache
+            .covering(address)
+            .map(|number| {
+                let (record, entry) = (cache.record(number), cache.entry(number));
+                Covering {
+                    statement: Statement::of(record, cache.issuer(record)),
+                    live: record.is_live(now),
+                    enforced: entry.guarded == Guarded::Enforce,
+                    kept: entry.kept().map(KeepReason::name),
+                    kept_why: entry.kept(),
+                    rates: known.credit == Some(number),
+                    rules: known.ruling == Some(number),
+                }
+            })
+            .collect();
+        let record = cache.longest_match(address).unwrap_or(NO_MATCH);
+        let standing = standing(cache, record, lists, address, now);
+        let facts = Facts { standing, confirmed: false, anomalies: Anomalies::NONE, behaviour: [None; 4] };
+        Self {
+            address: Ipv6Addr::from(address),
+            subject: Block { prefix: subject.block().to_string(), learned: subject.learned() },
+            at: now,
+            own: lists.is_own(address),
+            never_block: standing.never_block,
+            complaints: complaints(&records),
+            records,
+            assessment: Verdict::of(&assess(&facts, &Policy::default())),
+        }
+    }
+
+    fn write_text(&self, out: &mut dyn Write) -> io::Result<()> {
+        let learned = match self.subject.learned {
+            Learned::Declared => "declared by the holder",
+            Learned::Observed => "observed",
+            Learned::Default => "attributed, since nothing else is known",
+        };
+        writeln!(out, "address    {}", self.address)?;
+        writeln!(out, "subject    {} ({learned})", self.subject.prefix)?;
+        writeln!(out, "at         {}", utc(self.at))?;
+        for (is_listed, list) in [(self.own, "an own prefix"), (self.never_block, "the never-block list")] {
+            if is_listed {
+                writeln!(out, "listed     in {list}")?;
+            }
+        }
+        writeln!(out, "\nrecords, from the widest prefix to the narrowest")?;
+        if self.records.is_empty() {
+            writeln!(out, "  none covers this address")?;
+        }
+        self.records.iter().try_for_each(|record| record.write_text(out, self.at))?;
+        self.assessment.write_text(out)?;
+        writeln!(out, "\ncomplaints {}", self.complaints)
+    }
+}
+
+impl Covering<'_> {
+    fn write_text(&self, out: &mut dyn Write, now: u64) -> io::Result<()> {
+        let s = &self.statement;
+        writeln!(out, "  {}  {}{}", s.prefix, s, self.role())?;
+        match self.kept_why {
+            None => writeln!(out, "    guards     enforced")?,
+            Some(why) => writeln!(out, "    guards     kept and never enforced: {why}")?,
+        }
+        writeln!(out, "    issuer     {}, {}", s.issuer, s.authority)?;
+        writeln!(out, "    reasons    {}, evidence {}", s.reasons.join(", "), s.evidence)?;
+        match &s.act {
+            None => writeln!(out, "    act        none: an unsigned local list")?,
+            Some(act) => writeln!(out, "    act        {act}, signed by {} keys", s.signatures)?,
+        }
+        let over = if self.live { "" } else { ", over" };
+        writeln!(out, "    expires    {} ({}{over})", utc(s.expires), distance(s.expires, now))
+    }
+
+    fn role(&self) -> &'static str {
+        match (self.rates, self.rules) {
+            (true, true) => "  <- rates and rules",
+            (true, false) => "  <- rates",
+            (false, true) => "  <- rules",
+            (false, false) => "",
+        }
+    }
+}
+
+impl Verdict {
+    fn of(assessment: &Assessment) -> Self {
+        let terms = assessment.terms.as_slice();
+        let meaning = |term: &Term| term.rule.meaning();
+        Self {
+            score: assessment.score.value(),
+            terms: terms.iter().map(TermLine::of).collect(),
+            meanings: terms.iter().map(meaning).collect(),
+            rules: RULES,
+            verdict: assessment.verdict.name(),
+            basis: assessment.basis.name(),
+        }
+    }
+
+    fn write_text(&self, out: &mut dyn Write) -> io::Result<()> {
+        writeln!(out, "\na flow that does nothing of note, by {}", self.rules)?;
+        for (term, meaning) in self.terms.iter().zip(&self.meanings) {
+            writeln!(out, "  {:>5}  {:<16} {meaning}", term.points, term.rule)?;
+        }
+        writeln!(out, "  {:>5}  score", self.score)?;
+        writeln!(out, "  verdict {}, decided by {}", self.verdict, self.basis)
+    }
+}
+
+/// Where to turn: to the issuer of the record that rules, else of the one that rates.
+fn complaints(records: &[Covering<'_>]) -> String {
+    let Some(record) = records.iter().find(|r| r.rules).or_else(|| records.iter().find(|r| r.rates)) else {
+        return "no record in force speaks of this address; for what is observed here the operator answers".to_owned();
+    };
+    match record.statement.complaints {
+        Some(place) => place.to_owned(),
+        None if record.statement.act.is_none() => {
+            format!("{:?} is the operator's own list; the operator of this gateway answers for it", record.statement.issuer)
+        }
+        None => format!("{:?} names no place for complaints; ask the operator of this gateway", record.statement.issuer),
+    }
 }

@@ -8,10 +8,15 @@ mod demo;
 mod exit;
 mod explain;
 mod lookup;
+mod moment;
 mod outputs;
+mod progress;
 mod replay;
 mod run;
 mod serve;
+mod snapshots;
+mod statement;
+mod summary;
 mod view;
 
 use std::process::ExitCode;
@@ -61,7 +66,7 @@ fn main() -> ExitCode {
     match outcome {
         Ok(exit) => exit.into(),
         Err(error) => {
-            eprintln!("credence: {error:#}");
+            outputs::tell(format_args!("{error:#}"));
             exit::code_of(&error)
         }
     }

@@ -73,7 +73,11 @@ struct Named {
 }
 
 impl Named {
-    fn named(&self, error: &io::Error) -> io::Error {
+    fn named(&self, error: io::Error) -> io::Error {
+        if error.kind() == io::ErrorKind::Interrupted {
+            // Left as it is, so that the write is taken up again.
+            return error;
+        }
         let text = format!("{} cannot be written on: {error}; make room or name another file", self.path.display());
         io::Error::new(error.kind(), text)
     }
@@ -81,11 +85,7 @@ impl Named {
 
 impl Write for Named {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match self.file.write(bytes) {
-            // Left alone, so that an interrupted write is taken up again.
-            Err(error) if error.kind() != io::ErrorKind::Interrupted => Err(self.named(&error)),
-            outcome => outcome,
-        }
+        self.file.write(bytes).map_err(|error| self.named(error))
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -103,18 +103,21 @@ pub(crate) struct Lenient<W>(W);
 
 impl<W: Write> Write for Lenient<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match self.0.write(bytes) {
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(bytes.len()),
-            outcome => outcome,
-        }
+        forgiven(self.0.write(bytes), bytes.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        match self.0.flush() {
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-            outcome => outcome,
-        }
+        forgiven(self.0.flush(), ())
     }
+}
+
+/// The outcome of writing to standard output, with `done` where nobody reads any more.
+fn forgiven<T>(outcome: io::Result<T>, done: T) -> io::Result<T> {
+    outcome.or_else(|error| match error.kind() {
+        io::ErrorKind::BrokenPipe => Ok(done),
+        io::ErrorKind::Interrupted => Err(error),
+        kind => Err(io::Error::new(kind, format!("standard output cannot be written: {error}"))),
+    })
 }
 
 /// Writes a command's answer to standard output.
@@ -123,7 +126,8 @@ impl<W: Write> Write for Lenient<W> {
 /// When standard output cannot be written; a reader that has left is no error.
 pub(crate) fn print(answer: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> anyhow::Result<()> {
     let mut out = stdout();
-    answer(&mut out).and_then(|()| out.flush()).context("standard output cannot be written")
+    answer(&mut out)?;
+    Ok(out.flush()?)
 }
 
 /// Writes `value` as indented JSON and a line's end.

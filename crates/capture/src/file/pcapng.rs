@@ -22,6 +22,8 @@ use crate::frame::{FRAME_MAX, Frames};
 
 /// The type of the packet block that the enhanced packet block replaced; old captures hold it.
 const OBSOLETE_PACKET: u32 = 2;
+/// The length in bytes of a block without a body: its type and its length twice.
+const BLOCK_LEN_MIN: usize = 12;
 /// The length in bytes of the words in front of a packet's bytes.
 const PACKET_HEADER_LEN: usize = 20;
 
@@ -218,7 +220,8 @@ fn frame_block(rest: &[u8], order: Order) -> Result<Block<'_>, Stop> {
 fn unframed(rest: &[u8], order: Order, error: &pcap_parser::nom::Err<pcap_parser::PcapError<&[u8]>>) -> Stop {
     let word = |at| rest.get(at..).and_then(<[u8]>::first_chunk).map_or(0, |word| order.u32(*word));
     match Stop::from_parser(error) {
-        Stop::Need(_) if word(4) as usize > BLOCK_MAX => {
+        // A header that is not whole yet is not judged, so that the verdict does not hang on how the bytes came.
+        Stop::Need(_) if rest.len() >= BLOCK_LEN_MIN && word(4) as usize > BLOCK_MAX => {
             Stop::Flaw(Flaw::BlockTooLong { declared: u64::from(word(4)), max: BLOCK_MAX })
         }
         Stop::Need(needed) => Stop::Need(needed),

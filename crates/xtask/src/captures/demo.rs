@@ -102,13 +102,14 @@ fn stage(lab: &Lab) -> Result<Recorder> {
     for (host, interface) in [(&lab.left, "l0"), (&lab.right, "r0")] {
         host.ip(&format!("-6 route add default via fe80::1 dev {interface}"))?;
     }
-    // Each side holds every address of its prefixes, but for those where nobody answers.
+    // Each side holds every address of its prefixes, but for those where nobody answers: in the same table, since that of
+    // local addresses is asked before any other.
     lab.left.ip("-6 route add local 2001:db8:c000::/36 dev lo")?;
-    lab.left.ip("-6 route add blackhole 2001:db8:cfff::/48")?;
+    lab.left.ip("-6 route add blackhole 2001:db8:cfff::/48 table local")?;
     lab.right.ip("-6 route add local 3fff::/20 dev lo")?;
     lab.right.ip("-6 route add local 2001:db8:e7ad::/48 dev lo")?;
-    lab.right.ip("-6 route add blackhole 3fff:bad:0:1::/64")?;
-    lab.right.ip("-6 route add blackhole 3fff:dead::/32")?;
+    lab.right.ip("-6 route add blackhole 3fff:bad:0:1::/64 table local")?;
+    lab.right.ip("-6 route add blackhole 3fff:dead::/32 table local")?;
     lab.left.sysctl("ipv4/tcp_synack_retries", "1")?;
     stretch_tunnel(&lab.left, "2001:db8:c000:900::5", "3fff:77::5", "fd77::1/64")?;
     stretch_tunnel(&lab.right, "3fff:77::5", "2001:db8:c000:900::5", "fd77::2/64")?;

@@ -240,6 +240,21 @@ fn block_lengths_that_cannot_be_are_damage() {
 }
 
 #[test]
+fn a_block_header_that_is_cut_is_a_cut_whatever_length_it_declares() {
+    for endian in Endian::BOTH {
+        let mut pcapng = one_frame(endian);
+        let start = pcapng.file.len();
+        start_block(&mut pcapng, 6, u32::MAX);
+        for len in 1..12 {
+            let (_, error) = read(&pcapng.file[..start + len]);
+            let expected =
+                matches!(error, Some(Error::Truncated { frame: 2, offset, .. }) if offset == start as u64);
+            assert!(expected, "{len} bytes: {error:?}");
+        }
+    }
+}
+
+#[test]
 fn packet_blocks_that_contradict_themselves_are_damage() {
     for endian in Endian::BOTH {
         let after = |add: &dyn Fn(&mut Pcapng)| {
