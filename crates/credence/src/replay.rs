@@ -22,9 +22,9 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 
 use crate::exit::{Exit, Usage};
 use crate::outputs::{Format, anonymiser, create, is_standard, json, print, tell};
+use crate::progress;
 use crate::snapshots::{ListArgs, load};
 use crate::summary::{Run, Summary};
-use crate::progress;
 
 /// Alert lines in a second of packet time at most, as on a live interface.
 const ALERTS_PER_S_MAX: u64 = 100;
@@ -133,13 +133,16 @@ pub(crate) fn replay(args: &ReplayArgs) -> anyhow::Result<Exit> {
     let elapsed = watch.elapsed();
     bar.finish_and_clear();
 
-    let alerts = recorder.alert_counts();
     let written = recorder.finish();
+    let alerts = recorder.alert_counts();
     let (interrupted, workers) = (stop.load(Ordering::Relaxed), args.workers.into());
     let run = Run { alerts, cache: &credit.current(), workers, elapsed, interrupted };
     let totals = engine.totals();
     args.print(&Summary::of(&totals, &run))?;
 
+    if interrupted {
+        tell("ended early by a signal; what was read so far is scored and written");
+    }
     unread_links(chain.linktypes());
     chain.failures().iter().for_each(tell);
     outcome.map_err(internal)?;

@@ -132,8 +132,8 @@ impl Summary {
         let rows = self.rows();
         let width = rows.iter().map(|(_, number, _)| number.len()).max().unwrap_or(0);
         for (name, number, note) in &rows {
-            let gap = if note.is_empty() { "" } else { "   " };
-            writeln!(out, "{name:<14}{number:>width$}{gap}{note}")?;
+            let line = format!("{name:<14}{number:>width$}   {note}");
+            writeln!(out, "{}", line.trim_end())?;
         }
         if self.interrupted {
             writeln!(out, "ended early: the rest of the input was not read")?;

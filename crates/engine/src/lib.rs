@@ -12,6 +12,8 @@ mod mailbox;
 pub mod metrics;
 mod record;
 mod run;
+#[cfg(test)]
+mod scene;
 mod standing;
 mod step;
 
