@@ -153,7 +153,8 @@ pub(crate) fn anonymiser(file: Option<&Path>) -> anyhow::Result<impl Fn() -> Ano
         Some(path) => key_from(path)?,
         None => random_key().context("the operating system's random numbers in /dev/urandom cannot be read")?,
     };
-    Ok(move || Anonymiser::new(key))
+    Anonymiser::new(key)?;
+    Ok(move || Anonymiser::new(key).expect("the key was good a moment ago"))
 }
 
 fn random_key() -> io::Result<[u8; KEY_LEN]> {

@@ -10,8 +10,11 @@ pub struct Anonymiser(IpcryptPfx);
 
 impl Anonymiser {
     /// An anonymiser with this key.
-    pub fn new(key: [u8; 32]) -> Self {
-        Self(IpcryptPfx::new(key))
+    ///
+    /// # Errors
+    /// When both halves of the key are the same: they are the keys of two ciphers that must differ.
+    pub fn new(key: [u8; 32]) -> Result<Self, WeakKey> {
+        if key[..16] == key[16..] { Err(WeakKey) } else { Ok(Self(IpcryptPfx::new(key))) }
     }
 
     /// What stands for `addr`.
@@ -24,13 +27,24 @@ impl Anonymiser {
     }
 }
 
+/// The halves of a key are the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the two halves of the key are the same; make a key of 32 random bytes")]
+pub struct WeakKey;
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
+    fn a_key_of_equal_halves_is_refused() {
+        assert_eq!(Anonymiser::new([7; 32]).err(), Some(WeakKey));
+    }
+
+    #[test]
     fn neighbours_stay_neighbours_and_nobody_keeps_an_address() {
-        let anonymiser = Anonymiser::new(std::array::from_fn(|i| u8::try_from(i).expect("small")));
+        let anonymiser =
+            Anonymiser::new(std::array::from_fn(|i| u8::try_from(i).expect("small"))).expect("a good key");
         let base = 0x2001_0db8_0001_0002_u128 << 64;
         for common in 0..128_u32 {
             let (a, b) = (base, base ^ 1 << (127 - common));

@@ -18,7 +18,7 @@ mod standing;
 mod step;
 
 pub use alert::{AlertCounts, AlertWriter, Offender, Offenders, TermLine};
-pub use anonymise::Anonymiser;
+pub use anonymise::{Anonymiser, WeakKey};
 pub use chain::Chain;
 pub use config::{Direction, Keyed, LineConfig, Lists, set};
 pub use counters::{Counter, Counters, MALFORMED, NOT_IPV6, Own, PerKind, Totals};

@@ -9,11 +9,11 @@ use std::sync::Arc;
 use credence_capture::Frame;
 use credence_credit::{Cache, Reader};
 use credence_flow::{
-    Aggregates, Anomalies, Delta, Deltas, Finished, FlowKey, FlowTable, Fragments, Level, Now, Pending,
+    Aggregates, Anomalies, Delta, Deltas, Finished, FlowKey, FlowTable, Fragments, Level, Now, Odd, Pending,
     Placed, Slot, TableConfig, wants_exchange,
 };
 use credence_prefix::NO_MATCH;
-use credence_score::{Assessment, Facts, Verdict, assess};
+use credence_score::{Assessment, Facts, Severity, Verdict, assess};
 use credence_wire::{Anomaly, Header, Link, NotIpv6, Packet, Tunnels, Unkeyed, parse};
 
 use crate::config::LineConfig;
@@ -63,6 +63,8 @@ pub struct Worker {
     /// Rises with every closed step and every credit snapshot: a flow scored in an older epoch is scored again.
     epoch: u32,
     batch: u8,
+    /// Anomalies that are not held against a source.
+    harmless: Anomalies,
     /// Latest packet time, Unix nanoseconds.
     clock_ns: u64,
 }
@@ -88,6 +90,7 @@ impl Worker {
             config,
             epoch: 1,
             batch: 0,
+            harmless: Severity::Unusual.set(),
             clock_ns: 0,
         };
         worker.counters.flow_bytes.set(worker.table.bytes() as u64);
@@ -277,7 +280,8 @@ impl Worker {
         let item = &self.items[at];
         let Some(slot) = item.slot else { return self.account_without_flow(at) };
         let mut flow = self.table.flow(slot);
-        let counted = flow.count(&item.header, item.anomalies, item.wire_len);
+        let odd = Odd { anomalies: item.anomalies, harmless: self.harmless };
+        let counted = flow.count(&item.header, odd, item.wire_len);
         let stale = flow.epoch() != self.epoch;
         let confirmed = flow.is_confirmed();
         let mut verdict = flow.verdict();
@@ -350,7 +354,7 @@ impl Worker {
             packets: 1,
             wire_bytes: item.wire_len,
             created: true,
-            odd: !item.anomalies.is_empty(),
+            odd: !item.anomalies.without(self.harmless).is_empty(),
             opening: None,
         };
         add(&mut self.deltas, &self.aggregates, &pending);

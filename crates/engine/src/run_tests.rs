@@ -117,7 +117,7 @@ impl Setting {
 
 /// A cache with these records of the operator's list.
 fn listed(records: &[(&str, Measure, Option<u16>, u64)]) -> Cache {
-    let records = records
+    let mut records: Vec<_> = records
         .iter()
         .map(|&(prefix, measure, score, expires)| Record {
             prefix: prefix.parse().expect("a prefix"),
@@ -132,6 +132,7 @@ fn listed(records: &[(&str, Measure, Option<u16>, u64)]) -> Cache {
             act: None,
         })
         .collect();
+    records.sort_by_key(|record| record.prefix);
     let header = Header { session: 1, serial: 1, created: 0 };
     let snapshot =
         Snapshot::new(header, vec![Issuer::new("test").expect("a name")], records).expect("a snapshot");
@@ -173,7 +174,7 @@ fn busy_scene(seconds: u64) -> Scene {
 fn any_number_of_workers_gives_the_same_flows_scores_and_alerts() {
     let scene = busy_scene(12);
     let one = Setting::default().run(&scene);
-    assert!(one.flows.lines().count() > 1_000 && one.alerts.lines().count() > 3, "{}", one.alerts);
+    assert!(one.flows.lines().count() > 1_000 && one.alerts.lines().count() >= 3, "{}", one.alerts);
     for workers in [2, 3, 8] {
         let many = Setting { workers, ..Setting::default() }.run(&scene);
         assert_eq!(many.flows, one.flows, "{workers} workers");

@@ -242,6 +242,15 @@ pub struct Flow<'a> {
     pub(crate) cold: &'a mut Cold,
 }
 
+/// What is odd about a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Odd {
+    /// Its anomalies, with those that only flow state can know, such as an overlap of fragments.
+    pub anomalies: Anomalies,
+    /// Anomalies that are not held against the source of a flow, only shown with the flow.
+    pub harmless: Anomalies,
+}
+
 /// What counting one packet showed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Counted {
@@ -255,7 +264,7 @@ impl Flow<'_> {
     /// Counts one packet: what its headers claim and what the wire carried, in bytes. When the caller does not fold
     /// although [`Counted::full`] says so, the flow's record stays exact and what is [`Pending`] stops growing.
     #[inline]
-    pub fn count(&mut self, header: &Header, anomalies: Anomalies, wire_len: u32) -> Counted {
+    pub fn count(&mut self, header: &Header, odd: Odd, wire_len: u32) -> Counted {
         let hot = &mut *self.hot;
         match hot.packets.checked_add(1) {
             Some(packets) => hot.packets = packets,
@@ -276,7 +285,7 @@ impl Flow<'_> {
         if header.fragment.is_some() {
             self.cold.fragments = self.cold.fragments.saturating_add(1);
         }
-        let news = !anomalies.is_empty() && self.add_anomalies(anomalies);
+        let news = !odd.anomalies.is_empty() && self.add_anomalies(odd);
         let hot = &*self.hot;
         Counted { news, full: hot.packets == u16::MAX || hot.claimed >= HALF || hot.wire >= HALF }
     }
@@ -380,14 +389,14 @@ impl Flow<'_> {
         self.cold.anomalies
     }
 
-    /// Notes what only flow state can know of its packets, such as an overlap of fragments. True when it is new.
-    pub fn add_anomalies(&mut self, anomalies: Anomalies) -> bool {
-        let news = !anomalies.without(self.cold.anomalies).is_empty();
-        if news {
-            self.cold.anomalies = self.cold.anomalies.union(anomalies);
+    /// Notes the anomalies of a packet. True when one is new to the flow.
+    fn add_anomalies(&mut self, odd: Odd) -> bool {
+        let news = odd.anomalies.without(self.cold.anomalies);
+        self.cold.anomalies = self.cold.anomalies.union(news);
+        if !news.without(odd.harmless).is_empty() {
             self.cold.marks |= Cold::ODD;
         }
-        news
+        !news.is_empty()
     }
 
     /// The epoch of the last scoring; 0 before the first.

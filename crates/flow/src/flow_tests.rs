@@ -23,7 +23,7 @@ impl Halves {
     }
 
     fn count(&mut self, bytes: u64, wire_len: u32) -> Counted {
-        self.flow().count(&header(bytes, tcp(TcpFlags::ACK)), Anomalies::NONE, wire_len)
+        self.flow().count(&header(bytes, tcp(TcpFlags::ACK)), Odd::default(), wire_len)
     }
 }
 
@@ -130,13 +130,14 @@ fn claims_beyond_64_bits_saturate() {
 fn an_anomaly_is_news_once() {
     let mut flow = Halves::new(TCP);
     let (odd, both) = (only(Anomaly::PortZero), only(Anomaly::PortZero).union(only(Anomaly::FragmentAtomic)));
-    let mut count = |anomalies| flow.flow().count(&header(60, Upper::None), anomalies, 74).news;
+    let mut count =
+        |anomalies| flow.flow().count(&header(60, Upper::None), Odd { anomalies, ..Odd::default() }, 74).news;
     assert_eq!(
         [count(Anomalies::NONE), count(odd), count(odd), count(both), count(both)],
         [false, true, false, true, false]
     );
     assert!(flow.flow().fold(0).odd);
-    assert!(!flow.flow().count(&header(60, Upper::None), both, 74).news);
+    assert!(!flow.flow().count(&header(60, Upper::None), Odd { anomalies: both, ..Odd::default() }, 74).news);
     assert!(!flow.flow().fold(0).odd);
     assert_eq!(flow.flow().anomalies(), both);
 }
@@ -145,10 +146,10 @@ fn an_anomaly_is_news_once() {
 fn what_only_flow_state_knows_makes_a_flow_odd_too() {
     let mut flow = Halves::new(TCP);
     let overlap = only(Anomaly::FragmentOverlap);
-    assert!(flow.flow().add_anomalies(overlap));
+    assert!(flow.flow().add_anomalies(Odd { anomalies: overlap, ..Odd::default() }));
     assert!(flow.flow().fold(0).odd);
-    assert!(!flow.flow().add_anomalies(overlap));
-    assert!(!flow.flow().add_anomalies(Anomalies::NONE));
+    assert!(!flow.flow().add_anomalies(Odd { anomalies: overlap, ..Odd::default() }));
+    assert!(!flow.flow().add_anomalies(Odd::default()));
     assert!(!flow.flow().fold(0).odd);
     assert_eq!(flow.flow().finish(u64::MAX).record.anomalies, overlap);
 }
@@ -158,8 +159,8 @@ fn fragments_are_counted() {
     let mut flow = Halves::new(17);
     let piece = Fragment { id: 1, offset: 8, len: 8, more: true };
     let fragment = Header { fragment: Some(piece), ..header(56, Upper::None) };
-    flow.flow().count(&fragment, Anomalies::NONE, 70);
-    flow.flow().count(&header(56, Upper::None), Anomalies::NONE, 70);
+    flow.flow().count(&fragment, Odd::default(), 70);
+    flow.flow().count(&header(56, Upper::None), Odd::default(), 70);
     assert_eq!(flow.flow().finish(u64::MAX).record.fragments, 1);
 }
 
@@ -223,7 +224,11 @@ fn an_opening_is_judged_by_what_came_of_it() {
         let mut flow = Halves::new(TCP);
         flow.flow().opens(&header(60, tcp(TcpFlags::SYN)));
         states.iter().for_each(|&s| flow.hot.set(s));
-        assert_eq!(flow.flow().finish(u64::MAX).pending.opening, Some(expected), "at the flow's end, however young");
+        assert_eq!(
+            flow.flow().finish(u64::MAX).pending.opening,
+            Some(expected),
+            "at the flow's end, however young"
+        );
     }
 }
 
@@ -233,6 +238,20 @@ fn an_opening_at_the_end_of_the_clock_is_judged() {
     let mut flow = Halves { hot: Hot::new(&KEY, start), cold: Cold::new(start) };
     flow.flow().opens(&header(60, tcp(TcpFlags::SYN)));
     assert_eq!(flow.flow().finish(u64::MAX).pending.opening, Some(Opening::Unanswered));
+}
+
+#[test]
+fn a_harmless_anomaly_is_shown_and_not_held_against_the_source() {
+    let mut odd = Odd::default();
+    odd.anomalies.insert(Anomaly::SourceReserved);
+    odd.harmless = odd.anomalies;
+    let mut flow = Halves::new(TCP);
+    assert!(flow.flow().count(&header(60, Upper::None), odd, 74).news);
+    assert!(!flow.flow().fold(START.ts_ns).odd);
+    odd.anomalies.insert(Anomaly::TcpNull);
+    flow.flow().count(&header(60, Upper::None), odd, 74);
+    let ended = flow.flow().finish(u64::MAX);
+    assert!(ended.pending.odd && ended.record.anomalies == odd.anomalies);
 }
 
 #[test]
@@ -280,7 +299,7 @@ fn each_state_has_its_time_out() {
 fn fin_and_rst_close_and_nothing_else_does() {
     for flags in 0..=u8::MAX {
         let mut flow = Halves::new(TCP);
-        flow.flow().count(&header(60, tcp(flags)), Anomalies::NONE, 74);
+        flow.flow().count(&header(60, tcp(flags)), Odd::default(), 74);
         assert_eq!(flow.hot.has(State::CLOSED), flags & (TcpFlags::FIN | TcpFlags::RST) != 0, "{flags:#x}");
         assert!(!flow.flow().is_confirmed() && !flow.flow().is_paired());
     }

@@ -18,7 +18,7 @@ mod table;
 
 pub use credence_wire::{Anomalies, Anomaly};
 pub use flow::{
-    Counted, Finished, Flow, FlowRecord, JUDGED_AFTER_NS, Opening, Pending, Timeouts, wants_exchange,
+    Counted, Finished, Flow, FlowRecord, JUDGED_AFTER_NS, Odd, Opening, Pending, Timeouts, wants_exchange,
 };
 pub use fragment::{Attributed, FRAGMENT_TIMEOUT_NS, Fragments};
 pub use key::FlowKey;

@@ -324,7 +324,12 @@ fn climb(facts: &Facts, score: Score, terms: &Terms, policy: &Policy) -> Verdict
     if !facts.confirmed {
         return all;
     }
-    let own = terms.as_slice().iter().filter(|t| t.level.is_none() && t.rule != Rule::Floor).map(|t| t.points).sum();
+    let own = terms
+        .as_slice()
+        .iter()
+        .filter(|t| t.level.is_none() && t.rule != Rule::Floor)
+        .map(|t| t.points)
+        .sum();
     all.min(Verdict::Mark).max(rung(own, rated, policy))
 }
 

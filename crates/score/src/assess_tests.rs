@@ -6,12 +6,7 @@ use super::*;
 use crate::{Ladder, PolicyError};
 
 fn facts() -> Facts {
-    Facts {
-        standing: Standing::UNKNOWN,
-        confirmed: false,
-        anomalies: Anomalies::NONE,
-        behaviour: [None; 4],
-    }
+    Facts { standing: Standing::UNKNOWN, confirmed: false, anomalies: Anomalies::NONE, behaviour: [None; 4] }
 }
 
 fn rated(score: u16) -> Standing {
@@ -33,7 +28,15 @@ fn odd(anomalies: &[Anomaly]) -> Anomalies {
 
 /// A source that tries 311 targets and ports and gets no answers.
 fn scan() -> Behaviour {
-    Behaviour { packets: 400, flows: 400, openings: 400, unanswered: 400, targets: 311, ports: 311, ..Behaviour::default() }
+    Behaviour {
+        packets: 400,
+        flows: 400,
+        openings: 400,
+        unanswered: 400,
+        targets: 311,
+        ports: 311,
+        ..Behaviour::default()
+    }
 }
 
 fn shown(facts: &Facts) -> String {
@@ -50,7 +53,12 @@ fn shown(facts: &Facts) -> String {
 #[test]
 fn golden_assessments() {
     let at = |i: usize, b: Behaviour| std::array::from_fn(|level| (level == i).then_some(b));
-    let evader = odd(&[Anomaly::FragmentOverlap, Anomaly::HopByHopNotFirst, Anomaly::TcpNull, Anomaly::FragmentAtomic]);
+    let evader = odd(&[
+        Anomaly::FragmentOverlap,
+        Anomaly::HopByHopNotFirst,
+        Anomaly::TcpNull,
+        Anomaly::FragmentAtomic,
+    ]);
     let cases = [
         ("unrated and quiet", facts()),
         ("good credit", Facts { standing: rated(900), ..facts() }),
@@ -68,7 +76,10 @@ fn golden_assessments() {
         }),
         ("a good source that scans", Facts { standing: rated(950), behaviour: at(0, scan()), ..facts() }),
         ("an operator's deny", Facts { standing: ruled(Authority::OperatorList, Measure::Drop), ..facts() }),
-        ("an own alert asking for a drop", Facts { standing: ruled(Authority::OwnAlert, Measure::Drop), ..facts() }),
+        (
+            "an own alert asking for a drop",
+            Facts { standing: ruled(Authority::OwnAlert, Measure::Drop), ..facts() },
+        ),
     ];
     let text: String = cases.iter().map(|(name, facts)| format!("{name}\n{}\n", shown(facts))).collect();
     insta::assert_snapshot!(text);
@@ -91,7 +102,10 @@ fn the_strongest_list_wins() {
     let deny = ruled(Authority::OperatorList, Measure::Drop);
     assert_eq!(decided(Standing { never_block: true, ..deny }), (Verdict::Pass, Basis::NeverBlock));
     assert_eq!(decided(ruled(Authority::OperatorList, Measure::None)), (Verdict::Pass, Basis::OperatorAllow));
-    assert_eq!(decided(ruled(Authority::OperatorList, Measure::Observe)), (Verdict::Observe, Basis::OperatorDeny));
+    assert_eq!(
+        decided(ruled(Authority::OperatorList, Measure::Observe)),
+        (Verdict::Observe, Basis::OperatorDeny)
+    );
     assert_eq!(decided(deny), (Verdict::Drop, Basis::OperatorDeny));
     assert_eq!(decided(ruled(Authority::Restriction, Measure::Drop)), (Verdict::Drop, Basis::Restriction));
     assert_eq!(decided(ruled(Authority::Decision, Measure::Drop)), (Verdict::Drop, Basis::Decision));
@@ -102,7 +116,10 @@ fn the_strongest_list_wins() {
 #[test]
 fn a_mild_act_does_not_shield_from_what_is_observed() {
     let standing = ruled(Authority::Decision, Measure::Observe);
-    let a = assess(&Facts { standing, anomalies: odd(Anomaly::ALL), behaviour: [Some(scan()); 4], ..facts() }, &Policy::default());
+    let a = assess(
+        &Facts { standing, anomalies: odd(Anomaly::ALL), behaviour: [Some(scan()); 4], ..facts() },
+        &Policy::default(),
+    );
     assert_eq!((a.verdict, a.basis), (Verdict::RateLimit, Basis::LocalScore));
 }
 
@@ -160,16 +177,10 @@ fn every_anomaly_weighs_something() {
 }
 
 fn any_behaviour() -> impl Strategy<Value = Option<Behaviour>> {
-    let numbers = (any::<u64>(), any::<u32>(), any::<u32>(), any::<u32>(), any::<u32>(), 0..400_u32, 0..400_u32);
-    proptest::option::of(numbers.prop_map(|(packets, flows, odd, openings, unanswered, targets, ports)| Behaviour {
-        packets,
-        wire_bytes: packets,
-        flows,
-        odd,
-        openings,
-        unanswered,
-        targets,
-        ports,
+    let numbers =
+        (any::<u64>(), any::<u32>(), any::<u32>(), any::<u32>(), any::<u32>(), 0..400_u32, 0..400_u32);
+    proptest::option::of(numbers.prop_map(|(packets, flows, odd, openings, unanswered, targets, ports)| {
+        Behaviour { packets, wire_bytes: packets, flows, odd, openings, unanswered, targets, ports }
     }))
 }
 
@@ -178,7 +189,12 @@ fn any_facts() -> impl Strategy<Value = Facts> {
         .prop_map(|which| odd(&which.iter().map(|&i| Anomaly::ALL[i]).collect::<Vec<_>>()));
     let ruling = proptest::option::of((0..6_usize, 0..4_usize, 0..3_usize).prop_map(|(m, a, e)| Ruling {
         measure: Measure::ALL[m],
-        authority: [Authority::OperatorList, Authority::OwnAlert, Authority::Decision, Authority::Restriction][a],
+        authority: [
+            Authority::OperatorList,
+            Authority::OwnAlert,
+            Authority::Decision,
+            Authority::Restriction,
+        ][a],
         evidence: [EvidenceClass::Confirmed, EvidenceClass::Unconfirmed, EvidenceClass::Declared][e],
     }));
     let score = proptest::option::of(0..=1000_u16);

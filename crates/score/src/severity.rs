@@ -74,6 +74,13 @@ impl Severity {
         }
     }
 
+    /// All anomalies of this severity.
+    pub fn set(self) -> Anomalies {
+        let mut set = Anomalies::NONE;
+        Anomaly::ALL.iter().filter(|&&a| Self::of(a) == self).for_each(|&a| set.insert(a));
+        set
+    }
+
     /// Loss of points for each different anomaly of this severity, and the most that all of them together take.
     pub(crate) const fn weight(self) -> (i32, i32) {
         match self {
