@@ -1,1 +1,8 @@
 //! The project's tests.
+
+#[cfg(test)]
+mod architecture;
+#[cfg(test)]
+mod binary;
+#[cfg(test)]
+mod cli;
