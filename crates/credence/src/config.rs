@@ -25,7 +25,7 @@ use credence_prefix::TableError;
 use credence_score::{Policy, Verdict};
 use serde::{Deserialize, Serialize};
 
-pub(crate) use mistakes::Mistakes;
+use mistakes::Mistakes;
 pub(crate) use prefixes::ListedPrefix;
 
 /// A gateway's configuration.

@@ -1,11 +1,190 @@
-//! `credence run`.
+//! `credence run`: the engine on an interface.
+//!
+//! The engine runs on threads of its own; this thread keeps watch: signals, the configuration read again, a line in the
+//! log each minute. Nothing is enforced: verdicts are counted, and raise alerts.
 
-use crate::exit::Exit;
+mod watch;
 
-/// Arguments.
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, IsTerminal};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context, ensure};
+use credence_capture::{Error, Source, live};
+use credence_credit::{Cache, Guards, Published, file};
+use credence_engine::clock::Stopwatch;
+use credence_engine::{AlertWriter, Engine, LineConfig, Output, Recorder, RunError};
+use tracing::{info, warn};
+use tracing_subscriber::EnvFilter;
+
+use crate::config::{Config, cores};
+use crate::exit::{Exit, HostCannot};
+use crate::serve;
+use crate::serve::alert_log::{AlertLog, Tally};
+use crate::serve::pulse::{Pulse, Watched};
+use crate::serve::status::Status;
+use crate::summary::{Run, Summary};
+use watch::{Signals, Watch};
+
+/// Owner writes, group reads: alerts hold full source addresses.
+const MODE: u32 = 0o640;
+
+/// The variable that says what is logged, in the form of `tracing_subscriber`'s filters. By default `info`.
+const LOG_FILTER: &str = "CREDENCE_LOG";
+
+/// Arguments of `credence run`.
 #[derive(clap::Args)]
-pub(crate) struct RunArgs {}
+pub(crate) struct RunArgs {
+    /// The configuration; `credence check` says what it would do
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
 
-pub(crate) fn run(_args: &RunArgs) -> anyhow::Result<Exit> {
-    Ok(Exit::Done)
+    /// Listen on this interface instead of the configured one
+    #[arg(long, value_name = "NAME")]
+    interface: Option<String>,
+
+    /// End after so many seconds instead of at a signal
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    seconds: Option<u64>,
+}
+
+/// Scores what an interface carries until a signal, or for as long as was asked.
+pub(crate) fn run(args: &RunArgs) -> anyhow::Result<Exit> {
+    start_log();
+    let config = Config::read(&args.config)?;
+    let interface = args.interface.as_deref().or(config.interface.as_deref());
+    let interface = interface.with_context(|| {
+        let file = args.config.display();
+        format!("{file} names no interface; give `interface = \"NAME\"` in it, or --interface NAME")
+    })?;
+    let (guards, workers) = (config.guards(), config.worker_count(cores()));
+    let line = config.line(&guards, workers)?;
+    let credit = Published::default();
+    credit.store(cache(&config, &guards)?);
+    let tally = Arc::<Tally>::default();
+    let alerts = alert_writer(&config, &line, Arc::clone(&tally))?;
+    let offenders = alerts.offenders();
+    let pulse = Arc::<Pulse>::default();
+    let sources = open(&config, interface, &pulse)?;
+    let signals = Signals::register().context("signals cannot be handled")?;
+    let engine = Arc::new(Engine::new(line, credit.clone(), workers));
+    let status = Arc::new(Status::new(engine, credit, tally, offenders, pulse));
+    let address = serve::start(config.metrics.listen, Arc::clone(&status))?;
+    announce(&config, &status, &sources, workers);
+    info!("metrics are on http://{address}/metrics, beside /healthz and /readyz");
+
+    let until = args.seconds.map(Duration::from_secs);
+    let watch = Watch::new(args.config.clone(), config, guards, Arc::clone(&status), signals, until);
+    score(watch, sources, Recorder::new(Some(alerts), None), workers)
+}
+
+/// Runs the engine and keeps watch until it ends, then says what came of it.
+fn score(
+    mut watch: Watch,
+    sources: Vec<Box<dyn Source>>,
+    mut recorder: Recorder,
+    workers: usize,
+) -> anyhow::Result<Exit> {
+    let (status, stop) = (watch.status(), watch.stop());
+    let clock = Stopwatch::start();
+    let (ended, end) = mpsc::channel();
+    let outcome = thread::scope(|scope| {
+        let running = scope.spawn(|| {
+            let outcome = status.engine().live(sources, &mut recorder, &stop);
+            // The watch may have seen the end by itself.
+            let _ = ended.send(());
+            outcome
+        });
+        watch.until_end(&clock, &end);
+        running.join().unwrap_or(Err(RunError::WorkerDied))
+    });
+    let interrupted = stop.load(Ordering::Relaxed) && outcome.is_ok();
+    let (alerts, written) = (recorder.alert_counts(), recorder.finish());
+    let run = Run { alerts, cache: &status.credit().current(), workers, elapsed: clock.elapsed(), interrupted: false };
+    let totals = status.engine().totals();
+    // When nobody listens on standard error, there is nobody to tell.
+    let _ = Summary::of(&totals, &run).write_text(&mut io::stderr());
+    info!(kernel_drops = totals.kernel_drops, interrupted, "ended");
+    if let Err(error) = written {
+        warn!(%error, "some alerts could not be written");
+    }
+    match outcome {
+        Ok(()) => Ok(Exit::Done),
+        Err(RunError::Capture(error)) => Err(host_cannot(error)),
+        Err(error) => Err(anyhow::Error::from(error).context("internal error; please report this")),
+    }
+}
+
+/// Logs on standard error, in colour only on a terminal.
+fn start_log() {
+    let filter = EnvFilter::try_from_env(LOG_FILTER).unwrap_or_else(|_| EnvFilter::new("info"));
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_target(false).with_writer(io::stderr);
+    log.with_ansi(io::stderr().is_terminal()).init();
+}
+
+/// The cache of the configured snapshots.
+///
+/// # Errors
+/// When one of them cannot be read or together they are too large: a gateway does not start with half of its credit.
+fn cache(config: &Config, guards: &Guards) -> anyhow::Result<Cache> {
+    let snapshots = config.credit.snapshots.iter().map(|path| file::read(path)).collect::<Result<Vec<_>, _>>()?;
+    Ok(Cache::build(snapshots, guards)?)
+}
+
+/// Where alerts go. Without a path they are counted all the same.
+fn alert_writer(config: &Config, line: &LineConfig, tally: Arc<Tally>) -> anyhow::Result<AlertWriter<Output>> {
+    let out: Output = match &config.alerts.path {
+        Some(path) => Box::new(AlertLog::new(append(path)?, tally)),
+        None => Box::new(AlertLog::new(io::sink(), tally)),
+    };
+    Ok(AlertWriter::new(out, Arc::clone(&line.lists), None, config.alerts.lines_per_second.into()))
+}
+
+/// Opens a file to append to, made with mode 0640 where it is not there yet.
+///
+/// # Errors
+/// When that cannot be, or when it is no file: a pipe whose reader stops would hold up whoever writes.
+fn append(path: &Path) -> anyhow::Result<File> {
+    let name = path.display();
+    let refused =
+        || format!("alerts cannot be written to {name}; check that its directory exists and that this user may write there");
+    // Asked before it is opened, since opening a pipe waits for a reader.
+    let is_other = fs::metadata(path).is_ok_and(|metadata| !metadata.is_file());
+    ensure!(!is_other, "alerts cannot be written to {name}, which is no regular file; name a file");
+    OpenOptions::new().append(true).create(true).mode(MODE).open(path).with_context(refused)
+}
+
+/// Opens the interface, each source with a pulse.
+fn open(config: &Config, interface: &str, pulse: &Arc<Pulse>) -> anyhow::Result<Vec<Box<dyn Source>>> {
+    let sources = live(&config.capture(interface)).map_err(host_cannot)?;
+    let watched = sources.into_iter().map(|source| Box::new(Watched::new(source, Arc::clone(pulse))) as Box<dyn Source>);
+    Ok(watched.collect())
+}
+
+/// A capture error as what it is: the configuration's fault, or something that this host lacks.
+fn host_cannot(error: Error) -> anyhow::Error {
+    match error {
+        Error::Config { .. } => error.into(),
+        error => HostCannot(error.to_string()).into(),
+    }
+}
+
+/// Says what was picked and why, and what will not happen.
+fn announce(config: &Config, status: &Status, sources: &[Box<dyn Source>], workers: usize) {
+    info!("observing only: verdicts are counted and raise alerts, and no packet is held up, marked or dropped");
+    for source in sources {
+        info!("{}", source.describe());
+    }
+    let cache = status.credit().current();
+    info!(workers, records = cache.len(), "credit from {} snapshots", cache.sources().len());
+    match &config.alerts.path {
+        Some(path) => info!("alerts go to {}", path.display()),
+        None => info!("alerts are counted and not written; `alerts.path` names a file for them"),
+    }
 }

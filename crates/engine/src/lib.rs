@@ -28,4 +28,4 @@ pub use line::Worker;
 pub use record::{Output, Recorder};
 pub use run::{Engine, Pace, RunError};
 pub use standing::standing;
-pub use step::{Closing, Exchange, StepClock};
+pub use step::{Closing, Cut, Exchange, StepClock};

@@ -4,6 +4,7 @@ use std::io::{self, Write};
 use std::sync::Arc;
 
 use credence_credit::Cache;
+use crossbeam::channel::Receiver;
 
 use crate::alert::{AlertCounts, AlertWriter};
 use crate::event::{Collected, Event};
@@ -85,6 +86,33 @@ impl Recorder {
         if let Err(error) = outcome {
             self.failures += 1;
             self.failure.get_or_insert(error);
+        }
+    }
+}
+
+/// Collections waiting for the recorder.
+pub(crate) const OUTBOX: usize = 256;
+
+/// What workers send to the recorder.
+pub(crate) enum Report {
+    Some(Collected),
+    StepEnded(Collected),
+}
+
+/// Takes reports until all workers are gone; a step has ended when `workers` have said so.
+pub(crate) fn record(recorder: &mut Recorder, reports: &Receiver<Report>, workers: usize) {
+    let mut ended = 0;
+    for report in reports {
+        match report {
+            Report::Some(collected) => recorder.take(collected),
+            Report::StepEnded(collected) => {
+                recorder.take(collected);
+                ended += 1;
+                if ended == workers {
+                    recorder.end_step();
+                    ended = 0;
+                }
+            }
         }
     }
 }

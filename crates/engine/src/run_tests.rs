@@ -357,18 +357,6 @@ fn a_live_source_sheds_and_accounts_for_it() {
 }
 
 #[test]
-fn both_directions_meet_on_one_worker_and_pairs_spread() {
-    let mut hits = [0_u32; 8];
-    for i in 0..8_000_u128 {
-        let (a, b) = (NET_A | i, NET_B | i * 7);
-        let worker = spread_over(a, b, 8);
-        assert_eq!(worker, spread_over(b, a, 8));
-        hits[worker] += 1;
-    }
-    assert!(hits.iter().all(|&h| (700..1_300).contains(&h)), "{hits:?}");
-}
-
-#[test]
 fn real_pace_waits_and_stops_when_told() {
     let mut scene = Scene::default();
     scene.udp(0, (NET_A, 1), (NET_B, 2));

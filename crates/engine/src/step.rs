@@ -37,6 +37,15 @@ pub struct Closing {
     pub end_ns: u64,
 }
 
+/// What comes next in a stream that is cut into steps.
+#[derive(Clone, Copy, Debug)]
+pub enum Cut<'f, 'a> {
+    /// Frames of the open step.
+    Frames(&'f [Frame<'a>]),
+    /// The open step ends here.
+    Close(Closing),
+}
+
 impl StepClock {
     /// A clock whose first step is the one of `ts_ns`, so that several clocks number steps alike.
     pub fn starting_at(ts_ns: u64) -> Self {
@@ -60,6 +69,19 @@ impl StepClock {
             self.latest_ns = self.latest_ns.max(frame.ts_ns);
         }
         (frames.len(), None)
+    }
+
+    /// Cuts `frames` into what belongs to one step each, with the steps that close between them, in order.
+    pub fn cut<'f, 'a>(&mut self, mut frames: &'f [Frame<'a>], on: &mut dyn FnMut(Cut<'f, 'a>)) {
+        while !frames.is_empty() {
+            let (now, closing) = self.advance(frames);
+            let (step, later) = frames.split_at(now);
+            if !step.is_empty() {
+                on(Cut::Frames(step));
+            }
+            closing.into_iter().for_each(|closing| on(Cut::Close(closing)));
+            frames = later;
+        }
     }
 
     /// What closes because `now_ns` says so although no frame has come: for live sources.

@@ -4,8 +4,8 @@ use crate::anomaly::{Anomalies, Anomaly};
 use crate::chain::{self, Chain};
 use crate::ipv6::Fixed;
 use crate::limits::Limits;
-use crate::packet::{Malformed, Quoted, Upper};
-use crate::upper::{self, Base, Segment};
+use crate::packet::{Header, Malformed, Quoted, Upper};
+use crate::upper;
 
 /// Type, code and checksum.
 const HEADER_LEN: usize = 4;
@@ -13,25 +13,28 @@ const HEADER_LEN: usize = 4;
 const ERROR_LEN: usize = 8;
 
 /// Reads type and code, judges them by the header below, and finds the quoted packet of an error.
-#[inline(never)]
-pub(crate) fn read<'a>(
-    chain: &Chain<'a>,
-    base: &Base,
-    limits: &Limits,
+#[inline(always)]
+pub(crate) fn read(
+    chain: &Chain<'_>,
+    (fixed, limits): (&Fixed<'_>, &Limits),
+    header: &mut Header,
     odd: &mut Anomalies,
     quoted: &mut Option<Quoted>,
-) -> Segment<'a> {
+) {
     if chain.rest.bytes().len() < HEADER_LEN {
         upper::name_cut(chain, HEADER_LEN as u64, odd);
     }
-    let Some(&[kind, code]) = chain.rest.first::<2>() else { return Segment::NONE };
+    let Some(&[kind, code]) = chain.rest.first::<2>() else { return };
+    header.upper = Upper::Icmpv6 { kind, code };
+    header.sport = u16::from(kind);
+    header.dport = u16::from(code);
     match kind {
-        1..=4 => *quoted = quote(chain, base, limits, odd),
+        1..=4 => *quoted = quote(chain, fixed.dst(), limits, odd),
         128..=129 => {}
-        133..=137 => neighbour_discovery(chain, base, odd),
+        133..=137 => neighbour_discovery(chain, fixed.hop_limit(), odd),
         // MLD is for the link, and its hop limit 1 keeps it there.
         130..=132 | 143 => {
-            if base.hop_limit != 1 {
+            if fixed.hop_limit() != 1 {
                 odd.insert(Anomaly::NdHopLimit);
             }
         }
@@ -40,17 +43,12 @@ pub(crate) fn read<'a>(
         138..=161 => {}
         _ => odd.insert(Anomaly::Icmpv6Unknown),
     }
-    Segment {
-        upper: Upper::Icmpv6 { kind, code },
-        sport: u16::from(kind),
-        dport: u16::from(code),
-        carried: None,
-    }
 }
 
 /// What a host checks before it believes a neighbour (RFC 4861, section 6.1; RFC 6980; RFC 7113).
-fn neighbour_discovery(chain: &Chain<'_>, base: &Base, odd: &mut Anomalies) {
-    if base.hop_limit != 255 {
+#[inline]
+fn neighbour_discovery(chain: &Chain<'_>, hop_limit: u8, odd: &mut Anomalies) {
+    if hop_limit != 255 {
         odd.insert(Anomaly::NdHopLimit);
     }
     if chain.fragment.is_some() {
@@ -63,9 +61,10 @@ fn neighbour_discovery(chain: &Chain<'_>, base: &Base, odd: &mut Anomalies) {
 
 /// The packet that an error quotes (RFC 4443, section 2.4 c). It is cut as a rule, so nothing in it counts as odd but
 /// that its source has to be whom the error is sent to.
-fn quote(chain: &Chain<'_>, base: &Base, limits: &Limits, odd: &mut Anomalies) -> Option<Quoted> {
+#[inline(never)]
+fn quote(chain: &Chain<'_>, receiver: u128, limits: &Limits, odd: &mut Anomalies) -> Option<Quoted> {
     let fixed = match chain.rest.skip(ERROR_LEN).map(Fixed::new) {
-        Some(Ok(fixed)) if fixed.src() == base.dst => fixed,
+        Some(Ok(fixed)) if fixed.src() == receiver => fixed,
         Some(Ok(fixed)) => {
             odd.insert(Anomaly::QuoteMismatch);
             fixed

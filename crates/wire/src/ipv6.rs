@@ -89,46 +89,41 @@ impl<'a> Fixed<'a> {
     }
 }
 
-/// Reads the header, its chain and its upper layer.
+/// Reads the header, its chain and its upper layer into `header`, which was [`UNREAD`](Header::UNREAD).
 ///
 /// What is odd is added to `odd`, a packet quoted inside an ICMPv6 error is put into `quoted`, and what the header carries
 /// is returned when that is another packet.
-#[inline(never)]
+///
+/// All of this is written where it stays: moving a header out of here would cost more than reading most.
+#[inline(always)]
 pub(crate) fn read<'a>(
     fixed: &Fixed<'a>,
     path: &Path<'a>,
+    header: &mut Header,
     odd: &mut Anomalies,
     quoted: &mut Option<Quoted>,
-) -> (Header, Option<Carried<'a>>) {
+) -> Option<Carried<'a>> {
     let start = claim(fixed, path, odd);
-    let chain = if matches!(start.next_header, 6 | 17 | 58) && start.claimed > 0 {
-        Chain::without_headers(&start)
-    } else {
-        with_headers(&start, path.limits, odd)
-    };
-    let hop_limit = fixed.hop_limit();
-    if hop_limit == 0 {
+    header.src = fixed.src();
+    header.dst = fixed.dst();
+    header.bytes = 40 + start.claimed;
+    header.flow_label = fixed.flow_label();
+    header.traffic_class = fixed.traffic_class();
+    header.hop_limit = fixed.hop_limit();
+    if header.hop_limit == 0 {
         odd.insert(Anomaly::HopLimitZero);
     }
-    let (src, dst) = (fixed.src(), fixed.dst());
-    let base = upper::Base { dst, hop_limit, jumbo: start.jumbo };
-    let segment = upper::read(&chain, &base, path.limits, odd, quoted);
-    *odd = odd.union(address::check(src, dst, segment.is_from_unspecified(), path.origin()));
-    let header = Header {
-        src,
-        dst,
-        bytes: 40 + start.claimed,
-        flow_label: fixed.flow_label(),
-        fragment: chain.fragment,
-        proto: chain.proto,
-        traffic_class: fixed.traffic_class(),
-        hop_limit,
-        ext_headers: chain.ext_headers,
-        sport: segment.sport,
-        dport: segment.dport,
-        upper: segment.upper,
+    let chain = if start.claimed == 0 && start.next_header != NO_NEXT_HEADER {
+        Chain { complete: false, ..Chain::without_headers(&start) }
+    } else {
+        chain::walk(&start, path.limits, odd)
     };
-    (header, segment.carried)
+    header.proto = chain.proto;
+    header.ext_headers = chain.ext_headers;
+    header.fragment = chain.fragment;
+    let carried = upper::read(&chain, &start, (fixed, path.limits), header, odd, quoted);
+    *odd = odd.union(address::check(fixed.src(), fixed.dst(), &header.upper, path.origin()));
+    carried
 }
 
 /// The payload as the header claims it, held against what the wire had.
@@ -166,13 +161,4 @@ fn jumbo_len(fixed: &Fixed<'_>, limits: &Limits) -> Option<u64> {
     let header = fixed.behind.bytes().get(..len)?;
     // The walk reads the same options again and says what is odd about them.
     options::scan(header, limits, &mut Anomalies::default()).map(u64::from)
-}
-
-/// The chain of a packet that is not plainly TCP, UDP or ICMPv6.
-#[inline(never)]
-fn with_headers<'a>(start: &Start<'a>, limits: &Limits, odd: &mut Anomalies) -> Chain<'a> {
-    if start.claimed == 0 && start.next_header != NO_NEXT_HEADER {
-        return Chain { complete: false, ..Chain::without_headers(start) };
-    }
-    chain::walk(start, limits, odd)
 }

@@ -11,6 +11,15 @@ const JUMBO: u8 = 0xc2;
 /// already; what exceeds this is not read, so that two-byte options cannot be made to cost more than others.
 const ELEMENTS_AN_OPTION: u32 = 4;
 
+/// Whether a header of eight bytes holds one PadN that fills it and is within the limit, which is what nearly all padding
+/// is. The rest of the parser may pass such a header without a [`scan`], which has nothing to say of it.
+#[inline]
+pub(crate) const fn is_padding(header: &[u8; 8], limits: &Limits) -> bool {
+    const NEXT_HEADER: u64 = 0xff << 56;
+    const PADN_OF_SIX: u64 = u64::from_be_bytes([0, 0, PADN, 4, 0, 0, 0, 0]);
+    u64::from_be_bytes(*header) & !NEXT_HEADER == PADN_OF_SIX && limits.padding >= 6
+}
+
 /// Checks the options of a whole header, and returns the jumbo payload length when a well-formed jumbo option is among them
 /// (RFC 2675, section 2).
 pub(crate) fn scan(header: &[u8], limits: &Limits, odd: &mut Anomalies) -> Option<u32> {

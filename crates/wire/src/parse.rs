@@ -1,11 +1,11 @@
 //! The way from the first byte of a frame to its [`Packet`]: down through the layers to an IPv6 header, read it, and on
 //! into what it carries. Two plain loops and no recursion, so that the stack stays as it is however deep a frame nests.
 
-use crate::anomaly::{Anomalies, Anomaly};
+use crate::anomaly::Anomaly;
 use crate::ipv6::{self, Fixed};
 use crate::limits::Limits;
 use crate::link::{self, Link};
-use crate::packet::{Malformed, NotIpv6, Packet, Tunnels, Unkeyed};
+use crate::packet::{Header, Malformed, NotIpv6, Packet, Tunnels, Unkeyed};
 use crate::plain;
 use crate::reader::{View, be16};
 use crate::tunnel;
@@ -24,14 +24,12 @@ use crate::tunnel;
 /// cannot be read.
 #[inline]
 pub fn parse(link: Link, frame: &[u8], wire_len: u32, limits: &Limits) -> Result<Packet, Unkeyed> {
-    let view = View::of_frame(frame, wire_len);
-    let Some((fixed, slack)) = direct(link, view) else {
-        return walked(view, Path::new(link, frame, limits));
-    };
-    match plain::read(&fixed, slack, (link, frame)) {
-        Some(packet) => Ok(packet),
-        None => Ok(whole(fixed, Path { slack, ..Path::new(link, frame, limits) })),
+    if let Some((fixed, slack)) = direct(link, View::of_frame(frame, wire_len))
+        && let Some(packet) = plain::read(&fixed, slack, (link, frame))
+    {
+        return Ok(packet);
     }
+    walked(link, frame, wire_len, limits)
 }
 
 /// The header of a packet that lies directly in Ethernet or nothing, and the slack that its link leaves.
@@ -50,23 +48,50 @@ fn direct(link: Link, view: View<'_>) -> Option<(Fixed<'_>, u64)> {
 }
 
 /// The packet of any frame, by the whole way.
+///
+/// It starts from the frame again, since that is less work than handing over what the short way found out.
 #[inline(never)]
-fn walked<'a>(view: View<'a>, mut path: Path<'a>) -> Result<Packet, Unkeyed> {
-    let fixed = path.first(view)?;
-    Ok(whole(fixed, path))
+fn walked(link: Link, frame: &[u8], wire_len: u32, limits: &Limits) -> Result<Packet, Unkeyed> {
+    // One value from the beginning, which is filled where the caller wants it and never moved.
+    let mut found = Ok(Packet::UNREAD);
+    if let Ok(packet) = &mut found
+        && let Err(why) = follow(View::of_frame(frame, wire_len), Path::new(link, frame, limits), packet)
+    {
+        found = Err(why);
+    }
+    found
 }
 
-/// The packet at `fixed`, whatever it is.
-#[inline(never)]
-fn whole<'a>(fixed: Fixed<'a>, path: Path<'a>) -> Packet {
-    let mut anomalies = Anomalies::NONE;
-    let mut quoted = None;
-    let (outer, carried) = ipv6::read(&fixed, &path, &mut anomalies, &mut quoted);
-    let packet = Packet { outer, inner: None, tunnels: path.tunnels, layers: 1, anomalies, quoted };
-    match carried {
-        Some(carried) => inside(packet, carried, path),
-        None => packet,
+/// Reads the IPv6 headers of a frame one after another, as deep as the limit allows: the first into `packet.outer`, the
+/// last into `packet.inner`.
+#[inline(always)]
+fn follow<'a>(view: View<'a>, mut path: Path<'a>, packet: &mut Packet) -> Result<(), Unkeyed> {
+    let mut step = link::open(path.link, view, &mut path);
+    loop {
+        match step.and_then(|(layer, view)| path.descend(layer, view)) {
+            Ok(fixed) => {
+                let Packet { outer, inner, anomalies, quoted, .. } = packet;
+                let header = if packet.layers == 0 { outer } else { inner.insert(Header::UNREAD) };
+                *quoted = None;
+                packet.layers = packet.layers.saturating_add(1);
+                let Some(carried) = ipv6::read(&fixed, &path, header, anomalies, quoted) else { break };
+                step = path.cross(carried);
+            }
+            Err(stop) if packet.layers == 0 => return Err(path.unkeyed(stop)),
+            Err(Stop::Depth) => {
+                packet.anomalies.insert(Anomaly::TunnelDepth);
+                break;
+            }
+            Err(Stop::Unkeyed(Unkeyed::Malformed(_))) => {
+                packet.anomalies.insert(Anomaly::TunnelTruncated);
+                break;
+            }
+            // A tunnel may carry anything; that it is not IPv6 is nothing odd.
+            Err(Stop::Unkeyed(Unkeyed::NotIpv6(_))) => break,
+        }
     }
+    packet.tunnels = path.tunnels;
+    Ok(())
 }
 
 /// Source and destination of the outermost IPv6 header, or none where [`parse`] with the default limits finds no packet.
@@ -85,32 +110,10 @@ pub fn pair(link: Link, frame: &[u8]) -> Option<(u128, u128)> {
 
 #[inline(never)]
 fn pair_walked(link: Link, frame: &[u8], view: View<'_>) -> Option<(u128, u128)> {
-    let fixed = Path::new(link, frame, &Limits::DEFAULT).first(view).ok()?;
+    let mut path = Path::new(link, frame, &Limits::DEFAULT);
+    let (layer, view) = link::open(link, view, &mut path).ok()?;
+    let fixed = path.descend(layer, view).ok()?;
     Some((fixed.src(), fixed.dst()))
-}
-
-/// Follows what the outermost packet carries, as deep as the limit allows.
-#[cold]
-#[inline(never)]
-fn inside<'a>(mut packet: Packet, first: Carried<'a>, mut path: Path<'a>) -> Packet {
-    let mut next = Some(first);
-    while let Some(carried) = next.take() {
-        match path.cross(carried).and_then(|(layer, view)| path.descend(layer, view)) {
-            Ok(fixed) => {
-                packet.quoted = None;
-                let (inner, deeper) = ipv6::read(&fixed, &path, &mut packet.anomalies, &mut packet.quoted);
-                packet.inner = Some(inner);
-                packet.layers = packet.layers.saturating_add(1);
-                next = deeper;
-            }
-            Err(Stop::Depth) => packet.anomalies.insert(Anomaly::TunnelDepth),
-            Err(Stop::Unkeyed(Unkeyed::Malformed(_))) => packet.anomalies.insert(Anomaly::TunnelTruncated),
-            // A tunnel may carry anything; that it is not IPv6 is nothing odd.
-            Err(Stop::Unkeyed(Unkeyed::NotIpv6(_))) => {}
-        }
-    }
-    packet.tunnels = path.tunnels;
-    packet
 }
 
 /// What the next bytes are.
@@ -189,19 +192,20 @@ impl<'a> Path<'a> {
         Self { limits, slack: 0, tunnels: Tunnels(0), link, frame, depth: 0, tags: 0, ipv4: false }
     }
 
-    /// Finds the outermost IPv6 header.
-    fn first(&mut self, view: View<'a>) -> Result<Fixed<'a>, Unkeyed> {
-        let found = link::open(self.link, view, self).and_then(|(layer, view)| self.descend(layer, view));
-        found.map_err(|stop| match stop {
+    /// What it means that the way down ended before the first IPv6 header.
+    #[inline]
+    fn unkeyed(&self, stop: Stop) -> Unkeyed {
+        match stop {
             Stop::Depth => Unkeyed::Malformed(Malformed::LinkDepth),
             // What IPv4 carried instead of IPv6 is still IPv4's business.
             Stop::Unkeyed(Unkeyed::NotIpv6(_)) if self.ipv4 => Unkeyed::NotIpv6(NotIpv6::Ipv4),
             Stop::Unkeyed(unkeyed) => unkeyed,
-        })
+        }
     }
 
     /// Goes down layer by layer to the next IPv6 header. Each step consumes bytes or names a layer that does, and tags and
     /// tunnels are counted against their limits.
+    #[inline(always)]
     fn descend(&mut self, layer: Layer, view: View<'a>) -> Result<Fixed<'a>, Stop> {
         let mut at = (layer, view);
         loop {
@@ -283,8 +287,7 @@ mod tests {
     }
 
     fn long(frame: &[u8], wire_len: u32) -> Result<Packet, Unkeyed> {
-        let view = View::of_frame(frame, wire_len);
-        walked(view, Path::new(Link::Ethernet, frame, &Limits::DEFAULT))
+        walked(Link::Ethernet, frame, wire_len, &Limits::DEFAULT)
     }
 
     #[test]

@@ -25,7 +25,7 @@ pub(crate) fn read(fixed: &Fixed<'_>, slack: u64, origin: (Link, &[u8])) -> Opti
     };
     let Segment { upper, sport, dport, .. } = segment;
     let (src, dst) = (fixed.src(), fixed.dst());
-    let anomalies = address::check(src, dst, false, origin);
+    let anomalies = address::check(src, dst, &upper, origin);
     let outer = Header {
         src,
         dst,

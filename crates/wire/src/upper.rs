@@ -1,10 +1,11 @@
 //! The upper layer: ports, flags, tags, and what else flow state is made from.
 
 use crate::anomaly::{Anomalies, Anomaly};
-use crate::chain::{Chain, NO_NEXT_HEADER};
+use crate::chain::{Chain, NO_NEXT_HEADER, Start};
 use crate::icmpv6;
+use crate::ipv6::Fixed;
 use crate::limits::Limits;
-use crate::packet::{QuicIds, Quoted, TcpFlags, Upper};
+use crate::packet::{Header, QuicIds, Quoted, TcpFlags, Upper};
 use crate::parse::Carried;
 use crate::reader::{View, be16};
 use crate::tunnel;
@@ -12,105 +13,84 @@ use crate::tunnel;
 pub(crate) const ICMPV6: u8 = 58;
 pub(crate) const PIM: u8 = 103;
 
-/// What the upper layer has to know of the header below it.
+/// What an upper-layer header said, when nothing about it is odd.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Base {
-    pub(crate) dst: u128,
-    pub(crate) hop_limit: u8,
-    pub(crate) jumbo: bool,
-}
-
-/// What an upper-layer header said.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Segment<'a> {
+pub(crate) struct Segment {
     pub(crate) upper: Upper,
     pub(crate) sport: u16,
     pub(crate) dport: u16,
-    /// The packet inside, when the upper layer is a tunnel.
-    pub(crate) carried: Option<Carried<'a>>,
 }
 
-impl<'a> Segment<'a> {
-    /// No upper layer, or one without ports.
-    pub(crate) const NONE: Self = Self { upper: Upper::None, sport: 0, dport: 0, carried: None };
-
-    /// An upper layer with ports.
-    fn with_ports((sport, dport): (u16, u16), upper: Upper, odd: &mut Anomalies) -> Self {
-        if sport == 0 || dport == 0 {
-            odd.insert(Anomaly::PortZero);
-        }
-        Self { upper, sport, dport, carried: None }
-    }
-
+impl Segment {
     /// An upper layer whose ports are as they should be.
     #[inline]
     fn plain((sport, dport): (u16, u16), upper: Upper) -> Option<Self> {
-        (sport != 0 && dport != 0).then_some(Self { upper, sport, dport, carried: None })
-    }
-
-    /// Whether a node without an address may have sent this: neighbour discovery and MLD (RFC 4861, section 4; RFC 3590).
-    pub(crate) const fn is_from_unspecified(&self) -> bool {
-        matches!(self.upper, Upper::Icmpv6 { kind: 130..=133 | 135 | 143, .. })
+        (sport != 0 && dport != 0).then_some(Self { upper, sport, dport })
     }
 }
 
-/// Reads what stands at the end of the chain.
+/// Reads what stands at the end of the chain into `header`, and returns what it carries when it is a tunnel.
 #[inline(always)]
 pub(crate) fn read<'a>(
     chain: &Chain<'a>,
-    base: &Base,
-    limits: &Limits,
+    start: &Start<'a>,
+    below: (&Fixed<'a>, &Limits),
+    header: &mut Header,
     odd: &mut Anomalies,
     quoted: &mut Option<Quoted>,
-) -> Segment<'a> {
+) -> Option<Carried<'a>> {
     if !chain.complete {
-        return Segment::NONE;
+        return None;
     }
     match chain.proto {
-        6 => tcp(chain, odd),
-        17 => udp(chain, base.jumbo, odd),
-        ICMPV6 => icmpv6::read(chain, base, limits, odd, quoted),
-        _ => other(chain, odd),
-    }
-}
-
-#[inline(never)]
-fn other<'a>(chain: &Chain<'a>, odd: &mut Anomalies) -> Segment<'a> {
-    match chain.proto {
+        6 => tcp(chain, header, odd),
+        17 => return udp(chain, start.jumbo, header, odd),
+        ICMPV6 => icmpv6::read(chain, below, header, odd, quoted),
         NO_NEXT_HEADER => {
             if chain.claimed > 0 {
                 odd.insert(Anomaly::NoNextHeaderPayload);
             }
         }
+        33 => dccp(chain, header, odd),
+        132 => sctp(chain, header, odd),
+        136 => udp_lite(chain, header, odd),
         253 | 254 => odd.insert(Anomaly::ExperimentalHeader),
-        33 => return dccp(chain, odd),
-        132 => return sctp(chain, odd),
-        136 => return udp_lite(chain, odd),
         protocol => {
             let inside = if chain.is_first_fragment { chain.rest.continued() } else { chain.rest };
-            return Segment { carried: tunnel::of_protocol(protocol, inside, true), ..Segment::NONE };
+            return tunnel::of_protocol(protocol, inside, true);
         }
     }
-    Segment::NONE
+    None
+}
+
+/// Tells the ports of an upper layer.
+#[inline]
+fn set_ports(header: &mut Header, (sport, dport): (u16, u16), odd: &mut Anomalies) {
+    (header.sport, header.dport) = (sport, dport);
+    if sport == 0 || dport == 0 {
+        odd.insert(Anomaly::PortZero);
+    }
 }
 
 /// TCP (RFC 9293, section 3.1).
-fn tcp<'a>(chain: &Chain<'a>, odd: &mut Anomalies) -> Segment<'a> {
-    let Some(header) = chain.rest.first::<20>() else { return cut(chain, 20, odd) };
-    let len = tcp_len(header);
+#[inline(always)]
+fn tcp(chain: &Chain<'_>, header: &mut Header, odd: &mut Anomalies) {
+    let Some(bytes) = chain.rest.first::<20>() else { return cut(chain, 20, header, odd) };
+    let len = tcp_len(bytes);
     if len < 20 {
         odd.insert(Anomaly::TcpOffset);
     } else if chain.ends_within(len) {
         let first = chain.is_first_fragment;
         odd.insert(if first { Anomaly::FirstFragmentIncomplete } else { Anomaly::TcpOffset });
     }
-    *odd = odd.union(tcp_flags(TcpFlags(header[13])));
-    Segment::with_ports(ports_of(header), tcp_upper(header), odd)
+    *odd = odd.union(tcp_flags(TcpFlags(bytes[13])));
+    header.upper = tcp_upper(bytes);
+    set_ports(header, ports_of(bytes), odd);
 }
 
 /// TCP about which nothing is odd.
 #[inline]
-pub(crate) fn plain_tcp(payload: View<'_>, claimed: u64) -> Option<Segment<'_>> {
+pub(crate) fn plain_tcp(payload: View<'_>, claimed: u64) -> Option<Segment> {
     let header = payload.first::<20>()?;
     let plain = (20..=claimed).contains(&tcp_len(header)) && tcp_flags(TcpFlags(header[13])).is_empty();
     if plain { Segment::plain(ports_of(header), tcp_upper(header)) } else { None }
@@ -152,27 +132,32 @@ const fn tcp_flags(flags: TcpFlags) -> Anomalies {
 }
 
 /// UDP (RFC 768), what QUIC shows of itself inside, and tunnels.
-fn udp<'a>(chain: &Chain<'a>, jumbo: bool, odd: &mut Anomalies) -> Segment<'a> {
-    let Some((header, payload)) = chain.rest.split::<8>() else { return cut(chain, 8, odd) };
-    let len = be16(header[4], header[5]);
+#[inline(always)]
+fn udp<'a>(chain: &Chain<'a>, jumbo: bool, header: &mut Header, odd: &mut Anomalies) -> Option<Carried<'a>> {
+    let Some((bytes, payload)) = chain.rest.split::<8>() else {
+        cut(chain, 8, header, odd);
+        return None;
+    };
+    let len = be16(bytes[4], bytes[5]);
     let in_other_fragments = len >= 8 && chain.is_first_fragment;
     let given_by_jumbo = len == 0 && jumbo;
     if (len < 8 || chain.ends_within(u64::from(len))) && !in_other_fragments && !given_by_jumbo {
         odd.insert(Anomaly::UdpLength);
     }
     let quic = if is_quic(payload) { quic_ids(payload.bytes()) } else { None };
-    let mut segment = Segment::with_ports(ports_of(header), Upper::Udp { quic }, odd);
+    header.upper = Upper::Udp { quic };
+    set_ports(header, ports_of(bytes), odd);
     let payload = if chain.is_first_fragment { payload.continued() } else { payload };
-    segment.carried = tunnel::of_udp(segment.sport, segment.dport, len, payload);
-    if be16(header[6], header[7]) == 0 && segment.carried.is_none() {
+    let carried = tunnel::of_udp(header.sport, header.dport, len, payload);
+    if be16(bytes[6], bytes[7]) == 0 && carried.is_none() {
         odd.insert(Anomaly::UdpChecksumZero);
     }
-    segment
+    carried
 }
 
 /// UDP about which nothing is odd and which holds nothing to look into.
 #[inline]
-pub(crate) fn plain_udp(payload: View<'_>, claimed: u64) -> Option<Segment<'_>> {
+pub(crate) fn plain_udp(payload: View<'_>, claimed: u64) -> Option<Segment> {
     let (header, behind) = payload.split::<8>()?;
     let len = u64::from(be16(header[4], header[5]));
     let plain = (8..=claimed).contains(&len) && be16(header[6], header[7]) != 0 && !is_quic(behind);
@@ -189,17 +174,19 @@ const fn ports_of<const N: usize>(header: &[u8; N]) -> (u16, u16) {
 }
 
 /// UDP-Lite (RFC 3828): the length field is the checksum's coverage, where 0 means all, and the checksum is never absent.
-fn udp_lite<'a>(chain: &Chain<'a>, odd: &mut Anomalies) -> Segment<'a> {
-    let Some(header) = chain.rest.first::<8>() else { return cut(chain, 8, odd) };
-    let coverage = be16(header[4], header[5]);
+#[inline(never)]
+fn udp_lite(chain: &Chain<'_>, header: &mut Header, odd: &mut Anomalies) {
+    let Some(bytes) = chain.rest.first::<8>() else { return cut(chain, 8, header, odd) };
+    let coverage = be16(bytes[4], bytes[5]);
     let past_end = chain.ends_within(u64::from(coverage)) && !chain.is_first_fragment;
     if (1..8).contains(&coverage) || past_end {
         odd.insert(Anomaly::UdpLength);
     }
-    if be16(header[6], header[7]) == 0 {
+    if be16(bytes[6], bytes[7]) == 0 {
         odd.insert(Anomaly::UdpChecksumZero);
     }
-    Segment::with_ports(ports_of(header), Upper::Udp { quic: None }, odd)
+    header.upper = Upper::Udp { quic: None };
+    set_ports(header, ports_of(bytes), odd);
 }
 
 /// Whether a payload starts like a QUIC long header of a version whose layout is known: 1, 2 and the drafts before them
@@ -228,11 +215,12 @@ fn quic_ids(payload: &[u8]) -> Option<QuicIds> {
 }
 
 /// SCTP (RFC 9260, section 3).
-fn sctp<'a>(chain: &Chain<'a>, odd: &mut Anomalies) -> Segment<'a> {
+#[inline(never)]
+fn sctp(chain: &Chain<'_>, header: &mut Header, odd: &mut Anomalies) {
     const INIT: u8 = 1;
     const INIT_ACK: u8 = 2;
-    let Some((header, chunks)) = chain.rest.split::<12>() else { return cut(chain, 12, odd) };
-    let [_, _, _, _, t0, t1, t2, t3, ..] = *header;
+    let Some((bytes, chunks)) = chain.rest.split::<12>() else { return cut(chain, 12, header, odd) };
+    let [_, _, _, _, t0, t1, t2, t3, ..] = *bytes;
     let verification_tag = u32::from_be_bytes([t0, t1, t2, t3]);
     let chunk = chunks.first::<8>();
     let kind = chunks.first::<1>().map(|[kind]| *kind);
@@ -243,23 +231,25 @@ fn sctp<'a>(chain: &Chain<'a>, odd: &mut Anomalies) -> Segment<'a> {
         Some([INIT | INIT_ACK, _, _, _, tag @ ..]) => Some(u32::from_be_bytes(*tag)),
         _ => None,
     };
-    Segment::with_ports(ports_of(header), Upper::Sctp { verification_tag, initiate_tag }, odd)
+    header.upper = Upper::Sctp { verification_tag, initiate_tag };
+    set_ports(header, ports_of(bytes), odd);
 }
 
 /// DCCP (RFC 4340, section 5.1).
-fn dccp<'a>(chain: &Chain<'a>, odd: &mut Anomalies) -> Segment<'a> {
-    let Some(header) = chain.rest.first::<12>() else { return cut(chain, 12, odd) };
-    Segment::with_ports(ports_of(header), Upper::Dccp { kind: header[8] >> 1 & 0x0f }, odd)
+#[inline(never)]
+fn dccp(chain: &Chain<'_>, header: &mut Header, odd: &mut Anomalies) {
+    let Some(bytes) = chain.rest.first::<12>() else { return cut(chain, 12, header, odd) };
+    header.upper = Upper::Dccp { kind: bytes[8] >> 1 & 0x0f };
+    set_ports(header, ports_of(bytes), odd);
 }
 
 /// An upper-layer header that is not whole: its ports, when at least these could be read.
 #[cold]
 #[inline(never)]
-fn cut<'a>(chain: &Chain<'a>, len: u64, odd: &mut Anomalies) -> Segment<'a> {
+fn cut(chain: &Chain<'_>, len: u64, header: &mut Header, odd: &mut Anomalies) {
     name_cut(chain, len, odd);
-    match chain.rest.first::<4>() {
-        Some(ports) => Segment::with_ports(ports_of(ports), Upper::None, odd),
-        None => Segment::NONE,
+    if let Some(ports) = chain.rest.first::<4>() {
+        set_ports(header, ports_of(ports), odd);
     }
 }
 

@@ -25,19 +25,19 @@ impl Pulse {
 }
 
 /// A source with a pulse.
-pub(crate) struct Watched<S> {
-    source: S,
+pub(crate) struct Watched {
+    source: Box<dyn Source>,
     pulse: Arc<Pulse>,
 }
 
-impl<S: Source> Watched<S> {
+impl Watched {
     /// `source`, with its polls counted in `pulse`.
-    pub(crate) fn new(source: S, pulse: Arc<Pulse>) -> Self {
+    pub(crate) fn new(source: Box<dyn Source>, pulse: Arc<Pulse>) -> Self {
         Self { source, pulse }
     }
 }
 
-impl<S: Source> Source for Watched<S> {
+impl Source for Watched {
     fn poll(&mut self, sink: &mut dyn FnMut(&[Frame<'_>])) -> Result<Poll, Error> {
         let polled = self.source.poll(sink);
         self.pulse.polls.fetch_add(1, Ordering::Relaxed);

@@ -1,0 +1,171 @@
+//! What the main thread does while the engine runs.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::Duration;
+
+use credence_credit::Guards;
+use credence_engine::Totals;
+use credence_engine::clock::Stopwatch;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::flag;
+use tracing::{error, info, warn};
+
+use super::cache;
+use crate::config::Config;
+use crate::serve::status::Status;
+
+/// How often there is a look at signals and workers.
+const TICK: Duration = Duration::from_millis(100);
+
+/// How often the log has a line although nothing happened, so that silence means trouble.
+const LOGGED_EVERY: Duration = Duration::from_secs(60);
+
+/// The exit code of whoever is interrupted twice, as shells have it: 128 and the number of the signal.
+const KILLED: i32 = 128 + SIGINT;
+
+/// Signals that came.
+pub(super) struct Signals {
+    stop: Arc<AtomicBool>,
+    reload: Arc<AtomicBool>,
+}
+
+impl Signals {
+    /// Handles SIGTERM and SIGINT, of which a second one ends the process at once, and SIGHUP.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub(super) fn register() -> io::Result<Self> {
+        let signals = Self { stop: Arc::default(), reload: Arc::default() };
+        for signal in [SIGTERM, SIGINT] {
+            flag::register_conditional_shutdown(signal, KILLED, Arc::clone(&signals.stop))?;
+            flag::register(signal, Arc::clone(&signals.stop))?;
+        }
+        flag::register(SIGHUP, Arc::clone(&signals.reload))?;
+        Ok(signals)
+    }
+}
+
+/// Keeps watch over a running engine.
+pub(super) struct Watch {
+    path: PathBuf,
+    /// The configuration in force.
+    config: Config,
+    guards: Guards,
+    status: Arc<Status>,
+    signals: Signals,
+    until: Option<Duration>,
+    logged: Logged,
+    was_down: bool,
+}
+
+/// What the last line of the log said.
+#[derive(Default)]
+struct Logged {
+    at: Duration,
+    totals: Totals,
+    failures: u64,
+}
+
+impl Watch {
+    /// A watch over the engine of `status`, which runs with `config` from the file at `path`; it ends the run when `until`
+    /// has passed.
+    pub(super) fn new(
+        path: PathBuf,
+        config: Config,
+        guards: Guards,
+        status: Arc<Status>,
+        signals: Signals,
+        until: Option<Duration>,
+    ) -> Self {
+        Self { path, config, guards, status, signals, until, logged: Logged::default(), was_down: false }
+    }
+
+    /// The engine that is watched.
+    pub(super) fn status(&self) -> Arc<Status> {
+        Arc::clone(&self.status)
+    }
+
+    /// The flag that ends the run.
+    pub(super) fn stop(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.signals.stop)
+    }
+
+    /// Keeps watch until `end` tells that the engine has ended.
+    pub(super) fn until_end(&mut self, clock: &Stopwatch, end: &Receiver<()>) {
+        while end.recv_timeout(TICK) == Err(RecvTimeoutError::Timeout) {
+            let now = clock.elapsed();
+            self.status.observe(now);
+            self.status.credit().reclaim();
+            if self.until.is_some_and(|until| now >= until) {
+                self.signals.stop.store(true, Ordering::Relaxed);
+            }
+            if self.signals.reload.swap(false, Ordering::Relaxed) {
+                self.reload();
+            }
+            self.tell_whether_down();
+            if now.saturating_sub(self.logged.at) >= LOGGED_EVERY {
+                self.log(now);
+            }
+        }
+    }
+
+    /// Reads the configuration and every snapshot again, whole. Unless all of it is sound, everything stays as it is.
+    fn reload(&mut self) {
+        let config = match Config::read(&self.path) {
+            Ok(config) => config,
+            Err(mistakes) => return error!("the configuration was not taken over, the old one stays: {mistakes}"),
+        };
+        // The guards are those of the lists in force: a changed list waits for the restart like the rest of its section.
+        let cache = match cache(&config, &self.guards) {
+            Ok(cache) => cache,
+            Err(fault) => return error!("the credit snapshots were not taken over, the old ones stay: {fault:#}"),
+        };
+        let before = self.status.credit().current().len();
+        info!(before, records = cache.len(), "credit snapshots were read again");
+        self.status.credit().store(cache);
+        for key in config.restart_needed(&self.config) {
+            warn!("`{key}` has changed; that takes effect after a restart");
+        }
+        self.config.credit = config.credit;
+    }
+
+    fn tell_whether_down(&mut self) {
+        let down = self.status.pulse().is_down();
+        if down != self.was_down {
+            self.was_down = down;
+            if down {
+                warn!("the interface is down; waiting until it comes back");
+            } else {
+                info!("the interface is up again");
+            }
+        }
+    }
+
+    /// The line of the minute.
+    fn log(&mut self, now: Duration) {
+        let (totals, before) = (self.status.engine().totals(), &self.logged.totals);
+        let seconds = now.saturating_sub(self.logged.at).as_secs().max(1);
+        let kernel_drops = totals.kernel_drops - before.kernel_drops;
+        let shed = totals.shed - before.shed;
+        info!(
+            packets_per_s = (totals.received - before.received) / seconds,
+            flows = totals.flows_live,
+            kernel_drops,
+            shed,
+            alerts = totals.alerts - before.alerts,
+            "traffic"
+        );
+        if kernel_drops + shed > 0 {
+            warn!("frames were lost unscored; more workers, or as many queues as workers, take more");
+        }
+        let failures = self.status.tally().failures();
+        if failures > self.logged.failures {
+            warn!(lost = self.status.tally().lost(), "alerts cannot be written; check the disk of `alerts.path`");
+        }
+        self.logged = Logged { at: now, totals, failures };
+    }
+}

@@ -1,0 +1,116 @@
+//! A live interface with a ring for each worker: nobody reads for anyone else, and nobody waits.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+
+use credence_capture::{Frame, Poll, Source};
+use crossbeam::channel::{Sender, TrySendError, bounded};
+
+use super::{Engine, RunError};
+use crate::clock::unix_ns;
+use crate::counters::Own;
+use crate::line::Worker;
+use crate::mailbox::Mailboxes;
+use crate::record::{OUTBOX, Recorder, Report, record};
+use crate::step::{Closing, Cut, StepClock};
+
+impl Engine {
+    /// One source a worker; what their sources do is exchanged without waiting.
+    pub(super) fn queues(
+        &self,
+        sources: Vec<Box<dyn Source>>,
+        recorder: &mut Recorder,
+        stop: &AtomicBool,
+    ) -> Result<(), RunError> {
+        let mailboxes = Mailboxes::new(self.workers.len());
+        let (reports, reported) = bounded(OUTBOX);
+        let start_ns = unix_ns();
+        thread::scope(|scope| {
+            let mut threads = Vec::new();
+            for (number, source) in sources.into_iter().enumerate().take(self.workers.len()) {
+                let (reports, mailboxes, own) = (reports.clone(), &mailboxes, &self.workers[number]);
+                threads.push(scope.spawn(move || {
+                    let clock = StepClock::starting_at(start_ns);
+                    let queue = Queue { number, worker: self.worker(number), clock, mailboxes, reports, own };
+                    let outcome = queue.work(source, stop);
+                    // One queue that ends would leave its share of the traffic unscored in silence.
+                    stop.store(true, Ordering::Relaxed);
+                    outcome
+                }));
+            }
+            drop(reports);
+            let recording = scope.spawn(|| record(recorder, &reported, 1));
+            let mut outcome = Ok(());
+            for worker in threads {
+                outcome = outcome.and(worker.join().unwrap_or(Err(RunError::WorkerDied)));
+            }
+            outcome.and(recording.join().map_err(|_| RunError::WorkerDied))
+        })
+    }
+}
+
+/// A worker with a source of its own.
+struct Queue<'e> {
+    number: usize,
+    worker: Worker,
+    clock: StepClock,
+    mailboxes: &'e Mailboxes,
+    reports: Sender<Report>,
+    own: &'e Own,
+}
+
+impl Queue<'_> {
+    fn work(mut self, mut source: Box<dyn Source>, stop: &AtomicBool) -> Result<(), RunError> {
+        let outcome = loop {
+            if stop.load(Ordering::Relaxed) {
+                break Ok(());
+            }
+            let polled = source.poll(&mut |frames| {
+                self.own.received.add(frames.len() as u64);
+                self.own.received_bytes.add(frames.iter().map(|f| u64::from(f.wire_len)).sum());
+                self.frames(frames);
+            });
+            self.own.kernel_drops.set(source.kernel_drops());
+            match polled {
+                Ok(Poll::Frames) => {}
+                Ok(Poll::Idle) => self.idle(),
+                Ok(Poll::End) => break Ok(()),
+                Err(error) => break Err(error.into()),
+            }
+        };
+        self.own.reordered.set(self.clock.reordered());
+        let reports = &self.reports;
+        self.worker.finish(&mut |collected| {
+            let _ = reports.send(Report::StepEnded(collected));
+        });
+        outcome
+    }
+
+    fn frames(&mut self, frames: &[Frame<'_>]) {
+        let mut clock = self.clock;
+        clock.cut(frames, &mut |cut| match cut {
+            Cut::Frames(step) => self.worker.process(step),
+            Cut::Close(closing) => self.close(closing),
+        });
+        self.clock = clock;
+    }
+
+    fn idle(&mut self) {
+        while let Some(closing) = self.clock.idle(unix_ns()) {
+            self.close(closing);
+        }
+    }
+
+    fn close(&mut self, closing: Closing) {
+        let deltas = self.worker.close_step(closing);
+        let merged = self.mailboxes.exchange(self.number, deltas);
+        self.worker.apply(closing, &merged);
+        let report = Report::StepEnded(self.worker.collect());
+        if let Err(
+            TrySendError::Full(Report::StepEnded(lost)) | TrySendError::Disconnected(Report::StepEnded(lost)),
+        ) = self.reports.try_send(report)
+        {
+            self.worker.lose(&lost);
+        }
+    }
+}
