@@ -49,7 +49,8 @@ fn build() -> PathBuf {
     let messages = output.stdout.split(|&byte| byte == b'\n');
     let executable = |line: &[u8]| -> Option<PathBuf> {
         let message: Value = serde_json::from_slice(line).ok()?;
-        (message["target"]["name"] == "credence").then(|| message["executable"].as_str().map(PathBuf::from))?
+        (message["target"]["name"] == "credence")
+            .then(|| message["executable"].as_str().map(PathBuf::from))?
     };
     messages.filter_map(executable).next_back().expect("cargo says where the binary lies")
 }

@@ -6,3 +6,5 @@ mod architecture;
 mod binary;
 #[cfg(test)]
 mod cli;
+#[cfg(test)]
+mod judged;

@@ -25,7 +25,7 @@ use credence_prefix::TableError;
 use credence_score::{Policy, Verdict};
 use serde::{Deserialize, Serialize};
 
-use mistakes::Mistakes;
+pub(crate) use mistakes::FLOW_BYTES;
 pub(crate) use prefixes::ListedPrefix;
 
 /// A gateway's configuration.

@@ -189,7 +189,10 @@ impl Covering<'_> {
         writeln!(out, "    reasons    {}, evidence {}", s.reasons.join(", "), s.evidence)?;
         match &s.act {
             None => writeln!(out, "    act        none: an unsigned local list")?,
-            Some(act) => writeln!(out, "    act        {act}, signed by {} keys", s.signatures)?,
+            Some(act) => {
+                let keys = if s.signatures == 1 { "key" } else { "keys" };
+                writeln!(out, "    act        {act}, signed by {} {keys}", s.signatures)?;
+            }
         }
         let over = if self.live { "" } else { ", over" };
         writeln!(out, "    expires    {} ({}{over})", utc(s.expires), distance(s.expires, now))
@@ -232,13 +235,94 @@ impl Verdict {
 /// Where to turn: to the issuer of the record that rules, else of the one that rates.
 fn complaints(records: &[Covering<'_>]) -> String {
     let Some(record) = records.iter().find(|r| r.rules).or_else(|| records.iter().find(|r| r.rates)) else {
-        return "no record in force speaks of this address; for what is observed here the operator answers".to_owned();
+        return "no record in force speaks of this address; for what is observed here the operator answers"
+            .to_owned();
     };
     match record.statement.complaints {
         Some(place) => place.to_owned(),
         None if record.statement.act.is_none() => {
-            format!("{:?} is the operator's own list; the operator of this gateway answers for it", record.statement.issuer)
+            format!(
+                "{:?} is the operator's own list; the operator of this gateway answers for it",
+                record.statement.issuer
+            )
         }
-        None => format!("{:?} names no place for complaints; ask the operator of this gateway", record.statement.issuer),
+        None => format!(
+            "{:?} names no place for complaints; ask the operator of this gateway",
+            record.statement.issuer
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use credence_credit::{
+        ActId, Authority, EvidenceClass, Guards, Header, Issuer, IssuerId, Measure, Rating, Reason, Record,
+        Score, Snapshot,
+    };
+
+    use super::*;
+
+    const ADDRESS: &str = "2a00:db8:1:2::5";
+
+    fn record(prefix: &str, authority: Authority, signatures: u16, issuer: u16) -> Record {
+        Record {
+            prefix: prefix.parse().unwrap(),
+            rating: Rating::of(Score::new(120).unwrap()),
+            measure: Measure::Drop,
+            reasons: Reason::Flooding.into(),
+            issuer: IssuerId(issuer),
+            evidence: EvidenceClass::Confirmed,
+            authority,
+            signatures,
+            expires: 2_000,
+            act: Some(ActId([0xab; 32])),
+        }
+    }
+
+    /// The explanation of [`ADDRESS`] at second 1,000 with these records of a board, which takes complaints, and of a
+    /// network, which does not say.
+    fn explained(records: Vec<Record>) -> String {
+        let board =
+            Issuer::new("board").unwrap().with_complaints("https://board.example/complaints").unwrap();
+        let issuers = vec![board, Issuer::new("network").unwrap()];
+        let snapshot = Snapshot::new(Header::default(), issuers, records).unwrap();
+        let cache = Cache::build(vec![snapshot], &Guards::default()).unwrap();
+        let lists = Lists::new(&[], &[]).unwrap();
+        let mut text = Vec::new();
+        Explanation::of(&cache, &lists, parse(ADDRESS).unwrap(), 1_000).write_text(&mut text).unwrap();
+        String::from_utf8(text).unwrap()
+    }
+
+    #[track_caller]
+    fn check(text: &str, words: &[&str]) {
+        for word in words {
+            assert!(text.contains(word), "{word:?} is missing from:\n{text}");
+        }
+    }
+
+    #[test]
+    fn a_signed_act_is_shown_with_its_keys_and_its_place_for_complaints() {
+        let decision = record("2a00:db8:1::/48", Authority::Decision, 3, 0);
+        let alert = record("2a00:db8:1:2::/64", Authority::OwnAlert, 1, 1);
+        let text = explained(vec![decision, alert]);
+        check(
+            &text,
+            &["2a00:db8:1::/48  120 seriously_dishonest, drop  <- rules", "signed by 3 keys", "abababab"],
+        );
+        check(&text, &["2a00:db8:1:2::/64  120 seriously_dishonest, drop  <- rates", "evidence confirmed"]);
+        check(&text, &["verdict drop, decided by decision", "complaints https://board.example/complaints"]);
+    }
+
+    #[test]
+    fn a_record_on_one_signature_too_few_is_shown_without_effect() {
+        let text = explained(vec![record("2a00:db8::/32", Authority::Decision, 1, 1)]);
+        check(&text, &["kept and never enforced: a prefix shorter than /48 needs 2 signatures", "<- rates"]);
+        check(&text, &["verdict pass, decided by local_score", "\"network\" names no place for complaints"]);
+    }
+
+    #[test]
+    fn a_record_that_is_over_is_shown_as_over() {
+        let over = Record { expires: 900, ..record("2a00:db8:1::/48", Authority::Decision, 3, 0) };
+        check(&explained(vec![over]), &["(1 min ago, over)", "verdict pass", "no record in force"]);
     }
 }

@@ -113,7 +113,9 @@ pub(crate) fn parse(text: &str) -> Result<u128, &'static str> {
             Err("is IPv4 in its mapped form, which is not matched; give an IPv6 address")
         }
         Ok(address) => Ok(address.to_bits()),
-        Err(_) if text.contains('/') => Err("is no address; give one address of the prefix, without a length"),
+        Err(_) if text.contains('/') => {
+            Err("is no address; give one address of the prefix, without a length")
+        }
         Err(_) => Err("is no IPv6 address; write it like 2001:db8::1"),
     }
 }
@@ -162,7 +164,8 @@ struct Unrated {
 }
 
 impl Unrated {
-    const ANSWER: Self = Self { prefix: (), score: (), status: UNRATED, measure: (), issuer: (), expires: () };
+    const ANSWER: Self =
+        Self { prefix: (), score: (), status: UNRATED, measure: (), issuer: (), expires: () };
 }
 
 /// A record, and whether it may act.
@@ -185,7 +188,9 @@ impl<'a> Answer<'a> {
         };
         Self {
             address: Ipv6Addr::from(address),
-            credit: standing.credit.map_or(Credit::Unrated(Unrated::ANSWER), |number| Credit::Known(shown(number))),
+            credit: standing
+                .credit
+                .map_or(Credit::Unrated(Unrated::ANSWER), |number| Credit::Known(shown(number))),
             ruling: standing.ruling.filter(|_| standing.ruling != standing.credit).map(shown),
         }
     }

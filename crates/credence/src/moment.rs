@@ -79,7 +79,9 @@ mod tests {
     #[test]
     fn a_lifetime_has_a_fixed_length() {
         let day = 86_400;
-        for (text, seconds) in [("30d", 30 * day), ("12h", day / 2), ("45m", 2_700), ("2w", 14 * day), ("90s", 90)] {
+        for (text, seconds) in
+            [("30d", 30 * day), ("12h", day / 2), ("45m", 2_700), ("2w", 14 * day), ("90s", 90)]
+        {
             assert_eq!(parse_lifetime(text), Ok(Duration::from_secs(seconds)), "{text}");
         }
         for text in ["", "30", "d", "1mo", "1y", "-1d", "0s", "1 fortnight"] {

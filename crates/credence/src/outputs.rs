@@ -45,23 +45,30 @@ pub(crate) fn create(path: &Path, inputs: &[&Path]) -> anyhow::Result<Output> {
 
 fn open(path: &Path, inputs: &[&Path]) -> anyhow::Result<File> {
     let name = path.display();
-    let refused = || format!("{name} cannot be written; check that its directory exists and that this user may write there");
+    let refused = || {
+        format!(
+            "{name} cannot be written; check that its directory exists and that this user may write there"
+        )
+    };
     // Truncated only once it is certain that it is no input.
     let mut options = OpenOptions::new();
-    let file = options.write(true).create(true).truncate(false).mode(MODE).open(path).with_context(refused)?;
+    let file =
+        options.write(true).create(true).truncate(false).mode(MODE).open(path).with_context(refused)?;
     let metadata = file.metadata().with_context(refused)?;
     if !metadata.is_file() {
         // A pipe or a device has neither a mode of ours nor a length.
         return Ok(file);
     }
     let identity = |metadata: &fs::Metadata| (metadata.dev(), metadata.ino());
-    let is_same = |input: &&Path| fs::metadata(input).is_ok_and(|input| identity(&input) == identity(&metadata));
-    if inputs.iter().any(|input| is_same(input)) {
+    let is_same =
+        |input: &&Path| fs::metadata(input).is_ok_and(|input| identity(&input) == identity(&metadata));
+    if inputs.iter().any(is_same) {
         bail!("{name} is also an input, and would be lost; name another file for the output");
     }
     // Asked for explicitly, since the file may be older and at creation the process's umask has a say.
-    file.set_permissions(Permissions::from_mode(MODE))
-        .with_context(|| format!("{name} cannot be given mode 0640; remove it, or name a file of this user"))?;
+    file.set_permissions(Permissions::from_mode(MODE)).with_context(|| {
+        format!("{name} cannot be given mode 0640; remove it, or name a file of this user")
+    })?;
     file.set_len(0).with_context(refused)?;
     Ok(file)
 }
@@ -78,7 +85,8 @@ impl Named {
             // Left as it is, so that the write is taken up again.
             return error;
         }
-        let text = format!("{} cannot be written on: {error}; make room or name another file", self.path.display());
+        let text =
+            format!("{} cannot be written on: {error}; make room or name another file", self.path.display());
         io::Error::new(error.kind(), text)
     }
 }
@@ -151,7 +159,9 @@ pub(crate) fn tell(message: impl Display) {
 pub(crate) fn anonymiser(file: Option<&Path>) -> anyhow::Result<impl Fn() -> Anonymiser> {
     let key = match file {
         Some(path) => key_from(path)?,
-        None => random_key().context("the operating system's random numbers in /dev/urandom cannot be read")?,
+        None => {
+            random_key().context("the operating system's random numbers in /dev/urandom cannot be read")?
+        }
     };
     Anonymiser::new(key)?;
     Ok(move || Anonymiser::new(key).expect("the key was good a moment ago"))
@@ -168,11 +178,13 @@ fn key_from(path: &Path) -> anyhow::Result<[u8; KEY_LEN]> {
     let mut bytes = Vec::new();
     // Room for the hexadecimal form, its line's end, and one byte more to tell that it is too long.
     let limit = 2 * KEY_LEN as u64 + 3;
-    File::open(path)
-        .and_then(|file| file.take(limit).read_to_end(&mut bytes))
-        .with_context(|| format!("{name} cannot be read; check that the path is right and that this user may read it"))?;
+    File::open(path).and_then(|file| file.take(limit).read_to_end(&mut bytes)).with_context(|| {
+        format!("{name} cannot be read; check that the path is right and that this user may read it")
+    })?;
     let key = key_of(&bytes).with_context(|| {
-        format!("{name} holds no key: 32 bytes or 64 hexadecimal digits are one; `openssl rand -hex 32` makes one")
+        format!(
+            "{name} holds no key: 32 bytes or 64 hexadecimal digits are one; `openssl rand -hex 32` makes one"
+        )
     })?;
     ensure!(
         key[..KEY_LEN / 2] != key[KEY_LEN / 2..],

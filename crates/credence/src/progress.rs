@@ -15,9 +15,9 @@ use crate::outputs::is_standard;
 const TICK: Duration = Duration::from_millis(200);
 
 /// With a length: how far through the files.
-const BAR: &str = "{bar:30} {percent:>3} % of {total_bytes}  {frames} frames, {rate}/s  {elapsed}, {eta} left";
+const BAR: &str = "{percent:>3} % {wide_bar} {frames} frames, {rate}/s, {eta} left";
 /// Without one: standard input or a pipe is read.
-const SPINNER: &str = "{spinner} {bytes}  {frames} frames, {rate}/s  {elapsed}";
+const SPINNER: &str = "{spinner} {frames} frames, {rate}/s, {elapsed}";
 
 /// A bar over the bytes of `captures`, with the frames that `engine` has received; a hidden one where standard error is no
 /// terminal. It moves as the files are read through [`ProgressBar::wrap_read`].

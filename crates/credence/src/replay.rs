@@ -143,11 +143,14 @@ pub(crate) fn replay(args: &ReplayArgs) -> anyhow::Result<Exit> {
     if interrupted {
         tell("ended early by a signal; what was read so far is scored and written");
     }
+    out_of_order(chain.backward());
     unread_links(chain.linktypes());
     chain.failures().iter().for_each(tell);
     outcome.map_err(internal)?;
     if !totals.balances() {
-        return Err(anyhow!("internal error: frames are unaccounted for; please report this with the capture"));
+        return Err(anyhow!(
+            "internal error: frames are unaccounted for; please report this with the capture"
+        ));
     }
     written?;
     Ok(if chain.failures().is_empty() { credit_exit } else { Exit::BadInput })
@@ -160,7 +163,8 @@ impl ReplayArgs {
         if flows != alerts {
             return Ok(());
         }
-        let name = if is_standard(flows) { "standard output".to_owned() } else { flows.display().to_string() };
+        let name =
+            if is_standard(flows) { "standard output".to_owned() } else { flows.display().to_string() };
         Err(Usage(format!("--flows and --alerts both go to {name}; name different files")))
     }
 
@@ -222,7 +226,9 @@ impl ReplayArgs {
 /// Opens a capture, whose bytes move the bar.
 fn open(path: &Path, bar: &ProgressBar) -> Result<Box<dyn Source>, Error> {
     let source = match File::open(path) {
-        Ok(file) if !is_standard(path) => FileSource::from_reader(path.display().to_string(), bar.wrap_read(file)),
+        Ok(file) if !is_standard(path) => {
+            FileSource::from_reader(path.display().to_string(), bar.wrap_read(file))
+        }
         // Standard input, or an error that the library words.
         _ => credence_capture::open(path),
     };
@@ -231,8 +237,9 @@ fn open(path: &Path, bar: &ProgressBar) -> Result<Box<dyn Source>, Error> {
 
 fn policy(path: &Path) -> anyhow::Result<Policy> {
     let name = path.display();
-    let text = std::fs::read_to_string(path)
-        .with_context(|| format!("{name} cannot be read; check that the path is right and that this user may read it"))?;
+    let text = std::fs::read_to_string(path).with_context(|| {
+        format!("{name} cannot be read; check that the path is right and that this user may read it")
+    })?;
     let PolicyFile { policy } = toml::from_str(&text).with_context(|| format!("{name} is no policy"))?;
     policy.validate().with_context(|| format!("{name} is no policy"))?;
     Ok(policy)
@@ -247,6 +254,17 @@ fn interrupted_by_signals() -> anyhow::Result<Arc<AtomicBool>> {
             .context("signals cannot be handled")?;
     }
     Ok(stop)
+}
+
+/// Says that time went back between captures, which may end a flow that is in both.
+fn out_of_order(backward: &[PathBuf]) {
+    let Some(first) = backward.first() else { return };
+    let more =
+        if backward.len() > 1 { format!(", and {} more as well", backward.len() - 1) } else { String::new() };
+    tell(format_args!(
+        "{} begins before the capture in front of it ended{more}; give captures in the order of time",
+        first.display()
+    ));
 }
 
 /// Says which link types nobody could read, once each.

@@ -30,6 +30,7 @@ use crate::serve::alert_log::{AlertLog, Tally};
 use crate::serve::pulse::{Pulse, Watched};
 use crate::serve::status::Status;
 use crate::summary::{Run, Summary};
+pub(crate) use watch::stop_at_signals;
 use watch::{Signals, Watch};
 
 /// Owner writes, group reads: alerts hold full source addresses.
@@ -106,7 +107,13 @@ fn score(
     });
     let interrupted = stop.load(Ordering::Relaxed) && outcome.is_ok();
     let (alerts, written) = (recorder.alert_counts(), recorder.finish());
-    let run = Run { alerts, cache: &status.credit().current(), workers, elapsed: clock.elapsed(), interrupted: false };
+    let run = Run {
+        alerts,
+        cache: &status.credit().current(),
+        workers,
+        elapsed: clock.elapsed(),
+        interrupted: false,
+    };
     let totals = status.engine().totals();
     // When nobody listens on standard error, there is nobody to tell.
     let _ = Summary::of(&totals, &run).write_text(&mut io::stderr());
@@ -133,12 +140,17 @@ fn start_log() {
 /// # Errors
 /// When one of them cannot be read or together they are too large: a gateway does not start with half of its credit.
 fn cache(config: &Config, guards: &Guards) -> anyhow::Result<Cache> {
-    let snapshots = config.credit.snapshots.iter().map(|path| file::read(path)).collect::<Result<Vec<_>, _>>()?;
+    let snapshots =
+        config.credit.snapshots.iter().map(|path| file::read(path)).collect::<Result<Vec<_>, _>>()?;
     Ok(Cache::build(snapshots, guards)?)
 }
 
 /// Where alerts go. Without a path they are counted all the same.
-fn alert_writer(config: &Config, line: &LineConfig, tally: Arc<Tally>) -> anyhow::Result<AlertWriter<Output>> {
+fn alert_writer(
+    config: &Config,
+    line: &LineConfig,
+    tally: Arc<Tally>,
+) -> anyhow::Result<AlertWriter<Output>> {
     let out: Output = match &config.alerts.path {
         Some(path) => Box::new(AlertLog::new(append(path)?, tally)),
         None => Box::new(AlertLog::new(io::sink(), tally)),
@@ -152,8 +164,11 @@ fn alert_writer(config: &Config, line: &LineConfig, tally: Arc<Tally>) -> anyhow
 /// When that cannot be, or when it is no file: a pipe whose reader stops would hold up whoever writes.
 fn append(path: &Path) -> anyhow::Result<File> {
     let name = path.display();
-    let refused =
-        || format!("alerts cannot be written to {name}; check that its directory exists and that this user may write there");
+    let refused = || {
+        format!(
+            "alerts cannot be written to {name}; check that its directory exists and that this user may write there"
+        )
+    };
     // Asked before it is opened, since opening a pipe waits for a reader.
     let is_other = fs::metadata(path).is_ok_and(|metadata| !metadata.is_file());
     ensure!(!is_other, "alerts cannot be written to {name}, which is no regular file; name a file");
@@ -163,7 +178,9 @@ fn append(path: &Path) -> anyhow::Result<File> {
 /// Opens the interface, each source with a pulse.
 fn open(config: &Config, interface: &str, pulse: &Arc<Pulse>) -> anyhow::Result<Vec<Box<dyn Source>>> {
     let sources = live(&config.capture(interface)).map_err(host_cannot)?;
-    let watched = sources.into_iter().map(|source| Box::new(Watched::new(source, Arc::clone(pulse))) as Box<dyn Source>);
+    let watched = sources
+        .into_iter()
+        .map(|source| Box::new(Watched::new(source, Arc::clone(pulse))) as Box<dyn Source>);
     Ok(watched.collect())
 }
 
@@ -177,7 +194,9 @@ fn host_cannot(error: Error) -> anyhow::Error {
 
 /// Says what was picked and why, and what will not happen.
 fn announce(config: &Config, status: &Status, sources: &[Box<dyn Source>], workers: usize) {
-    info!("observing only: verdicts are counted and raise alerts, and no packet is held up, marked or dropped");
+    info!(
+        "observing only: verdicts are counted and raise alerts, and no packet is held up, marked or dropped"
+    );
     for source in sources {
         info!("{}", source.describe());
     }

@@ -22,8 +22,8 @@ use std::time::Duration;
 use anyhow::Context;
 use axum::Router;
 use axum::extract::State;
-use axum::http::header::CONTENT_TYPE;
 use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use credence_engine::metrics;
@@ -88,7 +88,8 @@ async fn readyz(State(status): State<Arc<Status>>) -> Response {
     if status.is_ready() {
         return "ready\n".into_response();
     }
-    let why = "not ready: for 5 seconds a worker has neither processed frames nor found that there are none\n";
+    let why =
+        "not ready: for 5 seconds a worker has neither processed frames nor found that there are none\n";
     (StatusCode::SERVICE_UNAVAILABLE, why).into_response()
 }
 
@@ -96,10 +97,14 @@ fn refusal(listen: SocketAddr, error: &io::Error) -> String {
     let cure = match error.kind() {
         io::ErrorKind::AddrInUse => {
             let port = listen.port();
-            format!("`ss -ltnp 'sport = :{port}'` shows who has it; take another port, or port 0 for any free one")
+            format!(
+                "`ss -ltnp 'sport = :{port}'` shows who has it; take another port, or port 0 for any free one"
+            )
         }
         io::ErrorKind::PermissionDenied => "ports below 1024 need a privilege; take a higher one".to_owned(),
-        io::ErrorKind::AddrNotAvailable => "no interface of this host has that address; `ip addr` lists them".to_owned(),
+        io::ErrorKind::AddrNotAvailable => {
+            "no interface of this host has that address; `ip addr` lists them".to_owned()
+        }
         _ => "take another address".to_owned(),
     };
     format!("the metrics page cannot listen on {listen}: {error}; {cure}")
@@ -148,10 +153,16 @@ mod tests {
         assert_ne!(address.port(), 0);
         let page = page_at(address, "/metrics");
         assert!(page.starts_with("HTTP/1.1 200") && page.contains("text/plain; version=0.0.4"), "{page}");
-        assert!(page.contains("\ncredence_workers 2\n") && page.contains("\ncredence_received_packets_total 0\n"), "{page}");
+        assert!(
+            page.contains("\ncredence_workers 2\n") && page.contains("\ncredence_received_packets_total 0\n"),
+            "{page}"
+        );
         assert!(page_at(address, "/healthz").starts_with("HTTP/1.1 200"));
         assert!(page_at(address, "/secrets").starts_with("HTTP/1.1 404"));
-        let posted = answer(address, "POST /metrics HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
+        let posted = answer(
+            address,
+            "POST /metrics HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 0\r\n\r\n",
+        );
         assert!(posted.starts_with("HTTP/1.1 405"), "{posted}");
     }
 
@@ -178,7 +189,10 @@ mod tests {
                 stream
             })
             .collect();
-        assert!(page_at(address, "/healthz").starts_with("HTTP/1.1 200"), "one waits for a place, and gets it");
+        assert!(
+            page_at(address, "/healthz").starts_with("HTTP/1.1 200"),
+            "one waits for a place, and gets it"
+        );
         let waited = watch.elapsed();
         assert!(waited < LIFETIME * 2, "{waited:?}");
         for mut stream in silent {

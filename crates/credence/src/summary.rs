@@ -113,7 +113,8 @@ impl Summary {
                 ["source_quiet", "rate", "outbox_full"],
                 [suppressed, over_rate, totals.alerts_lost],
             ),
-            anomalies: Counts::of(Anomaly::ALL.iter().map(|anomaly| anomaly.name()), totals.anomalies.0).non_zero(),
+            anomalies: Counts::of(Anomaly::ALL.iter().map(|anomaly| anomaly.name()), totals.anomalies.0)
+                .non_zero(),
             credit_records: run.cache.len() as u64,
             credit_records_kept: Counts(kept.to_vec()).non_zero(),
             workers: run.workers,
@@ -143,10 +144,15 @@ impl Summary {
 
     /// Name, number and note of each line.
     fn rows(&self) -> Vec<(String, String, String)> {
-        let row = |name: &str, number: u64, note: String| (name.to_owned(), HumanCount(number).to_string(), note);
+        let row =
+            |name: &str, number: u64, note: String| (name.to_owned(), HumanCount(number).to_string(), note);
         let mut rows = vec![row("packets", self.packets, self.speed())];
         rows.push(row("  scored", self.scored, String::new()));
-        let drops = [("not IPv6", &self.drops.not_ipv6), ("malformed", &self.drops.malformed), ("shed", &self.drops.shed)];
+        let drops = [
+            ("not IPv6", &self.drops.not_ipv6),
+            ("malformed", &self.drops.malformed),
+            ("shed", &self.drops.shed),
+        ];
         for (name, counts) in drops {
             rows.push(row(&format!("  {name}"), counts.sum(), counts.listed()));
         }
@@ -160,7 +166,11 @@ impl Summary {
         rows.push(row("alerts", self.alerts, if suppressed.sum() > 0 { left_out } else { String::new() }));
         let kept = &self.credit_records_kept;
         let never = format!("of which never enforced: {}", kept.listed());
-        rows.push(row("credit records", self.credit_records, if kept.sum() > 0 { never } else { String::new() }));
+        rows.push(row(
+            "credit records",
+            self.credit_records,
+            if kept.sum() > 0 { never } else { String::new() },
+        ));
         if !self.anomalies.0.is_empty() {
             rows.push(("anomalies".to_owned(), String::new(), String::new()));
         }
@@ -171,7 +181,8 @@ impl Summary {
     }
 
     fn speed(&self) -> String {
-        let workers = if self.workers == 1 { "1 worker".to_owned() } else { format!("{} workers", self.workers) };
+        let workers =
+            if self.workers == 1 { "1 worker".to_owned() } else { format!("{} workers", self.workers) };
         let bytes = DecimalBytes(self.bytes);
         format!("{bytes} in {:.3} s, {}/s, {workers}", self.seconds, HumanCount(self.packets_per_second))
     }
@@ -192,7 +203,8 @@ mod tests {
     use super::*;
 
     fn summary() -> Summary {
-        let mut totals = Totals { received: 1_234_567, received_bytes: 2_000_000, scored: 1_234_560, ..Totals::default() };
+        let mut totals =
+            Totals { received: 1_234_567, received_bytes: 2_000_000, scored: 1_234_560, ..Totals::default() };
         totals.not_ipv6.0 = [4, 3, 0, 0];
         totals.verdict_packets.0[1] = 1_234_560;
         totals.anomalies.0[0] = 2;

@@ -74,7 +74,9 @@ fn rate(count: u64, since: Duration) -> u64 {
 /// The sources that fare worst, by /64: the hardest verdict first, then the lowest score, then the most alerts.
 pub(crate) fn worst(offenders: &Offenders) -> Vec<(u128, Offender)> {
     let mut all: Vec<_> = offenders.iter().map(|entry| (*entry.key(), *entry.value())).collect();
-    all.sort_unstable_by_key(|(source, o)| (std::cmp::Reverse(o.verdict), o.score, std::cmp::Reverse(o.alerts), *source));
+    all.sort_unstable_by_key(|(source, o)| {
+        (std::cmp::Reverse(o.verdict), o.score, std::cmp::Reverse(o.alerts), *source)
+    });
     all.truncate(SHOWN);
     all
 }
@@ -92,7 +94,8 @@ fn heading(now: Duration, per_s: u64, totals: &Totals) -> String {
 
 fn line(now: Duration, per_s: u64, totals: &Totals) -> String {
     let verdicts = Verdict::ALL.iter().zip(totals.verdict_packets.0).filter(|(_, packets)| *packets > 0);
-    let verdicts: Vec<_> = verdicts.map(|(verdict, packets)| format!("{} {packets}", verdict.name())).collect();
+    let verdicts: Vec<_> =
+        verdicts.map(|(verdict, packets)| format!("{} {packets}", verdict.name())).collect();
     format!("{}   {}", heading(now, per_s, totals), verdicts.join(", "))
 }
 
@@ -116,7 +119,8 @@ fn table(now: Duration, per_s: u64, totals: &Totals, worst: &[(u128, Offender)])
 
 /// The anomalies that most packets showed.
 fn frequent(totals: &Totals) -> Vec<(&'static str, u64)> {
-    let mut seen: Vec<_> = Anomaly::ALL.iter().map(|anomaly| anomaly.name()).zip(totals.anomalies.0).collect();
+    let mut seen: Vec<_> =
+        Anomaly::ALL.iter().map(|anomaly| anomaly.name()).zip(totals.anomalies.0).collect();
     seen.retain(|(_, packets)| *packets > 0);
     seen.sort_unstable_by_key(|(name, packets)| (std::cmp::Reverse(*packets), *name));
     seen.truncate(SHOWN);
@@ -163,7 +167,10 @@ mod tests {
         totals.anomalies.0[1] = 8;
         let source = 0x2001_0db8_u128 << 96;
         let text = table(Duration::from_secs(9), 1000, &totals, &[(source, offender(Verdict::Drop, 40, 2))]);
-        assert!(text.starts_with("  9 s   1,000 packets/s   1,234,567 packets   89 flows   3 alerts\n"), "{text}");
+        assert!(
+            text.starts_with("  9 s   1,000 packets/s   1,234,567 packets   89 flows   3 alerts\n"),
+            "{text}"
+        );
         for verdict in Verdict::ALL {
             assert!(text.contains(&format!("\n  {:<12}", verdict.name())), "{text}");
         }

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use credence_capture::Frame;
 use credence_score::{Basis, Verdict};
 use credence_wire::{Anomaly, Malformed, NotIpv6, Unkeyed};
 use crossbeam::utils::CachePadded;
@@ -194,6 +195,12 @@ pub const MALFORMED: [(Malformed, &str); 5] = [
 ];
 
 impl Counters {
+    /// Counts frames taken from a source.
+    pub fn count_received(&self, frames: &[Frame<'_>]) {
+        self.received.add(frames.len() as u64);
+        self.received_bytes.add(frames.iter().map(|f| u64::from(f.wire_len)).sum());
+    }
+
     /// Counts a frame that yields no packet.
     pub fn count_unkeyed(&self, why: Unkeyed) {
         let place = |found: Option<usize>| found.unwrap_or(0);

@@ -132,7 +132,10 @@ impl Engine {
     ) -> Result<(), RunError> {
         let mut line = Alone { worker: self.worker(0), clock: StepClock::default(), recorder };
         let outcome = self.read(source, stop, &mut |event| match event {
-            Read::Frames(frames) => pacer.play(frames, stop, &mut |due| line.frames(due)),
+            Read::Frames(frames) => pacer.play(frames, stop, &mut |due| {
+                self.reader.count_received(due);
+                line.frames(due);
+            }),
             Read::Idle => line.idle(),
         });
         if let Some(closing) = line.clock.finish() {
@@ -144,7 +147,7 @@ impl Engine {
         outcome
     }
 
-    /// Polls a source to its end, counting what is received.
+    /// Polls a source to its end.
     fn read(
         &self,
         source: &mut dyn Source,
@@ -152,11 +155,7 @@ impl Engine {
         on: &mut dyn FnMut(Read<'_, '_>),
     ) -> Result<(), RunError> {
         while !stop.load(Ordering::Relaxed) {
-            let polled = source.poll(&mut |frames| {
-                self.reader.received.add(frames.len() as u64);
-                self.reader.received_bytes.add(frames.iter().map(|f| u64::from(f.wire_len)).sum());
-                on(Read::Frames(frames));
-            });
+            let polled = source.poll(&mut |frames| on(Read::Frames(frames)));
             self.reader.kernel_drops.set(source.kernel_drops());
             match polled? {
                 Poll::Frames => {}

@@ -127,7 +127,7 @@ fn step<'a>(chain: &mut Chain<'a>, start: &Start<'a>, limits: &Limits, odd: &mut
         return true;
     }
     let Some((header, fixed, rest)) = whole(kind, chain.rest) else {
-        cut(chain, odd);
+        chain.proto = cut(*chain, odd);
         return false;
     };
     let len = header.len();
@@ -168,10 +168,10 @@ fn whole(kind: u8, view: View<'_>) -> Option<(&[u8], &[u8; 8], View<'_>)> {
     Some((header, fixed, rest))
 }
 
-/// Names the cut of an extension header.
+/// Names the cut of an extension header, and returns the last next-header value that can be believed.
 #[cold]
 #[inline(never)]
-fn cut(chain: &mut Chain<'_>, odd: &mut Anomalies) {
+fn cut(chain: Chain<'_>, odd: &mut Anomalies) -> u8 {
     let kind = chain.proto;
     let len = chain.rest.first::<2>().map_or(2, |[_, len]| header_len(kind, *len));
     odd.insert(if chain.is_first_fragment && chain.ends_within(len as u64) {
@@ -179,9 +179,10 @@ fn cut(chain: &mut Chain<'_>, odd: &mut Anomalies) {
     } else {
         Anomaly::ExtHeaderTruncated
     });
-    if let (Some([next]), true) = (chain.rest.first::<1>(), kind != FRAGMENT) {
-        // What is named behind a cut header may be believed, but not whether a fragment holds it.
-        chain.proto = *next;
+    match chain.rest.first::<1>() {
+        // Not whether a fragment holds what is named behind a cut header.
+        Some([next]) if kind != FRAGMENT => *next,
+        _ => kind,
     }
 }
 

@@ -4,8 +4,8 @@ use crate::anomaly::{Anomalies, Anomaly};
 use crate::chain::{self, Chain};
 use crate::ipv6::Fixed;
 use crate::limits::Limits;
-use crate::packet::{Header, Malformed, Quoted, Upper};
-use crate::upper;
+use crate::packet::{Malformed, Quoted, Upper};
+use crate::upper::{self, Base, Segment};
 
 /// Type, code and checksum.
 const HEADER_LEN: usize = 4;
@@ -14,27 +14,24 @@ const ERROR_LEN: usize = 8;
 
 /// Reads type and code, judges them by the header below, and finds the quoted packet of an error.
 #[inline(always)]
-pub(crate) fn read(
-    chain: &Chain<'_>,
-    (fixed, limits): (&Fixed<'_>, &Limits),
-    header: &mut Header,
+pub(crate) fn read<'a>(
+    chain: &Chain<'a>,
+    base: &Base,
+    limits: &Limits,
     odd: &mut Anomalies,
     quoted: &mut Option<Quoted>,
-) {
+) -> Segment<'a> {
     if chain.rest.bytes().len() < HEADER_LEN {
         upper::name_cut(chain, HEADER_LEN as u64, odd);
     }
-    let Some(&[kind, code]) = chain.rest.first::<2>() else { return };
-    header.upper = Upper::Icmpv6 { kind, code };
-    header.sport = u16::from(kind);
-    header.dport = u16::from(code);
+    let Some(&[kind, code]) = chain.rest.first::<2>() else { return Segment::NONE };
     match kind {
-        1..=4 => *quoted = quote(chain, fixed.dst(), limits, odd),
+        1..=4 => *quoted = quote(*chain, base.dst, limits, odd),
         128..=129 => {}
-        133..=137 => neighbour_discovery(chain, fixed.hop_limit(), odd),
+        133..=137 => neighbour_discovery(chain, base, odd),
         // MLD is for the link, and its hop limit 1 keeps it there.
         130..=132 | 143 => {
-            if fixed.hop_limit() != 1 {
+            if base.hop_limit != 1 {
                 odd.insert(Anomaly::NdHopLimit);
             }
         }
@@ -43,12 +40,18 @@ pub(crate) fn read(
         138..=161 => {}
         _ => odd.insert(Anomaly::Icmpv6Unknown),
     }
+    Segment {
+        upper: Upper::Icmpv6 { kind, code },
+        sport: u16::from(kind),
+        dport: u16::from(code),
+        carried: None,
+    }
 }
 
 /// What a host checks before it believes a neighbour (RFC 4861, section 6.1; RFC 6980; RFC 7113).
 #[inline]
-fn neighbour_discovery(chain: &Chain<'_>, hop_limit: u8, odd: &mut Anomalies) {
-    if hop_limit != 255 {
+fn neighbour_discovery(chain: &Chain<'_>, base: &Base, odd: &mut Anomalies) {
+    if base.hop_limit != 255 {
         odd.insert(Anomaly::NdHopLimit);
     }
     if chain.fragment.is_some() {
@@ -60,9 +63,9 @@ fn neighbour_discovery(chain: &Chain<'_>, hop_limit: u8, odd: &mut Anomalies) {
 }
 
 /// The packet that an error quotes (RFC 4443, section 2.4 c). It is cut as a rule, so nothing in it counts as odd but
-/// that its source has to be whom the error is sent to.
+/// that its source has to be the `receiver` of the error.
 #[inline(never)]
-fn quote(chain: &Chain<'_>, receiver: u128, limits: &Limits, odd: &mut Anomalies) -> Option<Quoted> {
+fn quote(chain: Chain<'_>, receiver: u128, limits: &Limits, odd: &mut Anomalies) -> Option<Quoted> {
     let fixed = match chain.rest.skip(ERROR_LEN).map(Fixed::new) {
         Some(Ok(fixed)) if fixed.src() == receiver => fixed,
         Some(Ok(fixed)) => {

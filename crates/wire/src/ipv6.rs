@@ -89,41 +89,49 @@ impl<'a> Fixed<'a> {
     }
 }
 
-/// Reads the header, its chain and its upper layer into `header`, which was [`UNREAD`](Header::UNREAD).
+/// Reads the header, its chain and its upper layer.
 ///
 /// What is odd is added to `odd`, a packet quoted inside an ICMPv6 error is put into `quoted`, and what the header carries
 /// is returned when that is another packet.
 ///
-/// All of this is written where it stays: moving a header out of here would cost more than reading most.
+/// Inlined into its callers, so that the header is put together where it stays: moving it would cost more than reading
+/// most packets.
 #[inline(always)]
 pub(crate) fn read<'a>(
     fixed: &Fixed<'a>,
     path: &Path<'a>,
-    header: &mut Header,
     odd: &mut Anomalies,
     quoted: &mut Option<Quoted>,
-) -> Option<Carried<'a>> {
+) -> (Header, Option<Carried<'a>>) {
     let start = claim(fixed, path, odd);
-    header.src = fixed.src();
-    header.dst = fixed.dst();
-    header.bytes = 40 + start.claimed;
-    header.flow_label = fixed.flow_label();
-    header.traffic_class = fixed.traffic_class();
-    header.hop_limit = fixed.hop_limit();
-    if header.hop_limit == 0 {
-        odd.insert(Anomaly::HopLimitZero);
-    }
     let chain = if start.claimed == 0 && start.next_header != NO_NEXT_HEADER {
         Chain { complete: false, ..Chain::without_headers(&start) }
     } else {
         chain::walk(&start, path.limits, odd)
     };
-    header.proto = chain.proto;
-    header.ext_headers = chain.ext_headers;
-    header.fragment = chain.fragment;
-    let carried = upper::read(&chain, &start, (fixed, path.limits), header, odd, quoted);
-    *odd = odd.union(address::check(fixed.src(), fixed.dst(), &header.upper, path.origin()));
-    carried
+    let hop_limit = fixed.hop_limit();
+    if hop_limit == 0 {
+        odd.insert(Anomaly::HopLimitZero);
+    }
+    let (src, dst) = (fixed.src(), fixed.dst());
+    let base = upper::Base { dst, hop_limit, jumbo: start.jumbo };
+    let segment = upper::read(&chain, &base, path.limits, odd, quoted);
+    *odd = odd.union(address::check(src, dst, &segment.upper, path.origin()));
+    let header = Header {
+        src,
+        dst,
+        bytes: 40 + start.claimed,
+        flow_label: fixed.flow_label(),
+        fragment: chain.fragment,
+        proto: chain.proto,
+        traffic_class: fixed.traffic_class(),
+        hop_limit,
+        ext_headers: chain.ext_headers,
+        sport: segment.sport,
+        dport: segment.dport,
+        upper: segment.upper,
+    };
+    (header, segment.carried)
 }
 
 /// The payload as the header claims it, held against what the wire had.

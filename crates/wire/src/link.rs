@@ -65,10 +65,20 @@ const ARPHRD_LOOPBACK: [u8; 2] = 772u16.to_be_bytes();
 type Step<'a> = Result<(Layer, View<'a>), Stop>;
 
 /// The first layer of a frame of this link.
+#[inline(always)]
 pub(crate) fn open<'a>(link: Link, view: View<'a>, path: &mut Path<'a>) -> Step<'a> {
     match link {
         Link::Ethernet => Ok((Layer::Ethernet, view)),
         Link::Raw => Ok((Layer::Ip, view)),
+        _ => open_other(link, view, path),
+    }
+}
+
+/// The same for links that a gateway does not have.
+#[inline(never)]
+fn open_other<'a>(link: Link, view: View<'a>, path: &mut Path<'a>) -> Step<'a> {
+    match link {
+        Link::Ethernet | Link::Raw => unreachable!(),
         Link::Null | Link::Loop => family(view),
         Link::LinuxSll => {
             let (header, rest) = view.split::<16>().ok_or(Malformed::LinkTruncated)?;
@@ -119,6 +129,7 @@ pub(crate) fn ethernet_slack(view: View<'_>) -> u64 {
     if wire_len <= ETHERNET_MIN + 2 * CHECK_SEQUENCE { wire_len } else { CHECK_SEQUENCE }
 }
 
+#[inline(always)]
 pub(crate) fn ethernet<'a>(view: View<'a>, path: &mut Path<'a>) -> Step<'a> {
     let (header, rest) = view.split::<14>().ok_or(Malformed::LinkTruncated)?;
     path.slack = ethernet_slack(view);
@@ -126,6 +137,7 @@ pub(crate) fn ethernet<'a>(view: View<'a>, path: &mut Path<'a>) -> Step<'a> {
 }
 
 /// The type field of Ethernet, which may be a length.
+#[inline(always)]
 fn typed(kind: u16, rest: View<'_>) -> Step<'_> {
     match kind {
         0..=LENGTH_MAX => Ok((Layer::Llc, rest.limit(u64::from(kind)))),
@@ -134,6 +146,7 @@ fn typed(kind: u16, rest: View<'_>) -> Step<'_> {
     }
 }
 
+#[inline(always)]
 pub(crate) fn ethertype<'a>(kind: u16, view: View<'a>, path: &mut Path<'a>) -> Step<'a> {
     match kind {
         0x86dd => Ok((Layer::Ipv6, view)),
@@ -161,6 +174,8 @@ pub(crate) fn ethertype<'a>(kind: u16, view: View<'a>, path: &mut Path<'a>) -> S
 }
 
 /// MACsec that protects integrity only (IEEE 802.1AE, section 9.3): an encrypted frame says nothing.
+#[cold]
+#[inline(never)]
 fn macsec<'a>(view: View<'a>, path: &mut Path<'a>) -> Step<'a> {
     const CHANNEL_ID: u8 = 0x20;
     const ENCRYPTED_OR_CHANGED: u8 = 0x0c;
@@ -229,6 +244,7 @@ fn cooked<'a>(kind: u16, rest: View<'a>, path: &mut Path<'a>) -> Step<'a> {
 
 /// PPP (RFC 1661, section 2) with or without HDLC-like framing (RFC 1662) and field compression, and Cisco's HDLC, which
 /// shares the number of its captures.
+#[inline(always)]
 pub(crate) fn ppp(view: View<'_>) -> Step<'_> {
     let view = match view.first::<2>() {
         Some([0xff, 0x03]) => view.skip(2),
@@ -256,6 +272,7 @@ pub(crate) fn ppp(view: View<'_>) -> Step<'_> {
 }
 
 /// The session header of PPPoE (RFC 2516, section 4).
+#[inline(always)]
 fn pppoe(view: View<'_>) -> Step<'_> {
     let ([version, code, _, _, high, low], rest) = view.split::<6>().ok_or(Malformed::LinkTruncated)?;
     if (*version, *code) != (0x11, 0) {
@@ -353,6 +370,7 @@ fn ieee80211(view: View<'_>, padded: bool) -> Step<'_> {
 
 /// A stack of labels (RFC 3032). Nothing says what lies below it, so its first four bits are asked, as routers do
 /// (RFC 4928, section 3).
+#[inline(always)]
 pub(crate) fn mpls<'a>(view: View<'a>, path: &mut Path<'a>) -> Step<'a> {
     const BOTTOM: u8 = 0x01;
     let mut rest = view;
@@ -375,6 +393,7 @@ pub(crate) fn mpls<'a>(view: View<'a>, path: &mut Path<'a>) -> Step<'a> {
 }
 
 /// An IP packet of the version that its first four bits name.
+#[inline(always)]
 pub(crate) fn ip(view: View<'_>) -> Step<'_> {
     match view.first::<1>().ok_or(Malformed::LinkTruncated)?[0] >> 4 {
         6 => Ok((Layer::Ipv6, view)),

@@ -169,35 +169,7 @@ pub struct Quoted {
     pub dport: u16,
 }
 
-impl Packet {
-    /// A packet of which nothing has been read.
-    pub(crate) const UNREAD: Self = Self {
-        outer: Header::UNREAD,
-        inner: None,
-        tunnels: Tunnels(0),
-        layers: 0,
-        anomalies: Anomalies::NONE,
-        quoted: None,
-    };
-}
-
 impl Header {
-    /// A header of which nothing has been read.
-    pub(crate) const UNREAD: Self = Self {
-        src: 0,
-        dst: 0,
-        bytes: 0,
-        flow_label: 0,
-        fragment: None,
-        proto: 0,
-        traffic_class: 0,
-        hop_limit: 0,
-        ext_headers: 0,
-        sport: 0,
-        dport: 0,
-        upper: Upper::None,
-    };
-
     /// The value this packet puts before its receiver that cannot be known without receiving it, if any: the initial
     /// sequence number plus one of a TCP SYN (what the peer will acknowledge), the initiate tag of an SCTP INIT or INIT
     /// ACK, the source connection id of a QUIC long header. 64-bit ids are folded to 32 bits.

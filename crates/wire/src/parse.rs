@@ -1,7 +1,7 @@
 //! The way from the first byte of a frame to its [`Packet`]: down through the layers to an IPv6 header, read it, and on
 //! into what it carries. Two plain loops and no recursion, so that the stack stays as it is however deep a frame nests.
 
-use crate::anomaly::Anomaly;
+use crate::anomaly::{Anomalies, Anomaly};
 use crate::ipv6::{self, Fixed};
 use crate::limits::Limits;
 use crate::link::{self, Link};
@@ -52,46 +52,41 @@ fn direct(link: Link, view: View<'_>) -> Option<(Fixed<'_>, u64)> {
 /// It starts from the frame again, since that is less work than handing over what the short way found out.
 #[inline(never)]
 fn walked(link: Link, frame: &[u8], wire_len: u32, limits: &Limits) -> Result<Packet, Unkeyed> {
-    // One value from the beginning, which is filled where the caller wants it and never moved.
-    let mut found = Ok(Packet::UNREAD);
-    if let Ok(packet) = &mut found
-        && let Err(why) = follow(View::of_frame(frame, wire_len), Path::new(link, frame, limits), packet)
-    {
-        found = Err(why);
-    }
-    found
+    let mut path = Path::new(link, frame, limits);
+    let fixed = path.first(View::of_frame(frame, wire_len))?;
+    let mut anomalies = Anomalies::NONE;
+    let mut quoted = None;
+    let (outer, carried) = ipv6::read(&fixed, &path, &mut anomalies, &mut quoted);
+    Ok(match carried {
+        None => Packet { outer, inner: None, tunnels: path.tunnels, layers: 1, anomalies, quoted },
+        Some(carried) => inside(&outer, anomalies, carried, path),
+    })
 }
 
-/// Reads the IPv6 headers of a frame one after another, as deep as the limit allows: the first into `packet.outer`, the
-/// last into `packet.inner`.
-#[inline(always)]
-fn follow<'a>(view: View<'a>, mut path: Path<'a>, packet: &mut Packet) -> Result<(), Unkeyed> {
-    let mut step = link::open(path.link, view, &mut path);
-    loop {
-        match step.and_then(|(layer, view)| path.descend(layer, view)) {
+/// Follows what the outermost packet carries, as deep as the limit allows.
+#[inline(never)]
+fn inside<'a>(outer: &Header, outer_odd: Anomalies, first: Carried<'a>, mut path: Path<'a>) -> Packet {
+    let mut anomalies = outer_odd;
+    let mut inner = None;
+    let mut quoted = None;
+    let mut layers = 1u8;
+    let mut next = Some(first);
+    while let Some(carried) = next.take() {
+        match path.cross(carried).and_then(|(layer, view)| path.descend(layer, view)) {
             Ok(fixed) => {
-                let Packet { outer, inner, anomalies, quoted, .. } = packet;
-                let header = if packet.layers == 0 { outer } else { inner.insert(Header::UNREAD) };
-                *quoted = None;
-                packet.layers = packet.layers.saturating_add(1);
-                let Some(carried) = ipv6::read(&fixed, &path, header, anomalies, quoted) else { break };
-                step = path.cross(carried);
+                quoted = None;
+                let (header, deeper) = ipv6::read(&fixed, &path, &mut anomalies, &mut quoted);
+                inner = Some(header);
+                layers = layers.saturating_add(1);
+                next = deeper;
             }
-            Err(stop) if packet.layers == 0 => return Err(path.unkeyed(stop)),
-            Err(Stop::Depth) => {
-                packet.anomalies.insert(Anomaly::TunnelDepth);
-                break;
-            }
-            Err(Stop::Unkeyed(Unkeyed::Malformed(_))) => {
-                packet.anomalies.insert(Anomaly::TunnelTruncated);
-                break;
-            }
+            Err(Stop::Depth) => anomalies.insert(Anomaly::TunnelDepth),
+            Err(Stop::Unkeyed(Unkeyed::Malformed(_))) => anomalies.insert(Anomaly::TunnelTruncated),
             // A tunnel may carry anything; that it is not IPv6 is nothing odd.
-            Err(Stop::Unkeyed(Unkeyed::NotIpv6(_))) => break,
+            Err(Stop::Unkeyed(Unkeyed::NotIpv6(_))) => {}
         }
     }
-    packet.tunnels = path.tunnels;
-    Ok(())
+    Packet { outer: *outer, inner, tunnels: path.tunnels, layers, anomalies, quoted }
 }
 
 /// Source and destination of the outermost IPv6 header, or none where [`parse`] with the default limits finds no packet.
@@ -111,8 +106,7 @@ pub fn pair(link: Link, frame: &[u8]) -> Option<(u128, u128)> {
 #[inline(never)]
 fn pair_walked(link: Link, frame: &[u8], view: View<'_>) -> Option<(u128, u128)> {
     let mut path = Path::new(link, frame, &Limits::DEFAULT);
-    let (layer, view) = link::open(link, view, &mut path).ok()?;
-    let fixed = path.descend(layer, view).ok()?;
+    let fixed = path.first(view).ok()?;
     Some((fixed.src(), fixed.dst()))
 }
 
@@ -192,15 +186,16 @@ impl<'a> Path<'a> {
         Self { limits, slack: 0, tunnels: Tunnels(0), link, frame, depth: 0, tags: 0, ipv4: false }
     }
 
-    /// What it means that the way down ended before the first IPv6 header.
-    #[inline]
-    fn unkeyed(&self, stop: Stop) -> Unkeyed {
-        match stop {
+    /// Finds the outermost IPv6 header.
+    #[inline(always)]
+    fn first(&mut self, view: View<'a>) -> Result<Fixed<'a>, Unkeyed> {
+        let found = link::open(self.link, view, self).and_then(|(layer, view)| self.descend(layer, view));
+        found.map_err(|stop| match stop {
             Stop::Depth => Unkeyed::Malformed(Malformed::LinkDepth),
             // What IPv4 carried instead of IPv6 is still IPv4's business.
             Stop::Unkeyed(Unkeyed::NotIpv6(_)) if self.ipv4 => Unkeyed::NotIpv6(NotIpv6::Ipv4),
             Stop::Unkeyed(unkeyed) => unkeyed,
-        }
+        })
     }
 
     /// Goes down layer by layer to the next IPv6 header. Each step consumes bytes or names a layer that does, and tags and

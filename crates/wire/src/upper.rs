@@ -1,11 +1,10 @@
 //! The upper layer: ports, flags, tags, and what else flow state is made from.
 
 use crate::anomaly::{Anomalies, Anomaly};
-use crate::chain::{Chain, NO_NEXT_HEADER, Start};
+use crate::chain::{Chain, NO_NEXT_HEADER};
 use crate::icmpv6;
-use crate::ipv6::Fixed;
 use crate::limits::Limits;
-use crate::packet::{Header, QuicIds, Quoted, TcpFlags, Upper};
+use crate::packet::{QuicIds, Quoted, TcpFlags, Upper};
 use crate::parse::Carried;
 use crate::reader::{View, be16};
 use crate::tunnel;
@@ -13,84 +12,112 @@ use crate::tunnel;
 pub(crate) const ICMPV6: u8 = 58;
 pub(crate) const PIM: u8 = 103;
 
-/// What an upper-layer header said, when nothing about it is odd.
+/// What the upper layer has to know of the header below it.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Segment {
+pub(crate) struct Base {
+    pub(crate) dst: u128,
+    pub(crate) hop_limit: u8,
+    pub(crate) jumbo: bool,
+}
+
+/// What an upper-layer header said.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Segment<'a> {
     pub(crate) upper: Upper,
     pub(crate) sport: u16,
     pub(crate) dport: u16,
+    /// The packet inside, when the upper layer is a tunnel.
+    pub(crate) carried: Option<Carried<'a>>,
 }
 
-impl Segment {
+impl<'a> Segment<'a> {
+    /// No upper layer, or one without ports.
+    pub(crate) const NONE: Self = Self { upper: Upper::None, sport: 0, dport: 0, carried: None };
+
+    /// An upper layer with ports.
+    #[inline]
+    fn with_ports((sport, dport): (u16, u16), upper: Upper, odd: &mut Anomalies) -> Self {
+        if sport == 0 || dport == 0 {
+            odd.insert(Anomaly::PortZero);
+        }
+        Self { upper, sport, dport, carried: None }
+    }
+
     /// An upper layer whose ports are as they should be.
     #[inline]
     fn plain((sport, dport): (u16, u16), upper: Upper) -> Option<Self> {
-        (sport != 0 && dport != 0).then_some(Self { upper, sport, dport })
+        (sport != 0 && dport != 0).then_some(Self { upper, sport, dport, carried: None })
     }
 }
 
-/// Reads what stands at the end of the chain into `header`, and returns what it carries when it is a tunnel.
+/// Reads what stands at the end of the chain.
 #[inline(always)]
 pub(crate) fn read<'a>(
     chain: &Chain<'a>,
-    start: &Start<'a>,
-    below: (&Fixed<'a>, &Limits),
-    header: &mut Header,
+    base: &Base,
+    limits: &Limits,
     odd: &mut Anomalies,
     quoted: &mut Option<Quoted>,
-) -> Option<Carried<'a>> {
+) -> Segment<'a> {
     if !chain.complete {
-        return None;
+        return Segment::NONE;
     }
     match chain.proto {
-        6 => tcp(chain, header, odd),
-        17 => return udp(chain, start.jumbo, header, odd),
-        ICMPV6 => icmpv6::read(chain, below, header, odd, quoted),
-        NO_NEXT_HEADER => {
-            if chain.claimed > 0 {
-                odd.insert(Anomaly::NoNextHeaderPayload);
-            }
-        }
-        33 => dccp(chain, header, odd),
-        132 => sctp(chain, header, odd),
-        136 => udp_lite(chain, header, odd),
-        253 | 254 => odd.insert(Anomaly::ExperimentalHeader),
+        6 => tcp(chain, odd),
+        17 => udp(chain, base.jumbo, odd),
+        ICMPV6 => icmpv6::read(chain, base, limits, odd, quoted),
+        33 | 132 | 136 => rare(*chain, odd),
         protocol => {
             let inside = if chain.is_first_fragment { chain.rest.continued() } else { chain.rest };
-            return tunnel::of_protocol(protocol, inside, true);
+            let carried = tunnel::of_protocol(protocol, inside, true);
+            if carried.is_none() {
+                *odd = odd.union(unread(protocol, chain.claimed));
+            }
+            Segment { carried, ..Segment::NONE }
         }
     }
-    None
 }
 
-/// Tells the ports of an upper layer.
-#[inline]
-fn set_ports(header: &mut Header, (sport, dport): (u16, u16), odd: &mut Anomalies) {
-    (header.sport, header.dport) = (sport, dport);
-    if sport == 0 || dport == 0 {
-        odd.insert(Anomaly::PortZero);
+/// DCCP, SCTP and UDP-Lite.
+#[inline(never)]
+fn rare<'a>(chain: Chain<'a>, odd: &mut Anomalies) -> Segment<'a> {
+    match chain.proto {
+        33 => dccp(&chain, odd),
+        132 => sctp(&chain, odd),
+        _ => udp_lite(&chain, odd),
     }
+}
+
+/// What is odd about a protocol that is not read, with `claimed` bytes behind its number.
+#[inline]
+const fn unread(protocol: u8, claimed: u64) -> Anomalies {
+    let mut odd = Anomalies::NONE;
+    match protocol {
+        NO_NEXT_HEADER if claimed > 0 => odd.insert(Anomaly::NoNextHeaderPayload),
+        253 | 254 => odd.insert(Anomaly::ExperimentalHeader),
+        _ => {}
+    }
+    odd
 }
 
 /// TCP (RFC 9293, section 3.1).
 #[inline(always)]
-fn tcp(chain: &Chain<'_>, header: &mut Header, odd: &mut Anomalies) {
-    let Some(bytes) = chain.rest.first::<20>() else { return cut(chain, 20, header, odd) };
-    let len = tcp_len(bytes);
+fn tcp<'a>(chain: &Chain<'a>, odd: &mut Anomalies) -> Segment<'a> {
+    let Some(header) = chain.rest.first::<20>() else { return cut(*chain, 20, odd) };
+    let len = tcp_len(header);
     if len < 20 {
         odd.insert(Anomaly::TcpOffset);
     } else if chain.ends_within(len) {
         let first = chain.is_first_fragment;
         odd.insert(if first { Anomaly::FirstFragmentIncomplete } else { Anomaly::TcpOffset });
     }
-    *odd = odd.union(tcp_flags(TcpFlags(bytes[13])));
-    header.upper = tcp_upper(bytes);
-    set_ports(header, ports_of(bytes), odd);
+    *odd = odd.union(tcp_flags(TcpFlags(header[13])));
+    Segment::with_ports(ports_of(header), tcp_upper(header), odd)
 }
 
 /// TCP about which nothing is odd.
 #[inline]
-pub(crate) fn plain_tcp(payload: View<'_>, claimed: u64) -> Option<Segment> {
+pub(crate) fn plain_tcp(payload: View<'_>, claimed: u64) -> Option<Segment<'_>> {
     let header = payload.first::<20>()?;
     let plain = (20..=claimed).contains(&tcp_len(header)) && tcp_flags(TcpFlags(header[13])).is_empty();
     if plain { Segment::plain(ports_of(header), tcp_upper(header)) } else { None }
@@ -133,31 +160,27 @@ const fn tcp_flags(flags: TcpFlags) -> Anomalies {
 
 /// UDP (RFC 768), what QUIC shows of itself inside, and tunnels.
 #[inline(always)]
-fn udp<'a>(chain: &Chain<'a>, jumbo: bool, header: &mut Header, odd: &mut Anomalies) -> Option<Carried<'a>> {
-    let Some((bytes, payload)) = chain.rest.split::<8>() else {
-        cut(chain, 8, header, odd);
-        return None;
-    };
-    let len = be16(bytes[4], bytes[5]);
+fn udp<'a>(chain: &Chain<'a>, jumbo: bool, odd: &mut Anomalies) -> Segment<'a> {
+    let Some((header, payload)) = chain.rest.split::<8>() else { return cut(*chain, 8, odd) };
+    let len = be16(header[4], header[5]);
     let in_other_fragments = len >= 8 && chain.is_first_fragment;
     let given_by_jumbo = len == 0 && jumbo;
     if (len < 8 || chain.ends_within(u64::from(len))) && !in_other_fragments && !given_by_jumbo {
         odd.insert(Anomaly::UdpLength);
     }
     let quic = if is_quic(payload) { quic_ids(payload.bytes()) } else { None };
-    header.upper = Upper::Udp { quic };
-    set_ports(header, ports_of(bytes), odd);
+    let mut segment = Segment::with_ports(ports_of(header), Upper::Udp { quic }, odd);
     let payload = if chain.is_first_fragment { payload.continued() } else { payload };
-    let carried = tunnel::of_udp(header.sport, header.dport, len, payload);
-    if be16(bytes[6], bytes[7]) == 0 && carried.is_none() {
+    segment.carried = tunnel::of_udp(segment.sport, segment.dport, len, payload);
+    if be16(header[6], header[7]) == 0 && segment.carried.is_none() {
         odd.insert(Anomaly::UdpChecksumZero);
     }
-    carried
+    segment
 }
 
 /// UDP about which nothing is odd and which holds nothing to look into.
 #[inline]
-pub(crate) fn plain_udp(payload: View<'_>, claimed: u64) -> Option<Segment> {
+pub(crate) fn plain_udp(payload: View<'_>, claimed: u64) -> Option<Segment<'_>> {
     let (header, behind) = payload.split::<8>()?;
     let len = u64::from(be16(header[4], header[5]));
     let plain = (8..=claimed).contains(&len) && be16(header[6], header[7]) != 0 && !is_quic(behind);
@@ -174,19 +197,17 @@ const fn ports_of<const N: usize>(header: &[u8; N]) -> (u16, u16) {
 }
 
 /// UDP-Lite (RFC 3828): the length field is the checksum's coverage, where 0 means all, and the checksum is never absent.
-#[inline(never)]
-fn udp_lite(chain: &Chain<'_>, header: &mut Header, odd: &mut Anomalies) {
-    let Some(bytes) = chain.rest.first::<8>() else { return cut(chain, 8, header, odd) };
-    let coverage = be16(bytes[4], bytes[5]);
+fn udp_lite<'a>(chain: &Chain<'a>, odd: &mut Anomalies) -> Segment<'a> {
+    let Some(header) = chain.rest.first::<8>() else { return cut(*chain, 8, odd) };
+    let coverage = be16(header[4], header[5]);
     let past_end = chain.ends_within(u64::from(coverage)) && !chain.is_first_fragment;
     if (1..8).contains(&coverage) || past_end {
         odd.insert(Anomaly::UdpLength);
     }
-    if be16(bytes[6], bytes[7]) == 0 {
+    if be16(header[6], header[7]) == 0 {
         odd.insert(Anomaly::UdpChecksumZero);
     }
-    header.upper = Upper::Udp { quic: None };
-    set_ports(header, ports_of(bytes), odd);
+    Segment::with_ports(ports_of(header), Upper::Udp { quic: None }, odd)
 }
 
 /// Whether a payload starts like a QUIC long header of a version whose layout is known: 1, 2 and the drafts before them
@@ -215,12 +236,11 @@ fn quic_ids(payload: &[u8]) -> Option<QuicIds> {
 }
 
 /// SCTP (RFC 9260, section 3).
-#[inline(never)]
-fn sctp(chain: &Chain<'_>, header: &mut Header, odd: &mut Anomalies) {
+fn sctp<'a>(chain: &Chain<'a>, odd: &mut Anomalies) -> Segment<'a> {
     const INIT: u8 = 1;
     const INIT_ACK: u8 = 2;
-    let Some((bytes, chunks)) = chain.rest.split::<12>() else { return cut(chain, 12, header, odd) };
-    let [_, _, _, _, t0, t1, t2, t3, ..] = *bytes;
+    let Some((header, chunks)) = chain.rest.split::<12>() else { return cut(*chain, 12, odd) };
+    let [_, _, _, _, t0, t1, t2, t3, ..] = *header;
     let verification_tag = u32::from_be_bytes([t0, t1, t2, t3]);
     let chunk = chunks.first::<8>();
     let kind = chunks.first::<1>().map(|[kind]| *kind);
@@ -231,25 +251,23 @@ fn sctp(chain: &Chain<'_>, header: &mut Header, odd: &mut Anomalies) {
         Some([INIT | INIT_ACK, _, _, _, tag @ ..]) => Some(u32::from_be_bytes(*tag)),
         _ => None,
     };
-    header.upper = Upper::Sctp { verification_tag, initiate_tag };
-    set_ports(header, ports_of(bytes), odd);
+    Segment::with_ports(ports_of(header), Upper::Sctp { verification_tag, initiate_tag }, odd)
 }
 
 /// DCCP (RFC 4340, section 5.1).
-#[inline(never)]
-fn dccp(chain: &Chain<'_>, header: &mut Header, odd: &mut Anomalies) {
-    let Some(bytes) = chain.rest.first::<12>() else { return cut(chain, 12, header, odd) };
-    header.upper = Upper::Dccp { kind: bytes[8] >> 1 & 0x0f };
-    set_ports(header, ports_of(bytes), odd);
+fn dccp<'a>(chain: &Chain<'a>, odd: &mut Anomalies) -> Segment<'a> {
+    let Some(header) = chain.rest.first::<12>() else { return cut(*chain, 12, odd) };
+    Segment::with_ports(ports_of(header), Upper::Dccp { kind: header[8] >> 1 & 0x0f }, odd)
 }
 
 /// An upper-layer header that is not whole: its ports, when at least these could be read.
 #[cold]
 #[inline(never)]
-fn cut(chain: &Chain<'_>, len: u64, header: &mut Header, odd: &mut Anomalies) {
-    name_cut(chain, len, odd);
-    if let Some(ports) = chain.rest.first::<4>() {
-        set_ports(header, ports_of(ports), odd);
+fn cut<'a>(chain: Chain<'a>, len: u64, odd: &mut Anomalies) -> Segment<'a> {
+    name_cut(&chain, len, odd);
+    match chain.rest.first::<4>() {
+        Some(ports) => Segment::with_ports(ports_of(ports), Upper::None, odd),
+        None => Segment::NONE,
     }
 }
 

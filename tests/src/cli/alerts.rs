@@ -8,7 +8,8 @@ use crate::binary::root;
 
 /// The schema, with the formats of addresses checked.
 fn schema() -> Validator {
-    let schema = std::fs::read_to_string(root().join("deploy/alert.schema.json")).expect("the schema is there");
+    let schema =
+        std::fs::read_to_string(root().join("deploy/alert.schema.json")).expect("the schema is there");
     let schema: Value = serde_json::from_str(&schema).expect("the schema is JSON");
     jsonschema::meta::validate(&schema).expect("the schema is a schema");
     jsonschema::options().should_validate_formats(true).build(&schema).expect("the schema can be used")
@@ -20,7 +21,12 @@ fn alerts(options: &[&str]) -> Vec<Value> {
     let deny = desk.snapshot("deny.snap", "3fff:666:1::/48\n", &["--score", "50"]);
     let watch = desk.snapshot("watch.snap", "2001:db8::/32\n", &["--score", "400", "--measure", "observe"]);
     let credit = ["--credit", text(&deny), "--credit", text(&watch)];
-    replay_to(&desk, &["demo.pcap.zst", "icmp-odd.pcap", "extension-chains.pcap"], &[&credit, options].concat()).expect(0);
+    replay_to(
+        &desk,
+        &["demo.pcap.zst", "icmp-odd.pcap", "extension-chains.pcap"],
+        &[&credit, options].concat(),
+    )
+    .expect(0);
     desk.text("alerts.jsonl").lines().map(|line| serde_json::from_str(line).expect("JSON lines")).collect()
 }
 

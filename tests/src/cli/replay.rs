@@ -7,29 +7,62 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use serde_json::Value;
+
 use super::{Desk, column, replay, replay_to, sum, text};
 use crate::binary::{Ran, capture, captures, credence, root, run};
 
-#[test]
-fn flows_and_alerts_are_the_same_however_many_workers() {
-    let answer = |workers: &str| {
-        let desk = Desk::new();
-        let (flows, alerts) = (desk.path("flows"), desk.path("alerts"));
-        let options = ["--workers", workers, "--flows", text(&flows), "--alerts", text(&alerts), "--format", "json"];
-        let mut summary = replay(&captures(), &options).expect(0).json();
-        for differs in ["seconds", "packets_per_second", "workers"] {
-            assert!(summary.as_object_mut().unwrap().remove(differs).is_some());
-        }
-        (desk.text("flows"), desk.text("alerts"), summary)
-    };
-    let one = answer("1");
-    assert!(one.0.lines().count() > 1_000 && one.1.lines().count() > 3);
-    for workers in ["2", "8"] {
-        let several = answer(workers);
-        assert!(one.0 == several.0, "flows of {workers} workers differ");
-        assert!(one.1 == several.1, "alerts of {workers} workers differ");
-        assert_eq!(one.2, several.2, "summary of {workers} workers");
+/// Flows, alerts and summary of captures scored by so many workers.
+fn answer(captures: &[PathBuf], workers: &str) -> (String, String, Value) {
+    let desk = Desk::new();
+    let (flows, alerts) = (desk.path("flows"), desk.path("alerts"));
+    let options =
+        ["--workers", workers, "--flows", text(&flows), "--alerts", text(&alerts), "--format", "json"];
+    let mut summary = replay(captures, &options).expect(0).json();
+    for differs in ["seconds", "packets_per_second", "workers"] {
+        assert!(summary.as_object_mut().unwrap().remove(differs).is_some());
     }
+    (desk.text("flows"), desk.text("alerts"), summary)
+}
+
+/// Requires the same bytes of 1, 2 and 8 workers, and returns the first.
+fn same_however_many_workers(captures: &[PathBuf]) -> (String, String) {
+    let one = answer(captures, "1");
+    for workers in ["2", "8"] {
+        let several = answer(captures, workers);
+        assert!(one.0 == several.0, "flows of {workers} workers differ for {captures:?}");
+        assert!(one.1 == several.1, "alerts of {workers} workers differ for {captures:?}");
+        assert_eq!(one.2, several.2, "summary of {workers} workers for {captures:?}");
+    }
+    (one.0, one.1)
+}
+
+#[test]
+fn every_capture_is_scored_alike_however_many_workers() {
+    for capture in captures() {
+        same_however_many_workers(&[capture]);
+    }
+}
+
+#[test]
+fn all_captures_as_one_stream_are_scored_alike_however_many_workers() {
+    // In the order of time, as a stream is.
+    let begins = |capture: &PathBuf| {
+        let (flows, ..) = answer(std::slice::from_ref(capture), "1");
+        column(&flows, "first_ns").first().map_or(0, |first| first.parse::<u64>().unwrap())
+    };
+    let mut captures = captures();
+    captures.sort_by_cached_key(begins);
+    let (flows, alerts) = same_however_many_workers(&captures);
+    assert!(flows.lines().count() > 1_000 && alerts.lines().count() > 3);
+}
+
+#[test]
+fn captures_out_of_order_are_told() {
+    let forwards = [capture("link-raw.pcap"), capture("demo.pcap.zst")];
+    assert_eq!(replay(&forwards, &[]).expect(0).stderr, "");
+    let backwards = [capture("demo.pcap.zst"), capture("link-raw.pcap")];
+    replay(&backwards, &[]).expect(0).told(&["link-raw.pcap begins before", "in the order of time"]);
 }
 
 #[test]
@@ -126,7 +159,10 @@ fn the_header_inside_a_tunnel_makes_the_flow_on_request() {
 
 /// Every word of a text that is an address.
 fn addresses(text: &str) -> BTreeSet<std::net::Ipv6Addr> {
-    text.split(['\t', '\n', '"', '/', ' ']).filter(|word| word.contains(':')).filter_map(|word| word.parse().ok()).collect()
+    text.split(['\t', '\n', '"', '/', ' '])
+        .filter(|word| word.contains(':'))
+        .filter_map(|word| word.parse().ok())
+        .collect()
 }
 
 #[test]
@@ -137,7 +173,10 @@ fn anonymised_outputs_hold_no_address_of_the_capture() {
     replay_to(&plain, &["demo.pcap.zst"], &options).expect(0);
     let seen = addresses(&plain.text("flows.tsv"));
     assert!(seen.len() > 100);
-    assert!(plain.text("alerts.jsonl").contains("\"prefix\":\"3fff:666::/32\""), "the records are in the alerts");
+    assert!(
+        plain.text("alerts.jsonl").contains("\"prefix\":\"3fff:666::/32\""),
+        "the records are in the alerts"
+    );
     let ran = replay_to(&desk, &["demo.pcap.zst"], &[&options[..], &["--anonymise"]].concat()).expect(0);
     for output in [desk.text("flows.tsv"), desk.text("alerts.jsonl"), ran.stdout, ran.stderr] {
         let left: Vec<_> = addresses(&output).intersection(&seen).copied().collect();
@@ -160,7 +199,9 @@ fn an_anonymisation_key_makes_runs_comparable() {
     assert_ne!(flows(&["--anonymise"]), flows(&["--anonymise"]), "a random key is another one every time");
     for (bad, word) in [("short", "holds no key"), (&"0".repeat(64), "halves are equal")] {
         let key = desk.file("bad", bad);
-        replay_to(&desk, &["tcp.pcap"], &["--anonymise-key", text(&key)]).expect(1).told(&[word, "openssl rand"]);
+        replay_to(&desk, &["tcp.pcap"], &["--anonymise-key", text(&key)])
+            .expect(1)
+            .told(&[word, "openssl rand"]);
     }
 }
 
@@ -207,11 +248,15 @@ fn a_policy_file_moves_the_rungs() {
     let desk = Desk::new();
     let policy = desk.file("policy.toml", "[policy]\nneutral = 700\n");
     replay_to(&desk, &["link-raw.pcap"], &["--policy", text(&policy)]).expect(0);
-    let scores = |desk: &Desk| column(&desk.text("flows.tsv"), "score").iter().map(|s| s.parse::<u16>().unwrap()).max();
+    let scores = |desk: &Desk| {
+        column(&desk.text("flows.tsv"), "score").iter().map(|s| s.parse::<u16>().unwrap()).max()
+    };
     let plain = Desk::new();
     replay_to(&plain, &["link-raw.pcap"], &[]).expect(0);
     assert_eq!(scores(&desk).unwrap() - 100, scores(&plain).unwrap());
-    for (content, word) in [("[policy]\nneutrl = 7\n", "neutrl"), ("[policy]\nneutral = 1\n", "policy.neutral")] {
+    for (content, word) in
+        [("[policy]\nneutrl = 7\n", "neutrl"), ("[policy]\nneutral = 1\n", "policy.neutral")]
+    {
         let policy = desk.file("policy.toml", content);
         replay_to(&desk, &["tcp.pcap"], &["--policy", text(&policy)]).expect(1).told(&[word, "policy.toml"]);
     }

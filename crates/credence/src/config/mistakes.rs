@@ -111,7 +111,9 @@ pub(super) fn wording(message: &str, place: Option<&str>, line: usize) -> String
         return format!("{place} is {found}, and must be {}", plain(expected));
     }
     if message.contains("socket address") {
-        return format!("{place} is no address with a port; write it like \"127.0.0.1:9469\" or \"[::1]:9469\"");
+        return format!(
+            "{place} is no address with a port; write it like \"127.0.0.1:9469\" or \"[::1]:9469\""
+        );
     }
     format!("{place}: {message}")
 }
@@ -154,12 +156,14 @@ impl Config {
         }
         if !(1..=LINES_PER_SECOND_MAX).contains(&self.alerts.lines_per_second) {
             let (lines, most) = (self.alerts.lines_per_second, HumanCount(LINES_PER_SECOND_MAX.into()));
-            let fault = format!("is {lines}, and must be from 1 to {most}; leave `alerts.path` out to write none");
+            let fault =
+                format!("is {lines}, and must be from 1 to {most}; leave `alerts.path` out to write none");
             faults.push(("alerts.lines_per_second", fault));
         }
         if !self.metrics.listen.ip().is_loopback() && !self.metrics.allow_remote {
             let cure = "listen on 127.0.0.1 or [::1], or set `metrics.allow_remote = true`";
-            let fault = format!("is {}, which other hosts can reach without a password; {cure}", self.metrics.listen);
+            let fault =
+                format!("is {}, which other hosts can reach without a password; {cure}", self.metrics.listen);
             faults.push(("metrics.listen", fault));
         }
         faults
@@ -171,7 +175,9 @@ impl Config {
             return Some(format!("is {queues}, and must be from 1 to {QUEUES_MAX}"));
         }
         (queues != 1 && queues as usize != workers).then(|| {
-            format!("is {queues} while there are {workers} workers; it must be 1 or as many as there are workers")
+            format!(
+                "is {queues} while there are {workers} workers; it must be 1 or as many as there are workers"
+            )
         })
     }
 
@@ -198,6 +204,8 @@ impl FlowTimeouts {
             ("flows.timeouts.unanswered_s", self.unanswered_s),
         ];
         let outside = typed.into_iter().filter(|(_, seconds)| !(1..=TIMEOUT_S_MAX).contains(seconds));
-        outside.map(|(key, seconds)| (key, format!("is {seconds}, and must be from 1 to {TIMEOUT_S_MAX} seconds")))
+        outside.map(|(key, seconds)| {
+            (key, format!("is {seconds}, and must be from 1 to {TIMEOUT_S_MAX} seconds"))
+        })
     }
 }

@@ -6,7 +6,8 @@ use std::str::FromStr;
 
 use credence_prefix::Prefix;
 use ipnet::{Ipv4Net, Ipv6Net};
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use serde::de::{self, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// One prefix of a list; a bare address is the one address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,9 +34,9 @@ impl FromStr for ListedPrefix {
         }
         let net = match text.parse::<Ipv6Addr>() {
             Ok(address) => Ipv6Net::from(address),
-            Err(_) => {
-                text.parse().map_err(|_| format!("{text:?} is no IPv6 prefix; write it like \"2001:db8::/32\""))?
-            }
+            Err(_) => text
+                .parse()
+                .map_err(|_| format!("{text:?} is no IPv6 prefix; write it like \"2001:db8::/32\""))?,
         };
         if net.trunc() != net {
             let (meant, address) = (net.trunc(), net.addr());
@@ -55,7 +56,22 @@ impl fmt::Display for ListedPrefix {
 
 impl<'de> Deserialize<'de> for ListedPrefix {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+        deserializer.deserialize_str(Text)
+    }
+}
+
+/// Reads the text of a prefix where it stands, so that an error tells the place of that element and not of its list.
+struct Text;
+
+impl Visitor<'_> for Text {
+    type Value = ListedPrefix;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a prefix in quotes, like \"2001:db8::/32\"")
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<ListedPrefix, E> {
+        text.parse().map_err(E::custom)
     }
 }
 
@@ -75,9 +91,14 @@ mod tests {
 
     #[test]
     fn prefixes_and_addresses_are_read() {
-        for (text, shown) in [("2001:DB8:0::/32", "2001:db8::/32"), ("2001:db8::1", "2001:db8::1/128"), ("::/0", "::/0")] {
+        for (text, shown) in
+            [("2001:DB8:0::/32", "2001:db8::/32"), ("2001:db8::1", "2001:db8::1/128"), ("::/0", "::/0")]
+        {
             let listed: ListedPrefix = text.parse().unwrap();
-            assert_eq!((listed.to_string(), listed.prefix().to_string()), (shown.to_owned(), shown.to_owned()));
+            assert_eq!(
+                (listed.to_string(), listed.prefix().to_string()),
+                (shown.to_owned(), shown.to_owned())
+            );
         }
     }
 

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use serde::Deserialize;
 use toml::Spanned;
-use toml::de::{DeTable, DeValue, Deserializer};
+use toml::de::{DeArray, DeTable, DeValue, Deserializer};
 
 use super::mistakes::{Mistakes, Place, syntax, wording};
 use super::{Config, cores};
@@ -57,7 +57,8 @@ impl Config {
         if let Some(config) = &config {
             let line_of = |key: &str| position(document.get_ref(), key).map(|at| line(text, at));
             let unsound = config.unsound(cores).into_iter();
-            mistakes.extend(unsound.map(|(key, fault)| format!("{} {fault}", Place { key, line: line_of(key) })));
+            mistakes
+                .extend(unsound.map(|(key, fault)| format!("{} {fault}", Place { key, line: line_of(key) })));
             mistakes.truncate(MISTAKES_MAX);
         }
         match config {
@@ -74,9 +75,11 @@ fn text_of(path: &Path) -> Result<String, String> {
     let file = File::open(path).map_err(unreadable)?;
     file.take(FILE_LEN_MAX + 1).read_to_end(&mut bytes).map_err(unreadable)?;
     if bytes.len() as u64 > FILE_LEN_MAX {
-        return Err("is longer than 1 MiB and so no configuration; long lists belong into a credit snapshot".to_owned());
+        return Err("is longer than 1 MiB and so no configuration; long lists belong into a credit snapshot"
+            .to_owned());
     }
-    String::from_utf8(bytes).map_err(|_| "is not text in UTF-8 and so no configuration; give the TOML file".to_owned())
+    String::from_utf8(bytes)
+        .map_err(|_| "is not text in UTF-8 and so no configuration; give the TOML file".to_owned())
 }
 
 /// The line, counted from 1, of the byte at `at`.
@@ -98,11 +101,10 @@ fn leave_out(table: &mut DeTable<'_>, at: usize) -> Option<String> {
             // The span of a section is that of its header, so that every section has to be searched.
             DeValue::Table(inner) => leave_out(inner, at).map(|path| format!("{name}.{path}")),
             DeValue::Array(elements) if spanned => {
-                let element = elements.iter().position(|element| element.span().contains(&at));
-                element.map(|number| {
-                    elements.remove(number);
-                    name.to_owned()
-                })
+                let is_there = elements.iter().any(|element| element.span().contains(&at));
+                let others = std::mem::replace(elements, DeArray::new()).into_iter();
+                *elements = others.filter(|element| !element.span().contains(&at)).collect();
+                is_there.then(|| name.to_owned())
             }
             _ => None,
         };

@@ -1,3 +1,4 @@
+use super::mistakes::Mistakes;
 use super::*;
 
 /// A host with so many cores.
@@ -61,7 +62,10 @@ fn every_key_can_be_given() {
     let line = config.line(&guards, config.worker_count(CORES)).unwrap();
     assert_eq!((line.flows, line.full, line.alert_from), (2048, FullPolicy::Refuse, Verdict::RateLimit));
     assert_eq!(line.timeouts.unanswered_ns, 4_000_000_000);
-    assert_eq!((line.policy.neutral, line.policy.ladder.mark_below, line.policy.thresholds.ports), (550, 300, 50));
+    assert_eq!(
+        (line.policy.neutral, line.policy.ladder.mark_below, line.policy.thresholds.ports),
+        (550, 300, 50)
+    );
     let address = |text: &str| text.parse::<std::net::Ipv6Addr>().unwrap().to_bits();
     assert!(line.lists.is_own(address("2001:db8::1")) && !line.lists.is_own(address("3fff::1")));
     assert!(line.lists.is_never_blocked(address("2001:db8:53::53")));
@@ -87,9 +91,15 @@ fn a_misspelt_key_is_answered_with_the_one_that_was_meant() {
         "[policy.ladder]\nmark-below = 1",
         &["unknown key `policy.ladder.mark-below` at line 2: did you mean `policy.ladder.mark_below`?"],
     );
-    check("[credit]\nsnapshot = []", &["unknown key `credit.snapshot` at line 2: did you mean `credit.snapshots`?"]);
+    check(
+        "[credit]\nsnapshot = []",
+        &["unknown key `credit.snapshot` at line 2: did you mean `credit.snapshots`?"],
+    );
     check("alerts.form = 'mark'", &["unknown key `alerts.form` at line 1: did you mean `alerts.from`?"]);
-    check("flows = { capactiy = 5 }", &["unknown key `flows.capactiy` at line 1: did you mean `flows.capacity`?"]);
+    check(
+        "flows = { capactiy = 5 }",
+        &["unknown key `flows.capactiy` at line 1: did you mean `flows.capacity`?"],
+    );
 }
 
 #[test]
@@ -102,28 +112,50 @@ fn a_key_near_to_none_is_answered_with_those_there_are() {
 fn misspelt_words_are_answered_likewise() {
     check("backend = 'af-packet'", &["`backend` at line 1 is \"af-packet\": did you mean \"af_packet\"?"]);
     check("backend = 'dpdk'", &["`backend` at line 1 is \"dpdk\", and must be one of auto, af_packet, pnet"]);
-    check("[flows]\nwhen_full = 'refused'", &["`flows.when_full` at line 2 is \"refused\": did you mean \"refuse\"?"]);
+    check(
+        "[flows]\nwhen_full = 'refused'",
+        &["`flows.when_full` at line 2 is \"refused\": did you mean \"refuse\"?"],
+    );
 }
 
 #[test]
 fn values_of_the_wrong_kind_are_told_without_names_of_types() {
-    check("workers = 'four'", &["`workers` at line 1 is string \"four\", and must be a whole number from 0 to 4,294,967,295"]);
-    check("workers = -1", &["`workers` at line 1 is integer `-1`, and must be a whole number from 0 to 4,294,967,295"]);
+    check(
+        "workers = 'four'",
+        &["`workers` at line 1 is string \"four\", and must be a whole number from 0 to 4,294,967,295"],
+    );
+    check(
+        "workers = -1",
+        &["`workers` at line 1 is integer `-1`, and must be a whole number from 0 to 4,294,967,295"],
+    );
     check("flows = 3", &["`flows` at line 1 is integer `3`, and must be a section"]);
-    check("[metrics]\nallow_remote = 'no'", &["`metrics.allow_remote` at line 2 is string \"no\", and must be true or false"]);
+    check(
+        "[metrics]\nallow_remote = 'no'",
+        &["`metrics.allow_remote` at line 2 is string \"no\", and must be true or false"],
+    );
     check(
         "[metrics]\nlisten = '9469'",
-        &["`metrics.listen` at line 2 is no address with a port; write it like \"127.0.0.1:9469\" or \"[::1]:9469\""],
+        &[
+            "`metrics.listen` at line 2 is no address with a port; write it like \"127.0.0.1:9469\" or \"[::1]:9469\"",
+        ],
     );
 }
 
 #[test]
 fn every_bad_prefix_of_a_list_is_told() {
-    let told = mistakes("[lists]\nown = [\n  '2001:db8::/32',\n  '2001:db8::1/32',\n  '10.0.0.0/8',\n  'x',\n]");
+    let told =
+        mistakes("[lists]\nown = [\n  '2001:db8::/32',\n  '2001:db8::1/32',\n  '10.0.0.0/8',\n  'x',\n]");
     assert_eq!(told.len(), 3, "{told:?}");
-    assert!(told[0].starts_with("`lists.own` at line 4: ") && told[0].contains("\"2001:db8::/32\""), "{told:?}");
+    assert!(
+        told[0].starts_with("`lists.own` at line 4: ") && told[0].contains("\"2001:db8::/32\""),
+        "{told:?}"
+    );
     assert!(told[1].starts_with("`lists.own` at line 5: ") && told[1].contains("IPv4"), "{told:?}");
     assert!(told[2].starts_with("`lists.own` at line 6: "), "{told:?}");
+    check(
+        "[lists]\nown = [7]",
+        &["`lists.own` at line 2 is integer `7`, and must be a prefix in quotes, like \"2001:db8::/32\""],
+    );
 }
 
 #[test]
@@ -210,7 +242,11 @@ fn what_only_a_restart_changes_is_named() {
     let running = Config::default();
     let snapshots = Credit { snapshots: vec!["new".into()] };
     assert_eq!(Config { credit: snapshots, ..running.clone() }.restart_needed(&running), [""; 0]);
-    let changed = Config { workers: 3, lists: PrefixLists { own: vec!["::/0".parse().unwrap()], ..PrefixLists::default() }, ..running.clone() };
+    let changed = Config {
+        workers: 3,
+        lists: PrefixLists { own: vec!["::/0".parse().unwrap()], ..PrefixLists::default() },
+        ..running.clone()
+    };
     assert_eq!(changed.restart_needed(&running), ["workers", "lists"]);
 }
 
@@ -231,7 +267,8 @@ fn the_example_names_every_key_with_its_default() {
     let example = parsed(text).unwrap();
     let expected = Config { interface: Some("eth0".to_owned()), ..Config::default() };
     assert_eq!(example, expected, "the example as it stands is the default");
-    let whole: String = text.lines().map(|line| format!("{}\n", line.strip_prefix("#:").unwrap_or(line))).collect();
+    let whole: String =
+        text.lines().map(|line| format!("{}\n", line.strip_prefix("#:").unwrap_or(line))).collect();
     let table: toml::Table = toml::from_str(&whole).unwrap();
     let known = toml::Table::try_from(Config {
         interface: Some(String::new()),

@@ -103,10 +103,11 @@ struct Changes<'a>(&'a Shown<'a>);
 impl Serialize for Changes<'_> {
     fn serialize<S: Serializer>(&self, out: S) -> Result<S::Ok, S::Error> {
         let Shown { old, new, diff } = self.0;
-        out.collect_seq(diff.changed.iter().map(|(before, after)| Change {
-            old: statement(old, before),
-            new: statement(new, after),
-        }))
+        out.collect_seq(
+            diff.changed
+                .iter()
+                .map(|(before, after)| Change { old: statement(old, before), new: statement(new, after) }),
+        )
     }
 }
 

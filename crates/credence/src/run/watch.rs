@@ -34,19 +34,28 @@ pub(super) struct Signals {
 }
 
 impl Signals {
-    /// Handles SIGTERM and SIGINT, of which a second one ends the process at once, and SIGHUP.
+    /// Handles SIGHUP, and what [`stop_at_signals`] handles.
     ///
     /// # Errors
     /// When the system refuses.
     pub(super) fn register() -> io::Result<Self> {
-        let signals = Self { stop: Arc::default(), reload: Arc::default() };
-        for signal in [SIGTERM, SIGINT] {
-            flag::register_conditional_shutdown(signal, KILLED, Arc::clone(&signals.stop))?;
-            flag::register(signal, Arc::clone(&signals.stop))?;
-        }
+        let signals = Self { stop: stop_at_signals()?, reload: Arc::default() };
         flag::register(SIGHUP, Arc::clone(&signals.reload))?;
         Ok(signals)
     }
+}
+
+/// A flag that SIGTERM and SIGINT set, so that a run ends in order. A second one ends the process at once.
+///
+/// # Errors
+/// When the system refuses.
+pub(crate) fn stop_at_signals() -> io::Result<Arc<AtomicBool>> {
+    let stop = Arc::<AtomicBool>::default();
+    for signal in [SIGTERM, SIGINT] {
+        flag::register_conditional_shutdown(signal, KILLED, Arc::clone(&stop))?;
+        flag::register(signal, Arc::clone(&stop))?;
+    }
+    Ok(stop)
 }
 
 /// Keeps watch over a running engine.
@@ -117,12 +126,16 @@ impl Watch {
     fn reload(&mut self) {
         let config = match Config::read(&self.path) {
             Ok(config) => config,
-            Err(mistakes) => return error!("the configuration was not taken over, the old one stays: {mistakes}"),
+            Err(mistakes) => {
+                return error!("the configuration was not taken over, the old one stays: {mistakes}");
+            }
         };
         // The guards are those of the lists in force: a changed list waits for the restart like the rest of its section.
         let cache = match cache(&config, &self.guards) {
             Ok(cache) => cache,
-            Err(fault) => return error!("the credit snapshots were not taken over, the old ones stay: {fault:#}"),
+            Err(fault) => {
+                return error!("the credit snapshots were not taken over, the old ones stay: {fault:#}");
+            }
         };
         let before = self.status.credit().current().len();
         info!(before, records = cache.len(), "credit snapshots were read again");
@@ -164,7 +177,10 @@ impl Watch {
         }
         let failures = self.status.tally().failures();
         if failures > self.logged.failures {
-            warn!(lost = self.status.tally().lost(), "alerts cannot be written; check the disk of `alerts.path`");
+            warn!(
+                lost = self.status.tally().lost(),
+                "alerts cannot be written; check the disk of `alerts.path`"
+            );
         }
         self.logged = Logged { at: now, totals, failures };
     }

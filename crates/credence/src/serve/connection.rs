@@ -43,7 +43,8 @@ impl Listener for Bounded {
             sleep(LOOK_AGAIN).await;
         }
         let (stream, address) = Listener::accept(&mut self.listener).await;
-        let connection = Connection { stream, end: Box::pin(sleep(self.lifetime)), _place: Arc::clone(&self.places) };
+        let connection =
+            Connection { stream, end: Box::pin(sleep(self.lifetime)), _place: Arc::clone(&self.places) };
         (connection, address)
     }
 
@@ -69,14 +70,22 @@ impl Connection {
 }
 
 impl AsyncRead for Connection {
-    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        into: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         self.alive(context)?;
         Pin::new(&mut self.stream).poll_read(context, into)
     }
 }
 
 impl AsyncWrite for Connection {
-    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
         self.alive(context)?;
         Pin::new(&mut self.stream).poll_write(context, bytes)
     }

@@ -23,7 +23,13 @@ pub(super) struct Readiness {
 impl Readiness {
     /// Takes in how far everybody is at `now`, a time since the start: looks at the source, and the steps that each worker
     /// closed. Before the first frame of all there is no step to close, which `idle` tells.
-    pub(super) fn observe(&mut self, now: Duration, polls: u64, steps: impl Iterator<Item = u64>, idle: bool) {
+    pub(super) fn observe(
+        &mut self,
+        now: Duration,
+        polls: u64,
+        steps: impl Iterator<Item = u64>,
+        idle: bool,
+    ) {
         self.seen = now;
         let moved = |before: Option<&Mark>, value: u64| match before {
             Some(mark) if mark.value == value => *mark,

@@ -69,7 +69,12 @@ impl Status {
     pub(crate) fn observe(&self, now: Duration) {
         let idle = self.engine.totals().received == 0;
         let steps = self.workers().map(|own| own.steps.value());
-        self.readiness.lock().unwrap_or_else(PoisonError::into_inner).observe(now, self.pulse.polls(), steps, idle);
+        self.readiness.lock().unwrap_or_else(PoisonError::into_inner).observe(
+            now,
+            self.pulse.polls(),
+            steps,
+            idle,
+        );
     }
 
     /// Whether the source is looked at and every worker gets on.

@@ -66,8 +66,7 @@ impl Queue<'_> {
                 break Ok(());
             }
             let polled = source.poll(&mut |frames| {
-                self.own.received.add(frames.len() as u64);
-                self.own.received_bytes.add(frames.iter().map(|f| u64::from(f.wire_len)).sum());
+                self.own.count_received(frames);
                 self.frames(frames);
             });
             self.own.kernel_drops.set(source.kernel_drops());

@@ -63,7 +63,10 @@ impl Engine {
             let mut reader = Reader { engine: self, rings, full, clock: StepClock::default(), alive: true };
             let outcome = self.read(source, stop, &mut |event| match event {
                 Read::Frames(frames) => {
-                    pacer.play(frames, stop, &mut |due| reader.frames(due));
+                    pacer.play(frames, stop, &mut |due| {
+                        self.reader.count_received(due);
+                        reader.frames(due);
+                    });
                     if full == Full::Shed {
                         reader.flush();
                     }

@@ -1,0 +1,336 @@
+//! What a configuration would do on this host.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{self, Write};
+use std::path::Path;
+use std::sync::Arc;
+
+use credence_capture::LiveConfig;
+use credence_credit::guard::NEVER_BLOCK;
+use credence_credit::{Cache, KeepReason, Published, file};
+use credence_engine::clock::unix_s;
+use credence_engine::{LineConfig, Own, Worker};
+use credence_score::{Policy, Verdict};
+use serde::Serialize;
+
+use super::{bytes, count};
+use crate::config::{Backend, Config, FLOW_BYTES, WhenFull, cores};
+
+/// Batches on their way to one worker where a reader feeds several: 66 of 400 KiB.
+const HANDOVER_BYTES: u64 = 66 * 400 * 1024;
+
+/// What would be done. The names of the members are a contract.
+#[derive(Serialize)]
+pub(super) struct Plan {
+    interface: Option<Interface>,
+    backend: &'static str,
+    workers: usize,
+    queues: u32,
+    flows: u32,
+    when_full: WhenFull,
+    memory: Memory,
+    lists: ListLengths,
+    credit: Credit,
+    policy: Policy,
+    alerts: Alerts,
+    metrics: String,
+    /// Whether any packet would be held up, marked or dropped.
+    enforced: bool,
+}
+
+#[derive(Serialize)]
+struct Interface {
+    name: String,
+    /// Whether this host, or rather this network namespace, has it.
+    exists: bool,
+}
+
+/// Memory that is taken at the start, in bytes.
+#[derive(Serialize)]
+struct Memory {
+    flow_tables: u64,
+    sources: u64,
+    rings: u64,
+    handover: u64,
+    credit: u64,
+    total: u64,
+}
+
+/// Prefixes listed.
+#[derive(Serialize)]
+struct ListLengths {
+    own: usize,
+    never_block: usize,
+    /// Prefixes that are on every never-block list.
+    never_block_fixed: usize,
+    tunnel_endpoints: usize,
+}
+
+#[derive(Serialize)]
+struct Credit {
+    snapshots: usize,
+    records: usize,
+    enforceable: u64,
+    /// Records that are kept and shown and never enforced, by reason.
+    kept: BTreeMap<&'static str, u64>,
+    expired: usize,
+}
+
+#[derive(Serialize)]
+struct Alerts {
+    path: Option<String>,
+    from: &'static str,
+    lines_per_second: u32,
+}
+
+impl Plan {
+    /// The plan of `config`, and the credit it would start with. What is wrong is added to `problems`, what is odd to
+    /// `warnings`.
+    ///
+    /// # Errors
+    /// When the snapshots together or a list are too large.
+    pub(super) fn of(
+        config: &Config,
+        problems: &mut Vec<String>,
+        warnings: &mut Vec<String>,
+    ) -> anyhow::Result<(Self, Cache)> {
+        let (guards, workers) = (config.guards(), config.worker_count(cores()));
+        let line = config.line(&guards, workers)?;
+        let mut snapshots = Vec::new();
+        for path in &config.credit.snapshots {
+            match file::read(path) {
+                Ok(snapshot) => snapshots.push(snapshot),
+                Err(error) => problems.push(error.to_string()),
+            }
+        }
+        let cache = Cache::build(snapshots, &guards)?;
+        let credit = Credit::of(&cache, warnings);
+        let memory = Memory::of(config, &line, workers, &cache);
+        memory.compare(available(), warnings);
+        let plan = Self {
+            interface: interface(config, warnings),
+            backend: config.backend.name(),
+            workers,
+            queues: config.queues.0,
+            flows: config.flows.capacity,
+            when_full: config.flows.when_full,
+            memory,
+            lists: ListLengths::of(config),
+            credit,
+            policy: config.policy,
+            alerts: Alerts::of(config, problems),
+            metrics: format!("http://{}/metrics", config.metrics.listen),
+            enforced: false,
+        };
+        Ok((plan, cache))
+    }
+
+    /// Writes the plan for people, a subject a line.
+    ///
+    /// # Errors
+    /// When `out` refuses.
+    pub(super) fn write_text(&self, out: &mut dyn Write) -> io::Result<()> {
+        let queues = if self.queues == 1 { "1 queue".to_owned() } else { format!("{} queues", self.queues) };
+        let full = match self.when_full {
+            WhenFull::EvictUnconfirmed => "pushes unconfirmed flows out",
+            WhenFull::Refuse => "refuses new flows",
+        };
+        let ladder = &self.policy.ladder;
+        let rows = [
+            (
+                "interface",
+                self.interface
+                    .as_ref()
+                    .map_or_else(|| "none: --interface names one".to_owned(), Interface::told),
+            ),
+            ("backend", self.backend.to_owned()),
+            ("workers", format!("{}, fed by {queues}", self.workers)),
+            ("flows", format!("{} at most; a full table {full}", count(self.flows.into()))),
+            ("memory", self.memory.told()),
+            ("lists", self.lists.told()),
+            ("credit", self.credit.told()),
+            ("unrated", format!("sources start at {}", self.policy.neutral)),
+            (
+                "ladder",
+                format!(
+                    "incentive from {}, observe below {}, mark below {}, rate limit below {}; only lists and acts drop",
+                    ladder.incentive_from, ladder.observe_below, ladder.mark_below, ladder.rate_limit_below
+                ),
+            ),
+            ("alerts", self.alerts.told()),
+            ("metrics", self.metrics.clone()),
+            ("enforced", "nothing: `credence run` observes".to_owned()),
+        ];
+        rows.iter().try_for_each(|(name, told)| writeln!(out, "{name:<11} {told}"))
+    }
+}
+
+/// The configured interface; one that this host lacks is no fault of the configuration.
+fn interface(config: &Config, warnings: &mut Vec<String>) -> Option<Interface> {
+    let Some(name) = &config.interface else {
+        warnings.push("no interface is configured; `credence run` will need --interface NAME".to_owned());
+        return None;
+    };
+    let there = interfaces();
+    let exists = there.contains(name);
+    if !exists {
+        warnings.push(format!("this host has no interface {name}; it has {}", there.join(", ")));
+    }
+    Some(Interface { name: name.clone(), exists })
+}
+
+/// The interfaces of this network namespace, as the kernel lists them.
+fn interfaces() -> Vec<String> {
+    let listed = fs::read_to_string("/proc/net/dev").unwrap_or_default();
+    // Two lines of heading, then a line an interface that begins with its name.
+    listed.lines().skip(2).filter_map(|line| Some(line.split_once(':')?.0.trim().to_owned())).collect()
+}
+
+/// Memory that the kernel says could be taken, in bytes.
+fn available() -> Option<u64> {
+    let told = fs::read_to_string("/proc/meminfo").ok()?;
+    let line = told.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    line.trim().strip_suffix(" kB")?.parse::<u64>().ok().map(|kib| kib * 1024)
+}
+
+impl Interface {
+    fn told(&self) -> String {
+        format!("{}{}", self.name, if self.exists { "" } else { " (not on this host)" })
+    }
+}
+
+impl Memory {
+    fn of(config: &Config, line: &LineConfig, workers: usize, cache: &Cache) -> Self {
+        // A line with a flow table of one flow says what the rest of a line takes.
+        let own = Arc::new(Own::default());
+        drop(Worker::new(
+            Arc::new(LineConfig { flows: 1, ..line.clone() }),
+            Published::default().reader(),
+            Arc::clone(&own),
+        ));
+        let (workers_u64, queues) = (workers as u64, u64::from(config.queues.0));
+        let LiveConfig { block_bytes, blocks, .. } = config.capture("");
+        let ring = if config.backend == Backend::Pnet { 0 } else { (block_bytes * blocks) as u64 };
+        let handover = if queues == 1 && workers > 1 { workers_u64 * HANDOVER_BYTES } else { 0 };
+        let mut memory = Self {
+            flow_tables: u64::from(line.flows) * workers_u64 * FLOW_BYTES,
+            sources: own.source_bytes.value() * workers_u64,
+            rings: ring * queues,
+            handover,
+            credit: cache.bytes() as u64,
+            total: 0,
+        };
+        memory.total = memory.flow_tables + memory.sources + memory.rings + memory.handover + memory.credit;
+        memory
+    }
+
+    fn compare(&self, available: Option<u64>, warnings: &mut Vec<String>) {
+        if let Some(available) = available.filter(|available| self.total > *available) {
+            let (total, available) = (bytes(self.total), bytes(available));
+            warnings.push(format!(
+                "{total} will be taken and this host has {available} to spare; lower `flows.capacity`"
+            ));
+        }
+    }
+
+    fn told(&self) -> String {
+        format!(
+            "{}: flow tables {}, sources {}, rings {}, hand-over {}, credit {}",
+            bytes(self.total),
+            bytes(self.flow_tables),
+            bytes(self.sources),
+            bytes(self.rings),
+            bytes(self.handover),
+            bytes(self.credit)
+        )
+    }
+}
+
+impl ListLengths {
+    fn of(config: &Config) -> Self {
+        let lists = &config.lists;
+        Self {
+            own: lists.own.len(),
+            never_block: lists.never_block.len(),
+            never_block_fixed: NEVER_BLOCK.len(),
+            tunnel_endpoints: lists.tunnel_endpoints.len(),
+        }
+    }
+
+    fn told(&self) -> String {
+        let Self { own, never_block, never_block_fixed, tunnel_endpoints } = self;
+        format!(
+            "own {own}, never block {never_block} and {never_block_fixed} fixed, tunnel endpoints {tunnel_endpoints}"
+        )
+    }
+}
+
+impl Credit {
+    fn of(cache: &Cache, warnings: &mut Vec<String>) -> Self {
+        let now = unix_s();
+        let kept = KeepReason::ALL.map(|reason| (reason.name(), cache.kept(reason)));
+        let expired = cache.records().iter().filter(|record| !record.is_live(now)).count();
+        if expired > 0 {
+            warnings.push(format!(
+                "{} of {} credit records are over",
+                count(expired as u64),
+                count(cache.len() as u64)
+            ));
+        }
+        let all_kept: u64 = kept.iter().map(|(_, records)| records).sum();
+        Self {
+            snapshots: cache.sources().len(),
+            records: cache.len(),
+            enforceable: cache.len() as u64 - all_kept,
+            kept: kept.into_iter().filter(|(_, records)| *records > 0).collect(),
+            expired,
+        }
+    }
+
+    fn told(&self) -> String {
+        let mut told = format!(
+            "{} records from {} snapshots, of which {} may be enforced",
+            count(self.records as u64),
+            self.snapshots,
+            count(self.enforceable)
+        );
+        for (reason, records) in &self.kept {
+            told += &format!(", {} kept as {reason}", count(*records));
+        }
+        if self.expired > 0 {
+            told += &format!("; {} are over", count(self.expired as u64));
+        }
+        told
+    }
+}
+
+impl Alerts {
+    fn of(config: &Config, problems: &mut Vec<String>) -> Self {
+        let alerts = &config.alerts;
+        problems.extend(alerts.path.as_deref().and_then(unwritable));
+        let path = alerts.path.as_ref().map(|path| path.display().to_string());
+        Self { path, from: Verdict::from(alerts.from).name(), lines_per_second: alerts.lines_per_second }
+    }
+
+    fn told(&self) -> String {
+        let path = self.path.as_deref().unwrap_or("counted and not written");
+        format!("{path}, from {} on, {} lines a second at most", self.from, self.lines_per_second)
+    }
+}
+
+/// Why alerts could not be appended to `path`, as far as can be told without making it.
+fn unwritable(path: &Path) -> Option<String> {
+    let name = path.display();
+    match fs::metadata(path) {
+        Ok(metadata) if metadata.is_file() => None,
+        Ok(_) => Some(format!("`alerts.path` is {name}, which is no regular file; name a file")),
+        Err(_) => {
+            let directory =
+                path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+            let is_there = fs::metadata(directory).is_ok_and(|metadata| metadata.is_dir());
+            (!is_there)
+                .then(|| format!("`alerts.path` is {name}, whose directory is not there; make it first"))
+        }
+    }
+}
