@@ -165,22 +165,24 @@ impl<W: Write> AlertWriter<W> {
     }
 
     fn line<'a>(&self, event: &'a Event, cache: &'a Cache, suppressed: u64) -> Line<'a> {
-        let shown = |addr| Ipv6Addr::from(self.anonymiser.as_ref().map_or(addr, |a| a.address(addr)));
-        let (key, assessment) = (&event.key, &event.assessment);
+        let shown = |addr| self.anonymiser.as_ref().map_or(addr, |a| a.address(addr));
+        let assessment = &event.assessment;
+        // Everything below is made of what may be shown: the flow's number, too, would betray a guessed address.
+        let key = FlowKey { src: shown(event.key.src), dst: shown(event.key.dst), ..event.key };
         let icmp = key.proto == ICMPV6;
         Line {
             timestamp: timestamp(event.ts_ns),
-            flow_id: flow_id(key),
+            flow_id: flow_id(&key),
             event_type: "alert",
-            src_ip: shown(key.src),
+            src_ip: Ipv6Addr::from(key.src),
             src_port: (!icmp).then_some(key.sport),
-            dest_ip: shown(key.dst),
+            dest_ip: Ipv6Addr::from(key.dst),
             dest_port: (!icmp).then_some(key.dport),
             proto: protocol(key.proto),
             ip_v: 6,
             icmp_type: icmp.then_some(key.sport),
             icmp_code: icmp.then_some(key.dport),
-            direction: self.lists.direction(key.src, key.dst).name(),
+            direction: self.lists.direction(event.key.src, event.key.dst).name(),
             alert: Signature {
                 action: "allowed",
                 gid: 1,
