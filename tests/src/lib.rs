@@ -8,3 +8,9 @@ mod binary;
 mod cli;
 #[cfg(test)]
 mod judged;
+#[cfg(test)]
+mod alerts;
+#[cfg(test)]
+mod demo;
+#[cfg(test)]
+mod gateway;

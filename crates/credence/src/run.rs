@@ -15,7 +15,7 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, anyhow, ensure};
 use credence_capture::{Error, Source, live};
 use credence_credit::{Cache, Guards, Published, file};
 use credence_engine::clock::Stopwatch;

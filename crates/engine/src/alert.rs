@@ -56,6 +56,8 @@ pub struct AlertWriter<W: Write> {
     lines_per_s_max: u64,
     second: u64,
     lines_in_second: u64,
+    /// The second in which quiet sources were last forgotten.
+    swept_second: u64,
     counts: AlertCounts,
 }
 
@@ -81,6 +83,7 @@ impl<W: Write> AlertWriter<W> {
             lines_per_s_max,
             second: 0,
             lines_in_second: 0,
+            swept_second: 0,
             counts: AlertCounts::default(),
         }
     }
@@ -155,8 +158,11 @@ impl<W: Write> AlertWriter<W> {
         Some(before)
     }
 
-    fn remember(&self, source: u128, offender: Offender) {
-        if self.offenders.len() >= SOURCES_MAX {
+    /// Remembers a source. When there are too many, those that are quiet make room, at most once a second: a flood of
+    /// sources must not make each alert cost a walk over all.
+    fn remember(&mut self, source: u128, offender: Offender) {
+        if self.offenders.len() >= SOURCES_MAX && self.swept_second != self.second {
+            self.swept_second = self.second;
             self.offenders.retain(|_, old| old.written_ns.saturating_add(QUIET_NS) > offender.written_ns);
         }
         if self.offenders.len() < SOURCES_MAX {
