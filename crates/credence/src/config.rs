@@ -86,7 +86,7 @@ impl Default for Queues {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Flows {
-    /// Flows held at most, all workers together. Memory for all of them is taken at the start, 131 bytes each. Default
+    /// Flows held at most, all workers together. Memory for all of them is taken at the start, at most 128 bytes each. Default
     /// 1,048,576, some 137 MB: a busy 10 Gbit/s link holds a few hundred thousand, and a flood needs room to be seen in.
     pub(crate) capacity: u32,
     /// What happens to a new flow when the table is full. Default `evict_unconfirmed`: a flow whose source has not proved

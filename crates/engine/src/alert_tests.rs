@@ -104,5 +104,8 @@ fn an_anonymised_line_has_no_address() {
     writer.write(&event(0, src, 2), &Cache::default()).expect("writable");
     let text = String::from_utf8(out).expect("text");
     assert!(!text.contains("2001:db8:") && !text.contains("9abc"), "{text}");
-    assert!(!text.contains(&flow_id(&event(0, src, 2).key).to_string()), "a flow number of real addresses: {text}");
+    assert!(
+        !text.contains(&flow_id(&event(0, src, 2).key).to_string()),
+        "a flow number of real addresses: {text}"
+    );
 }

@@ -10,7 +10,7 @@ use credence_capture::Frame;
 use credence_credit::{Cache, Reader};
 use credence_flow::{
     Aggregates, Anomalies, Delta, Deltas, Finished, FlowKey, FlowTable, Fragments, Level, Now, Odd, Pending,
-    Placed, Slot, TableConfig, wants_exchange,
+    Placed, Slot, TableConfig, Touched, wants_exchange,
 };
 use credence_prefix::NO_MATCH;
 use credence_score::{Assessment, Facts, Severity, Verdict, assess};
@@ -54,7 +54,7 @@ pub struct Worker {
     aggregates: Aggregates,
     deltas: Deltas,
     /// Flows touched since the last step closed, to be folded when it does.
-    touched: Vec<Slot>,
+    touched: Touched,
     items: Vec<Item>,
     addrs: Vec<u128>,
     records: Vec<u32>,
@@ -81,7 +81,7 @@ impl Worker {
             fragments: Fragments::new(config.datagrams, config.seed),
             aggregates: Aggregates::new(config.sources, config.seed),
             deltas: Deltas::new(config.sources.saturating_mul(2), config.sketch),
-            touched: Vec::with_capacity(config.flows as usize),
+            touched: Touched::new(config.flows),
             items: Vec::with_capacity(CHUNK),
             addrs: Vec::with_capacity(CHUNK),
             records: vec![NO_MATCH; CHUNK],
@@ -93,7 +93,7 @@ impl Worker {
             harmless: Severity::Unusual.set(),
             clock_ns: 0,
         };
-        worker.counters.flow_bytes.set(worker.table.bytes() as u64);
+        worker.counters.flow_bytes.set((worker.table.bytes() + worker.touched.bytes()) as u64);
         let sources = worker.aggregates.bytes() + worker.deltas.bytes() + worker.fragments.bytes();
         worker.counters.source_bytes.set(sources as u64);
         worker
@@ -123,21 +123,16 @@ impl Worker {
 
     /// Ends a step: this worker's share of what sources did in it.
     pub fn close_step(&mut self, closing: Closing) -> Vec<Delta> {
-        let mut kept = 0;
-        for at in 0..self.touched.len() {
-            let slot = self.touched[at];
-            let mut flow = self.table.flow(slot);
+        let Self { touched, table, deltas, aggregates, .. } = self;
+        touched.retain(|slot| {
+            let mut flow = table.flow(slot);
             if flow.is_free() {
-                continue;
+                return false;
             }
             let pending = flow.fold(closing.end_ns);
-            if flow.awaits_judgement() {
-                self.touched[kept] = slot;
-                kept += 1;
-            }
-            add(&mut self.deltas, &self.aggregates, &pending);
-        }
-        self.touched.truncate(kept);
+            add(deltas, aggregates, &pending);
+            flow.awaits_judgement()
+        });
         self.deltas.close()
     }
 
@@ -300,7 +295,7 @@ impl Worker {
         }
         let fresh = item.new || stale;
         if fresh {
-            self.touch(slot);
+            self.touched.insert(slot);
         }
         if newly_confirmed {
             self.counters.flows_confirmed.add(1);
@@ -377,15 +372,6 @@ impl Worker {
         let event = Event { ts_ns, frame, key, assessment, anomalies, confirmed, record, cache };
         self.collected.alerts.push(event);
         self.counters.alerts.add(1);
-    }
-
-    /// Remembers a flow to be folded when the step closes. The list has room for every flow once; flows that come and go
-    /// within a step are folded as they go, so that a full list loses nothing but a later fold.
-    #[inline]
-    fn touch(&mut self, slot: Slot) {
-        if self.touched.len() < self.touched.capacity() {
-            self.touched.push(slot);
-        }
     }
 
     fn sweep(&mut self) {

@@ -15,6 +15,7 @@ mod hash;
 mod key;
 mod source;
 mod table;
+mod touched;
 
 pub use credence_wire::{Anomalies, Anomaly};
 pub use flow::{
@@ -26,3 +27,4 @@ pub use source::{Aggregates, Behaviour, Delta, Deltas, Level, STEP_NS, SketchSee
 pub use table::{
     FlowTable, FullPolicy, Now, PROBES_MAX, Placed, REORDER_NS, Slot, TableConfig, TableCounters,
 };
+pub use touched::Touched;

@@ -78,7 +78,7 @@ pub struct TableConfig {
 
 /// Where a flow lies in its table. Valid until the flow is finished.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Slot(u32);
+pub struct Slot(pub(crate) u32);
 
 /// The answer to a packet's key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,7 +4,7 @@ use credence_wire::{Anomalies, QuicIds, TcpFlags, Upper};
 use proptest::prelude::*;
 
 use super::*;
-use crate::flow::{FlowRecord, wants_exchange};
+use crate::flow::{FlowRecord, Odd, wants_exchange};
 
 const S: u64 = 1_000_000_000;
 const SYN: u8 = TcpFlags::SYN;
@@ -93,7 +93,7 @@ fn handle(table: &mut FlowTable, slot: Slot, new: bool, header: &Header) {
     if new {
         table.flow(slot).opens(header);
     }
-    table.flow(slot).count(header, Anomalies::NONE, 74);
+    table.flow(slot).count(header, Odd::default(), 74);
 }
 
 #[path = "table_tests/capacity.rs"]

@@ -2,30 +2,32 @@
 
 use crate::anomaly::{Anomalies, Anomaly};
 use crate::link::{Link, is_loopback};
-use crate::packet::Upper;
 
 const UNSPECIFIED: u128 = 0;
 const LOOPBACK: u128 = 1;
 
 /// What is odd about source and destination. Ordinary global unicast passes with a few comparisons.
 ///
-/// `upper` tells whether a node without an address may have sent this, and `origin` is the frame, since it matters whether
-/// it ever left its host.
+/// `may_be_unspecified` tells whether a node without an address may have sent this, and `origin` is the frame, since it
+/// matters whether it ever left its host.
 #[inline]
-pub(crate) fn check(src: u128, dst: u128, upper: &Upper, origin: (Link, &[u8])) -> Anomalies {
+pub(crate) fn check(
+    src: u128,
+    dst: u128,
+    may_be_unspecified: impl FnOnce() -> bool,
+    origin: (Link, &[u8]),
+) -> Anomalies {
     if !(is_global_unicast(src) && is_global_unicast(dst)) || src == dst {
-        return unusual(src, dst, upper.is_from_unspecified(), origin);
+        return unusual(src, dst, may_be_unspecified(), origin);
     }
     let mut odd = Anomalies::NONE;
-    // Of what is reserved inside global unicast, all begins with one of these sixteen bits.
+    // What is reserved inside global unicast begins with one of these.
     if matches!(src >> 112, 0x2001 | 0x3fff) && is_reserved(src) {
         odd.insert(Anomaly::SourceReserved);
     }
     odd
 }
 
-/// `may_be_unspecified` says that a node without an address may have sent this.
-#[cold]
 #[inline(never)]
 fn unusual(src: u128, dst: u128, may_be_unspecified: bool, (link, frame): (Link, &[u8])) -> Anomalies {
     let mut odd = Anomalies::NONE;

@@ -79,6 +79,12 @@ impl<'a> Chain<'a> {
         self.claimed = self.claimed.saturating_sub(len as u64);
     }
 
+    /// The upper-layer protocol, when its header is to be expected at `rest`.
+    #[inline]
+    pub(crate) fn upper(&self) -> Option<u8> {
+        self.complete.then_some(self.proto)
+    }
+
     /// Whether the header itself ends behind the claimed payload, rather than being cut by a capture.
     #[inline]
     pub(crate) const fn ends_within(&self, len: u64) -> bool {
@@ -127,7 +133,7 @@ fn step<'a>(chain: &mut Chain<'a>, start: &Start<'a>, limits: &Limits, odd: &mut
         return true;
     }
     let Some((header, fixed, rest)) = whole(kind, chain.rest) else {
-        chain.proto = cut(*chain, odd);
+        chain.proto = cut(kind, chain.rest.bytes(), chain.claimed, chain.is_first_fragment, odd);
         return false;
     };
     let len = header.len();
@@ -171,17 +177,16 @@ fn whole(kind: u8, view: View<'_>) -> Option<(&[u8], &[u8; 8], View<'_>)> {
 /// Names the cut of an extension header, and returns the last next-header value that can be believed.
 #[cold]
 #[inline(never)]
-fn cut(chain: Chain<'_>, odd: &mut Anomalies) -> u8 {
-    let kind = chain.proto;
-    let len = chain.rest.first::<2>().map_or(2, |[_, len]| header_len(kind, *len));
-    odd.insert(if chain.is_first_fragment && chain.ends_within(len as u64) {
+fn cut(kind: u8, bytes: &[u8], claimed: u64, is_first_fragment: bool, odd: &mut Anomalies) -> u8 {
+    let len = bytes.get(1).map_or(2, |len| header_len(kind, *len));
+    odd.insert(if is_first_fragment && claimed < len as u64 {
         Anomaly::FirstFragmentIncomplete
     } else {
         Anomaly::ExtHeaderTruncated
     });
-    match chain.rest.first::<1>() {
+    match bytes.first() {
         // Not whether a fragment holds what is named behind a cut header.
-        Some([next]) if kind != FRAGMENT => *next,
+        Some(next) if kind != FRAGMENT => *next,
         _ => kind,
     }
 }

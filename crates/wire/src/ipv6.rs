@@ -3,12 +3,13 @@
 use crate::address;
 use crate::anomaly::{Anomalies, Anomaly};
 use crate::chain::{self, Chain, NO_NEXT_HEADER, Start};
+use crate::icmpv6;
 use crate::limits::Limits;
 use crate::options;
-use crate::packet::{Header, Malformed, Quoted};
-use crate::parse::{Carried, Path};
+use crate::packet::{Header, Malformed};
+use crate::parse::Path;
 use crate::reader::{View, be16};
-use crate::upper;
+use crate::upper::{self, Segment};
 
 /// The 40 bytes of an IPv6 header, and what lies behind them.
 #[derive(Clone, Copy, Debug)]
@@ -89,57 +90,62 @@ impl<'a> Fixed<'a> {
     }
 }
 
-/// Reads the header, its chain and its upper layer.
-///
-/// What is odd is added to `odd`, a packet quoted inside an ICMPv6 error is put into `quoted`, and what the header carries
-/// is returned when that is another packet.
-///
-/// Inlined into its callers, so that the header is put together where it stays: moving it would cost more than reading
-/// most packets.
+/// An IPv6 header whose chain has been walked: all but its upper layer.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Walked<'a> {
+    pub(crate) fixed: Fixed<'a>,
+    pub(crate) chain: Chain<'a>,
+    /// Length of the payload that is claimed, in bytes.
+    claimed: u64,
+    /// Whether a jumbo option gave that length.
+    pub(crate) jumbo: bool,
+}
+
+impl Walked<'_> {
+    /// The header with what its upper layer said.
+    #[inline(always)]
+    pub(crate) fn header(&self, Segment { upper, sport, dport }: Segment) -> Header {
+        let Self { fixed, chain, claimed, .. } = self;
+        Header {
+            src: fixed.src(),
+            dst: fixed.dst(),
+            bytes: 40 + claimed,
+            flow_label: fixed.flow_label(),
+            fragment: chain.fragment,
+            proto: chain.proto,
+            traffic_class: fixed.traffic_class(),
+            hop_limit: fixed.hop_limit(),
+            ext_headers: chain.ext_headers,
+            sport,
+            dport,
+            upper,
+        }
+    }
+}
+
+/// Walks the chain behind a header. What is odd about either is added to `odd`.
 #[inline(always)]
-pub(crate) fn read<'a>(
-    fixed: &Fixed<'a>,
-    path: &Path<'a>,
-    odd: &mut Anomalies,
-    quoted: &mut Option<Quoted>,
-) -> (Header, Option<Carried<'a>>) {
-    let start = claim(fixed, path, odd);
+pub(crate) fn walk<'a>(fixed: Fixed<'a>, path: &Path<'a>, odd: &mut Anomalies) -> Walked<'a> {
+    let start = claim(&fixed, path, odd);
     let chain = if start.claimed == 0 && start.next_header != NO_NEXT_HEADER {
         Chain { complete: false, ..Chain::without_headers(&start) }
     } else {
         chain::walk(&start, path.limits, odd)
     };
-    let hop_limit = fixed.hop_limit();
-    if hop_limit == 0 {
+    if fixed.hop_limit() == 0 {
         odd.insert(Anomaly::HopLimitZero);
     }
-    let (src, dst) = (fixed.src(), fixed.dst());
-    let base = upper::Base { dst, hop_limit, jumbo: start.jumbo };
-    let segment = upper::read(&chain, &base, path.limits, odd, quoted);
-    *odd = odd.union(address::check(src, dst, &segment.upper, path.origin()));
-    let header = Header {
-        src,
-        dst,
-        bytes: 40 + start.claimed,
-        flow_label: fixed.flow_label(),
-        fragment: chain.fragment,
-        proto: chain.proto,
-        traffic_class: fixed.traffic_class(),
-        hop_limit,
-        ext_headers: chain.ext_headers,
-        sport: segment.sport,
-        dport: segment.dport,
-        upper: segment.upper,
-    };
-    (header, segment.carried)
+    let may_be_unspecified = || icmpv6::is_from_unspecified(&chain);
+    *odd = odd.union(address::check(fixed.src(), fixed.dst(), may_be_unspecified, path.origin()));
+    Walked { fixed, chain, claimed: start.claimed, jumbo: start.jumbo }
 }
 
 /// The payload as the header claims it, held against what the wire had.
-#[inline]
+#[inline(always)]
 fn claim<'a>(fixed: &Fixed<'a>, path: &Path<'a>, odd: &mut Anomalies) -> Start<'a> {
     let mut start = fixed.start();
     if start.claimed == 0 {
-        if let Some(len) = jumbo_len(fixed, path.limits) {
+        if let Some(len) = jumbo_len(start.next_header, fixed.behind.bytes(), path.limits) {
             start = Start { claimed: len, payload: fixed.behind.limit(len), jumbo: true, ..start };
             if len <= chain::DATAGRAM_MAX {
                 odd.insert(Anomaly::JumboInvalid);
@@ -161,12 +167,12 @@ fn claim<'a>(fixed: &Fixed<'a>, path: &Path<'a>, odd: &mut Anomalies) -> Start<'
 
 /// The jumbo payload length of a packet whose payload length is zero, when Hop-by-Hop Options give one.
 #[cold]
-fn jumbo_len(fixed: &Fixed<'_>, limits: &Limits) -> Option<u64> {
-    if fixed.next_header() != chain::HOP_BY_HOP {
+#[inline(never)]
+fn jumbo_len(next_header: u8, behind: &[u8], limits: &Limits) -> Option<u64> {
+    if next_header != chain::HOP_BY_HOP {
         return None;
     }
-    let len = (usize::from(fixed.behind.first::<2>()?[1]) + 1) * 8;
-    let header = fixed.behind.bytes().get(..len)?;
+    let len = (usize::from(*behind.get(1)?) + 1) * 8;
     // The walk reads the same options again and says what is odd about them.
-    options::scan(header, limits, &mut Anomalies::default()).map(u64::from)
+    options::scan(behind.get(..len)?, limits, &mut Anomalies::default()).map(u64::from)
 }

@@ -62,50 +62,49 @@ const ETHERTYPE_MIN: u16 = 0x0600;
 /// The hardware type of the loopback device in cooked captures.
 const ARPHRD_LOOPBACK: [u8; 2] = 772u16.to_be_bytes();
 
-type Step<'a> = Result<(Layer, View<'a>), Stop>;
+/// The next layer, for which the view has been moved on.
+type Step = Result<Layer, Stop>;
+
+const CUT: Malformed = Malformed::LinkTruncated;
 
 /// The first layer of a frame of this link.
 #[inline(always)]
-pub(crate) fn open<'a>(link: Link, view: View<'a>, path: &mut Path<'a>) -> Step<'a> {
+pub(crate) fn open<'a>(link: Link, view: &mut View<'a>, path: &mut Path<'a>) -> Step {
     match link {
-        Link::Ethernet => Ok((Layer::Ethernet, view)),
-        Link::Raw => Ok((Layer::Ip, view)),
-        _ => open_other(link, view, path),
+        Link::Ethernet => Ok(Layer::Ethernet),
+        Link::Raw => Ok(Layer::Ip),
+        _ => {
+            let (layer, rest, slack) = open_other(link, view.bytes(), view.beyond())?;
+            (*view, path.slack) = (rest, slack);
+            Ok(layer)
+        }
     }
 }
 
-/// The same for links that a gateway does not have.
+/// The same of links that few captures have, with the slack that they leave.
 #[inline(never)]
-fn open_other<'a>(link: Link, view: View<'a>, path: &mut Path<'a>) -> Step<'a> {
-    match link {
-        Link::Ethernet | Link::Raw => unreachable!(),
-        Link::Null | Link::Loop => family(view),
+fn open_other(link: Link, frame: &[u8], beyond: u64) -> Result<(Layer, View<'_>, u64), Stop> {
+    let mut view = View::new(frame, beyond);
+    let rest = &mut view;
+    let (layer, slack) = match link {
+        Link::Ethernet => (Layer::Ethernet, 0),
+        Link::Raw => (Layer::Ip, 0),
+        Link::Null | Link::Loop => (family(rest)?, 0),
         Link::LinuxSll => {
-            let (header, rest) = view.split::<16>().ok_or(Malformed::LinkTruncated)?;
-            cooked(be16(header[14], header[15]), rest, path)
+            let header = rest.take::<16>().ok_or(CUT)?;
+            (cooked(be16(header[14], header[15]))?, cooked_slack(*rest))
         }
         Link::LinuxSll2 => {
-            let (header, rest) = view.split::<20>().ok_or(Malformed::LinkTruncated)?;
-            cooked(be16(header[0], header[1]), rest, path)
+            let header = rest.take::<20>().ok_or(CUT)?;
+            (cooked(be16(header[0], header[1]))?, cooked_slack(*rest))
         }
-        Link::Ppp => {
-            path.slack = CHECK_SEQUENCE;
-            Ok((Layer::Ppp, view))
-        }
-        Link::Pppoe => pppoe(view),
-        Link::FrameRelay => {
-            path.slack = CHECK_SEQUENCE;
-            frame_relay(view)
-        }
-        Link::Ieee80211 => {
-            path.slack = CHECK_SEQUENCE;
-            ieee80211(view, false)
-        }
-        Link::Radiotap => {
-            path.slack = CHECK_SEQUENCE;
-            radiotap(view)
-        }
-    }
+        Link::Ppp => (Layer::Ppp, CHECK_SEQUENCE),
+        Link::Pppoe => (pppoe(rest)?, 0),
+        Link::FrameRelay => (frame_relay(rest)?, CHECK_SEQUENCE),
+        Link::Ieee80211 => (ieee80211(rest, false)?, CHECK_SEQUENCE),
+        Link::Radiotap => (radiotap(rest)?, CHECK_SEQUENCE),
+    };
+    Ok((layer, view, slack))
 }
 
 /// Whether the frame was captured on a loopback device.
@@ -130,197 +129,208 @@ pub(crate) fn ethernet_slack(view: View<'_>) -> u64 {
 }
 
 #[inline(always)]
-pub(crate) fn ethernet<'a>(view: View<'a>, path: &mut Path<'a>) -> Step<'a> {
-    let (header, rest) = view.split::<14>().ok_or(Malformed::LinkTruncated)?;
-    path.slack = ethernet_slack(view);
-    typed(be16(header[12], header[13]), rest)
+pub(crate) fn ethernet(view: &mut View<'_>, path: &mut Path<'_>) -> Step {
+    path.slack = ethernet_slack(*view);
+    let header = view.take::<14>().ok_or(CUT)?;
+    typed(be16(header[12], header[13]), view)
 }
 
 /// The type field of Ethernet, which may be a length.
 #[inline(always)]
-fn typed(kind: u16, rest: View<'_>) -> Step<'_> {
+fn typed(kind: u16, view: &mut View<'_>) -> Step {
     match kind {
-        0..=LENGTH_MAX => Ok((Layer::Llc, rest.limit(u64::from(kind)))),
-        ETHERTYPE_MIN.. => Ok((Layer::EtherType(kind), rest)),
+        ETHERTYPE_MIN.. => Ok(Layer::EtherType(kind)),
+        0..=LENGTH_MAX => {
+            *view = view.limit(u64::from(kind));
+            Ok(Layer::Llc)
+        }
         _ => Err(NotIpv6::OtherProtocol.into()),
     }
 }
 
 #[inline(always)]
-pub(crate) fn ethertype<'a>(kind: u16, view: View<'a>, path: &mut Path<'a>) -> Step<'a> {
+pub(crate) fn ethertype(kind: u16, view: &mut View<'_>, path: &mut Path<'_>) -> Step {
     match kind {
-        0x86dd => Ok((Layer::Ipv6, view)),
-        0x0800 => Ok((Layer::Ipv4, view)),
+        0x86dd => Ok(Layer::Ipv6),
+        0x0800 => Ok(Layer::Ipv4),
         0x0806 => Err(NotIpv6::Arp.into()),
         // 802.1Q, 802.1ad, and the numbers that stacked tags had before 802.1ad.
         0x8100 | 0x88a8 | 0x9100 | 0x9200 => {
             path.tag()?;
-            let (tag, rest) = view.split::<4>().ok_or(Malformed::LinkTruncated)?;
-            typed(be16(tag[2], tag[3]), rest)
+            let tag = view.take::<4>().ok_or(CUT)?;
+            typed(be16(tag[2], tag[3]), view)
         }
-        0x8847 | 0x8848 => Ok((Layer::Mpls, view)),
+        0x8847 | 0x8848 => Ok(Layer::Mpls),
         0x8864 => pppoe(view),
         // Cisco HDLC and GRE name PPP and bridged Ethernet by these EtherTypes.
-        0x880b => Ok((Layer::Ppp, view)),
-        0x6558 => Ok((Layer::Ethernet, view)),
+        0x880b => Ok(Layer::Ppp),
+        0x6558 => Ok(Layer::Ethernet),
         // FabricPath wraps a frame in addresses of its own, the type and a forwarding tag.
         0x8903 => {
             path.tag()?;
-            Ok((Layer::Ethernet, view.skip(2).ok_or(Malformed::LinkTruncated)?))
+            view.pass(2).ok_or(CUT)?;
+            Ok(Layer::Ethernet)
         }
-        0x88e5 => macsec(view, path),
+        0x88e5 => {
+            path.tag()?;
+            // The integrity check value behind the packet has 8 to 16 bytes.
+            path.slack = path.slack.saturating_add(16);
+            Ok(Layer::Macsec)
+        }
         _ => Err(NotIpv6::OtherProtocol.into()),
     }
 }
 
 /// MACsec that protects integrity only (IEEE 802.1AE, section 9.3): an encrypted frame says nothing.
-#[cold]
-#[inline(never)]
-fn macsec<'a>(view: View<'a>, path: &mut Path<'a>) -> Step<'a> {
+pub(crate) fn macsec(view: &mut View<'_>) -> Step {
     const CHANNEL_ID: u8 = 0x20;
     const ENCRYPTED_OR_CHANGED: u8 = 0x0c;
-    path.tag()?;
-    let (tag, rest) = view.split::<6>().ok_or(Malformed::LinkTruncated)?;
+    let tag = view.take::<6>().ok_or(CUT)?;
     if tag[0] & ENCRYPTED_OR_CHANGED != 0 {
         return Err(NotIpv6::OtherProtocol.into());
     }
-    let rest = if tag[0] & CHANNEL_ID == 0 { Some(rest) } else { rest.skip(8) };
-    let (kind, rest) = rest.and_then(View::split::<2>).ok_or(Malformed::LinkTruncated)?;
-    // The integrity check value behind the packet has 8 to 16 bytes.
-    path.slack = path.slack.saturating_add(16);
-    typed(be16(kind[0], kind[1]), rest)
+    if tag[0] & CHANNEL_ID != 0 {
+        view.pass(8).ok_or(CUT)?;
+    }
+    let kind = view.take::<2>().ok_or(CUT)?;
+    typed(be16(kind[0], kind[1]), view)
 }
 
 /// LLC, and SNAP behind it (IEEE 802.2; RFC 1042).
-pub(crate) fn llc(view: View<'_>) -> Step<'_> {
+pub(crate) fn llc(view: &mut View<'_>) -> Step {
     match view.first::<3>() {
         Some([0xaa, 0xaa, 0x03]) => {
-            let (header, rest) = view.split::<8>().ok_or(Malformed::LinkTruncated)?;
-            let [_, _, _, organisation @ ..] = *header;
-            snap(organisation, rest)
+            let [_, _, _, organisation @ ..] = *view.take::<8>().ok_or(CUT)?;
+            snap(organisation)
         }
-        Some([0x06, 0x06, 0x03]) => Ok((Layer::Ipv4, view.skip(3).ok_or(Malformed::LinkTruncated)?)),
+        Some([0x06, 0x06, 0x03]) => {
+            view.pass(3).ok_or(CUT)?;
+            Ok(Layer::Ipv4)
+        }
         Some(_) => Err(NotIpv6::OtherProtocol.into()),
-        None => Err(Malformed::LinkTruncated.into()),
+        None => Err(CUT.into()),
     }
 }
 
 /// The five bytes of SNAP: an organisation and its protocol.
-fn snap([o0, o1, o2, p0, p1]: [u8; 5], rest: View<'_>) -> Step<'_> {
+fn snap([o0, o1, o2, p0, p1]: [u8; 5]) -> Step {
     match ([o0, o1, o2], be16(p0, p1)) {
         // Encapsulated Ethernet, and bridge tunnels of 802.1H.
-        ([0, 0, 0] | [0, 0, 0xf8], kind @ ETHERTYPE_MIN..) => Ok((Layer::EtherType(kind), rest)),
+        ([0, 0, 0] | [0, 0, 0xf8], kind @ ETHERTYPE_MIN..) => Ok(Layer::EtherType(kind)),
         // Bridged Ethernet, with and without its check sequence (RFC 2427, section 4.2).
-        ([0, 0x80, 0xc2], 0x0001 | 0x0007) => Ok((Layer::Ethernet, rest)),
+        ([0, 0x80, 0xc2], 0x0001 | 0x0007) => Ok(Layer::Ethernet),
         _ => Err(NotIpv6::OtherProtocol.into()),
     }
 }
 
 /// The address family of BSD loopback frames, in either byte order: captures cross machines.
-fn family(view: View<'_>) -> Step<'_> {
-    let (header, rest) = view.split::<4>().ok_or(Malformed::LinkTruncated)?;
-    let family = match *header {
+fn family(view: &mut View<'_>) -> Step {
+    let family = match *view.take::<4>().ok_or(CUT)? {
         [family, 0, 0, 0] | [0, 0, 0, family] => family,
         _ => 0,
     };
     match family {
-        2 => Ok((Layer::Ipv4, rest)),
+        2 => Ok(Layer::Ipv4),
         // AF_INET6 of Linux, NetBSD and OpenBSD, FreeBSD, and Darwin.
-        10 | 24 | 28 | 30 => Ok((Layer::Ipv6, rest)),
+        10 | 24 | 28 | 30 => Ok(Layer::Ipv6),
         _ => Err(NotIpv6::OtherProtocol.into()),
     }
 }
 
-fn cooked<'a>(kind: u16, rest: View<'a>, path: &mut Path<'a>) -> Step<'a> {
-    // The padding of an Ethernet frame stays when its header is replaced.
-    let least = ETHERNET_MIN - 14 + CHECK_SEQUENCE;
-    path.slack = if rest.wire_len() <= least { least } else { 0 };
+fn cooked(kind: u16) -> Step {
     match kind {
-        0x0001 | 0x0004 => Ok((Layer::Llc, rest)),
-        ETHERTYPE_MIN.. => Ok((Layer::EtherType(kind), rest)),
+        0x0001 | 0x0004 => Ok(Layer::Llc),
+        ETHERTYPE_MIN.. => Ok(Layer::EtherType(kind)),
         _ => Err(NotIpv6::OtherProtocol.into()),
     }
+}
+
+/// The padding of an Ethernet frame, which stays when its header is replaced.
+fn cooked_slack(rest: View<'_>) -> u64 {
+    let least = ETHERNET_MIN - 14 + CHECK_SEQUENCE;
+    if rest.wire_len() <= least { least } else { 0 }
 }
 
 /// PPP (RFC 1661, section 2) with or without HDLC-like framing (RFC 1662) and field compression, and Cisco's HDLC, which
 /// shares the number of its captures.
 #[inline(always)]
-pub(crate) fn ppp(view: View<'_>) -> Step<'_> {
-    let view = match view.first::<2>() {
-        Some([0xff, 0x03]) => view.skip(2),
+pub(crate) fn ppp(view: &mut View<'_>) -> Step {
+    match view.first::<2>() {
+        Some([0xff, 0x03]) => view.pass(2).ok_or(CUT)?,
         Some([0x0f | 0x8f, 0x00]) => {
-            let (header, rest) = view.split::<4>().ok_or(Malformed::LinkTruncated)?;
-            return Ok((Layer::EtherType(be16(header[2], header[3])), rest));
+            let header = view.take::<4>().ok_or(CUT)?;
+            return Ok(Layer::EtherType(be16(header[2], header[3])));
         }
-        _ => Some(view),
-    };
-    let view = view.ok_or(Malformed::LinkTruncated)?;
+        _ => {}
+    }
     // A protocol number ends with the first odd byte, so one whose high byte is zero may be sent as one byte.
-    let (protocol, rest) = match view.split::<1>() {
-        Some(([low], rest)) if low & 1 == 1 => (u16::from(*low), rest),
+    let protocol = match view.first::<1>() {
+        Some([low]) if low & 1 == 1 => {
+            view.pass(1).ok_or(CUT)?;
+            u16::from(*low)
+        }
         _ => {
-            let ([high, low], rest) = view.split::<2>().ok_or(Malformed::LinkTruncated)?;
-            (be16(*high, *low), rest)
+            let [high, low] = view.take::<2>().ok_or(CUT)?;
+            be16(*high, *low)
         }
     };
     match protocol {
-        0x0057 => Ok((Layer::Ipv6, rest)),
-        0x0021 => Ok((Layer::Ipv4, rest)),
-        0x0281 | 0x0283 => Ok((Layer::Mpls, rest)),
+        0x0057 => Ok(Layer::Ipv6),
+        0x0021 => Ok(Layer::Ipv4),
+        0x0281 | 0x0283 => Ok(Layer::Mpls),
         _ => Err(NotIpv6::OtherProtocol.into()),
     }
 }
 
 /// The session header of PPPoE (RFC 2516, section 4).
 #[inline(always)]
-fn pppoe(view: View<'_>) -> Step<'_> {
-    let ([version, code, _, _, high, low], rest) = view.split::<6>().ok_or(Malformed::LinkTruncated)?;
+fn pppoe(view: &mut View<'_>) -> Step {
+    let [version, code, _, _, high, low] = view.take::<6>().ok_or(CUT)?;
     if (*version, *code) != (0x11, 0) {
         return Err(NotIpv6::OtherProtocol.into());
     }
-    Ok((Layer::Ppp, rest.limit(u64::from(be16(*high, *low)))))
+    *view = view.limit(u64::from(be16(*high, *low)));
+    Ok(Layer::Ppp)
 }
 
 /// Frame Relay (ITU-T Q.922 addresses of two to four bytes; RFC 2427 behind them, or Cisco's EtherType).
-fn frame_relay(view: View<'_>) -> Step<'_> {
+fn frame_relay(view: &mut View<'_>) -> Step {
     let address_len = match view.bytes().iter().take(4).position(|byte| byte & 1 == 1) {
         Some(last @ 1..) => last + 1,
         Some(_) => return Err(NotIpv6::OtherProtocol.into()),
-        None if view.bytes().len() < 4 => return Err(Malformed::LinkTruncated.into()),
+        None if view.bytes().len() < 4 => return Err(CUT.into()),
         None => return Err(NotIpv6::OtherProtocol.into()),
     };
-    let view = view.skip(address_len).ok_or(Malformed::LinkTruncated)?;
-    let ([control, second], rest) = view.split::<2>().ok_or(Malformed::LinkTruncated)?;
+    view.pass(address_len).ok_or(CUT)?;
+    let [control, second] = view.take::<2>().ok_or(CUT)?;
     if *control != 0x03 {
-        return Ok((Layer::EtherType(be16(*control, *second)), rest));
+        return Ok(Layer::EtherType(be16(*control, *second)));
     }
-    let (nlpid, rest) = match *second {
+    let nlpid = match *second {
         // A pad byte aligns what follows.
-        0x00 => rest.split::<1>().map(|([nlpid], rest)| (*nlpid, rest)).ok_or(Malformed::LinkTruncated)?,
-        nlpid => (nlpid, rest),
+        0x00 => view.take::<1>().ok_or(CUT)?[0],
+        nlpid => nlpid,
     };
     match nlpid {
-        0x8e => Ok((Layer::Ipv6, rest)),
-        0xcc => Ok((Layer::Ipv4, rest)),
-        0x80 => {
-            let (header, rest) = rest.split::<5>().ok_or(Malformed::LinkTruncated)?;
-            snap(*header, rest)
-        }
+        0x8e => Ok(Layer::Ipv6),
+        0xcc => Ok(Layer::Ipv4),
+        0x80 => snap(*view.take::<5>().ok_or(CUT)?),
         _ => Err(NotIpv6::OtherProtocol.into()),
     }
 }
 
 /// Radiotap: little-endian fields in the order of the bits that announce them.
-fn radiotap(view: View<'_>) -> Step<'_> {
+fn radiotap(view: &mut View<'_>) -> Step {
     const DATA_PAD: u8 = 0x20;
-    let header = view.first::<8>().ok_or(Malformed::LinkTruncated)?;
+    let header = view.first::<8>().ok_or(CUT)?;
     let len = usize::from(u16::from_le_bytes([header[2], header[3]]));
     if header[0] != 0 || len < 8 {
         return Err(NotIpv6::OtherProtocol.into());
     }
-    let fields = view.bytes().get(..len).ok_or(Malformed::LinkTruncated)?;
+    let fields = view.bytes().get(..len).ok_or(CUT)?;
     let padded = radiotap_flags(fields).is_some_and(|flags| flags & DATA_PAD != 0);
-    ieee80211(view.skip(len).ok_or(Malformed::LinkTruncated)?, padded)
+    view.pass(len).ok_or(CUT)?;
+    ieee80211(view, padded)
 }
 
 /// The flags field of a radiotap header, when it has one: behind the presence words and the timestamp.
@@ -339,8 +349,8 @@ fn radiotap_flags(fields: &[u8]) -> Option<u8> {
 
 /// An 802.11 data frame (IEEE 802.11, section 9.3.2) with LLC inside. `padded` says that the receiver aligned the body to
 /// four bytes.
-fn ieee80211(view: View<'_>, padded: bool) -> Step<'_> {
-    let control = view.first::<2>().ok_or(Malformed::LinkTruncated)?;
+fn ieee80211(view: &mut View<'_>, padded: bool) -> Step {
+    let control = view.first::<2>().ok_or(CUT)?;
     let data = control[0] & 0x0f == 0x08;
     let no_body = control[0] & 0x40 != 0;
     let protected = control[1] & 0x40 != 0;
@@ -352,52 +362,53 @@ fn ieee80211(view: View<'_>, padded: bool) -> Step<'_> {
     let mut len = if four_addresses { 30 } else { 24 };
     let mut aggregated = false;
     if quality {
-        let qos = view.skip(len).and_then(View::first::<2>).ok_or(Malformed::LinkTruncated)?;
+        let qos = view.skip(len).and_then(View::first::<2>).ok_or(CUT)?;
         aggregated = qos[0] & 0x80 != 0;
         len += if control[1] & 0x80 == 0 { 2 } else { 6 };
     }
     if padded {
         len = len.next_multiple_of(4);
     }
-    let body = view.skip(len).ok_or(Malformed::LinkTruncated)?;
-    if !aggregated {
-        return Ok((Layer::Llc, body));
+    view.pass(len).ok_or(CUT)?;
+    if aggregated {
+        // The first frame of an aggregate: addresses and a length before its own LLC.
+        let header = view.take::<14>().ok_or(CUT)?;
+        *view = view.limit(u64::from(be16(header[12], header[13])));
     }
-    // The first frame of an aggregate: addresses and a length before its own LLC.
-    let (header, rest) = body.split::<14>().ok_or(Malformed::LinkTruncated)?;
-    Ok((Layer::Llc, rest.limit(u64::from(be16(header[12], header[13])))))
+    Ok(Layer::Llc)
 }
 
 /// A stack of labels (RFC 3032). Nothing says what lies below it, so its first four bits are asked, as routers do
 /// (RFC 4928, section 3).
 #[inline(always)]
-pub(crate) fn mpls<'a>(view: View<'a>, path: &mut Path<'a>) -> Step<'a> {
+pub(crate) fn mpls(view: &mut View<'_>, path: &mut Path<'_>) -> Step {
     const BOTTOM: u8 = 0x01;
-    let mut rest = view;
     loop {
         path.tag()?;
-        let (label, behind) = rest.split::<4>().ok_or(Malformed::LinkTruncated)?;
-        rest = behind;
+        let label = view.take::<4>().ok_or(CUT)?;
         if label[2] & BOTTOM != 0 {
             break;
         }
     }
     path.tunnels.insert(Tunnels::MPLS);
-    match rest.first::<1>().ok_or(Malformed::LinkTruncated)?[0] >> 4 {
-        6 => Ok((Layer::Ipv6, rest)),
-        4 => Ok((Layer::Ipv4, rest)),
+    match view.first::<1>().ok_or(CUT)?[0] >> 4 {
+        6 => Ok(Layer::Ipv6),
+        4 => Ok(Layer::Ipv4),
         // A pseudowire with a control word (RFC 4385, section 3); Ethernet is what they carry.
-        0 => Ok((Layer::Ethernet, rest.skip(4).ok_or(Malformed::LinkTruncated)?)),
+        0 => {
+            view.pass(4).ok_or(CUT)?;
+            Ok(Layer::Ethernet)
+        }
         _ => Err(NotIpv6::OtherProtocol.into()),
     }
 }
 
 /// An IP packet of the version that its first four bits name.
 #[inline(always)]
-pub(crate) fn ip(view: View<'_>) -> Step<'_> {
-    match view.first::<1>().ok_or(Malformed::LinkTruncated)?[0] >> 4 {
-        6 => Ok((Layer::Ipv6, view)),
-        4 => Ok((Layer::Ipv4, view)),
+pub(crate) fn ip(view: View<'_>) -> Step {
+    match view.first::<1>().ok_or(CUT)?[0] >> 4 {
+        6 => Ok(Layer::Ipv6),
+        4 => Ok(Layer::Ipv4),
         _ => Err(NotIpv6::OtherProtocol.into()),
     }
 }

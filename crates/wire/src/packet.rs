@@ -113,13 +113,6 @@ pub enum Upper {
     },
 }
 
-impl Upper {
-    /// Whether a node without an address may have sent this: neighbour discovery and MLD (RFC 4861, section 4; RFC 3590).
-    pub(crate) const fn is_from_unspecified(&self) -> bool {
-        matches!(self, Self::Icmpv6 { kind: 130..=133 | 135 | 143, .. })
-    }
-}
-
 /// The connection ids of a QUIC long header, each the first eight bytes; absent when shorter, since a short id can be
 /// guessed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,13 +2,15 @@
 //! into what it carries. Two plain loops and no recursion, so that the stack stays as it is however deep a frame nests.
 
 use crate::anomaly::{Anomalies, Anomaly};
+use crate::icmpv6;
 use crate::ipv6::{self, Fixed};
 use crate::limits::Limits;
 use crate::link::{self, Link};
-use crate::packet::{Header, Malformed, NotIpv6, Packet, Tunnels, Unkeyed};
+use crate::packet::{Header, Malformed, NotIpv6, Packet, Quoted, Tunnels, Unkeyed};
 use crate::plain;
 use crate::reader::{View, be16};
 use crate::tunnel;
+use crate::upper::{self, Segment};
 
 /// Reads one frame.
 ///
@@ -53,40 +55,134 @@ fn direct(link: Link, view: View<'_>) -> Option<(Fixed<'_>, u64)> {
 #[inline(never)]
 fn walked(link: Link, frame: &[u8], wire_len: u32, limits: &Limits) -> Result<Packet, Unkeyed> {
     let mut path = Path::new(link, frame, limits);
-    let fixed = path.first(View::of_frame(frame, wire_len))?;
-    let mut anomalies = Anomalies::NONE;
-    let mut quoted = None;
-    let (outer, carried) = ipv6::read(&fixed, &path, &mut anomalies, &mut quoted);
-    Ok(match carried {
-        None => Packet { outer, inner: None, tunnels: path.tunnels, layers: 1, anomalies, quoted },
-        Some(carried) => inside(&outer, anomalies, carried, path),
-    })
+    let mut view = View::of_frame(frame, wire_len);
+    match link::open(link, &mut view, &mut path) {
+        Ok(layer) => headers(layer, view, path, Anomalies::NONE, None),
+        Err(stop) => Err(path.unkeyed(stop)),
+    }
 }
 
-/// Follows what the outermost packet carries, as deep as the limit allows.
+/// The packet that goes on inside its `outer` header.
 #[inline(never)]
-fn inside<'a>(outer: &Header, outer_odd: Anomalies, first: Carried<'a>, mut path: Path<'a>) -> Packet {
-    let mut anomalies = outer_odd;
+fn inside<'a>(
+    outer: &Header,
+    carried: &Carried<'a>,
+    mut path: Path<'a>,
+    odd: Anomalies,
+) -> Result<Packet, Unkeyed> {
+    match path.cross(carried) {
+        Ok(()) => headers(carried.layer, carried.view, path, odd, Some(outer)),
+        Err(stop) => Ok(cut_short(outer, None, 1, path.tunnels, odd, stop)),
+    }
+}
+
+/// Reads the IPv6 headers from here on, as deep as the limit allows: the outermost one, or those inside `outer`.
+///
+/// Each kind of upper layer returns a packet of its own, so that it is put together where the caller wants it. One that
+/// all kinds fill would be built in memory and moved, which costs more than reading it. For the same reason this is
+/// inlined once for the outermost header, which nearly all packets end with, and once for what is [`inside`] it.
+#[inline(always)]
+fn headers<'a>(
+    mut layer: Layer,
+    mut view: View<'a>,
+    mut path: Path<'a>,
+    mut odd: Anomalies,
+    outer: Option<&Header>,
+) -> Result<Packet, Unkeyed> {
     let mut inner = None;
-    let mut quoted = None;
     let mut layers = 1u8;
-    let mut next = Some(first);
-    while let Some(carried) = next.take() {
-        match path.cross(carried).and_then(|(layer, view)| path.descend(layer, view)) {
-            Ok(fixed) => {
-                quoted = None;
-                let (header, deeper) = ipv6::read(&fixed, &path, &mut anomalies, &mut quoted);
-                inner = Some(header);
-                layers = layers.saturating_add(1);
-                next = deeper;
+    loop {
+        let fixed = match (path.descend(layer, view), outer) {
+            (Ok(fixed), _) => fixed,
+            (Err(stop), None) => return Err(path.unkeyed(stop)),
+            (Err(stop), Some(outer)) => return Ok(cut_short(outer, inner, layers, path.tunnels, odd, stop)),
+        };
+        let below = ipv6::walk(fixed, &path, &mut odd);
+        let found = Found { outer, layers, tunnels: path.tunnels };
+        let chain = &below.chain;
+        let (segment, carried) = match chain.upper() {
+            Some(upper::TCP) => {
+                let segment = upper::tcp(chain, &mut odd);
+                return Ok(found.packet(below.header(segment), odd, None));
             }
-            Err(Stop::Depth) => anomalies.insert(Anomaly::TunnelDepth),
-            Err(Stop::Unkeyed(Unkeyed::Malformed(_))) => anomalies.insert(Anomaly::TunnelTruncated),
-            // A tunnel may carry anything; that it is not IPv6 is nothing odd.
-            Err(Stop::Unkeyed(Unkeyed::NotIpv6(_))) => {}
+            Some(upper::ICMPV6) => {
+                let segment = icmpv6::read(chain, below.fixed.hop_limit(), &mut odd);
+                if icmpv6::is_error(&segment) {
+                    let (error, dst) = (chain.rest.bytes(), below.fixed.dst());
+                    let quoted = icmpv6::quote(error, chain.claimed, dst, path.limits, &mut odd);
+                    return Ok(found.packet(below.header(segment), odd, quoted));
+                }
+                return Ok(found.packet(below.header(segment), odd, None));
+            }
+            Some(upper::DCCP) => {
+                let segment = upper::dccp(chain, &mut odd);
+                return Ok(found.packet(below.header(segment), odd, None));
+            }
+            Some(upper::SCTP) => {
+                let segment = upper::sctp(chain, &mut odd);
+                return Ok(found.packet(below.header(segment), odd, None));
+            }
+            Some(upper::UDP_LITE) => {
+                let segment = upper::udp_lite(chain, &mut odd);
+                return Ok(found.packet(below.header(segment), odd, None));
+            }
+            Some(upper::UDP) => upper::udp(chain, below.jumbo, &mut odd),
+            Some(_) => (Segment::NONE, upper::carried(chain, &mut odd)),
+            None => (Segment::NONE, None),
+        };
+        let Some(carried) = carried else { return Ok(found.packet(below.header(segment), odd, None)) };
+        let header = below.header(segment);
+        let Some(outer) = outer else { return inside(&header, &carried, Path { ..path }, odd) };
+        if let Err(stop) = path.cross(&carried) {
+            return Ok(cut_short(outer, Some(header), layers + 1, path.tunnels, odd, stop));
+        }
+        inner = Some(header);
+        layers = layers.saturating_add(1);
+        (layer, view) = (carried.layer, carried.view);
+    }
+}
+
+/// What is found of a packet before its last header: the number of headers and the tunnels on the way.
+#[derive(Clone, Copy)]
+struct Found<'a> {
+    outer: Option<&'a Header>,
+    /// IPv6 headers, the last not counted.
+    layers: u8,
+    tunnels: Tunnels,
+}
+
+impl Found<'_> {
+    /// The packet that ends with this header.
+    #[inline(always)]
+    fn packet(self, header: Header, anomalies: Anomalies, quoted: Option<Quoted>) -> Packet {
+        let Self { outer, layers, tunnels } = self;
+        match outer {
+            None => Packet { outer: header, inner: None, tunnels, layers: 1, anomalies, quoted },
+            Some(&outer) => {
+                let layers = layers.saturating_add(1);
+                Packet { outer, inner: Some(header), tunnels, layers, anomalies, quoted }
+            }
         }
     }
-    Packet { outer: *outer, inner, tunnels: path.tunnels, layers, anomalies, quoted }
+}
+
+/// The packet whose last header carries what is not IPv6 or cannot be read.
+#[inline(never)]
+fn cut_short(
+    outer: &Header,
+    inner: Option<Header>,
+    layers: u8,
+    tunnels: Tunnels,
+    mut anomalies: Anomalies,
+    stop: Stop,
+) -> Packet {
+    match stop {
+        Stop::Depth => anomalies.insert(Anomaly::TunnelDepth),
+        Stop::Unkeyed(Unkeyed::Malformed(_)) => anomalies.insert(Anomaly::TunnelTruncated),
+        // A tunnel may carry anything; that it is not IPv6 is nothing odd.
+        Stop::Unkeyed(Unkeyed::NotIpv6(_)) => {}
+    }
+    Packet { outer: *outer, inner, tunnels, layers, anomalies, quoted: None }
 }
 
 /// Source and destination of the outermost IPv6 header, or none where [`parse`] with the default limits finds no packet.
@@ -106,7 +202,9 @@ pub fn pair(link: Link, frame: &[u8]) -> Option<(u128, u128)> {
 #[inline(never)]
 fn pair_walked(link: Link, frame: &[u8], view: View<'_>) -> Option<(u128, u128)> {
     let mut path = Path::new(link, frame, &Limits::DEFAULT);
-    let fixed = path.first(view).ok()?;
+    let mut view = view;
+    let layer = link::open(link, &mut view, &mut path).ok()?;
+    let fixed = path.descend(layer, view).ok()?;
     Some((fixed.src(), fixed.dst()))
 }
 
@@ -129,6 +227,8 @@ pub(crate) enum Layer {
     Ipv4,
     /// An IPv6 header.
     Ipv6,
+    /// A MACsec tag, behind its EtherType.
+    Macsec,
     /// A GRE header.
     Gre,
     /// An EtherIP header.
@@ -186,46 +286,50 @@ impl<'a> Path<'a> {
         Self { limits, slack: 0, tunnels: Tunnels(0), link, frame, depth: 0, tags: 0, ipv4: false }
     }
 
-    /// Finds the outermost IPv6 header.
-    #[inline(always)]
-    fn first(&mut self, view: View<'a>) -> Result<Fixed<'a>, Unkeyed> {
-        let found = link::open(self.link, view, self).and_then(|(layer, view)| self.descend(layer, view));
-        found.map_err(|stop| match stop {
+    /// What it means that the way down ended before the first IPv6 header.
+    #[inline]
+    fn unkeyed(&self, stop: Stop) -> Unkeyed {
+        match stop {
             Stop::Depth => Unkeyed::Malformed(Malformed::LinkDepth),
             // What IPv4 carried instead of IPv6 is still IPv4's business.
             Stop::Unkeyed(Unkeyed::NotIpv6(_)) if self.ipv4 => Unkeyed::NotIpv6(NotIpv6::Ipv4),
             Stop::Unkeyed(unkeyed) => unkeyed,
-        })
+        }
     }
 
     /// Goes down layer by layer to the next IPv6 header. Each step consumes bytes or names a layer that does, and tags and
     /// tunnels are counted against their limits.
     #[inline(always)]
     fn descend(&mut self, layer: Layer, view: View<'a>) -> Result<Fixed<'a>, Stop> {
-        let mut at = (layer, view);
+        let (mut layer, mut view) = (layer, view);
         loop {
-            let (layer, view) = at;
-            at = match layer {
+            layer = match layer {
                 Layer::Ipv6 => return Ok(Fixed::new(view)?),
-                Layer::Ethernet => link::ethernet(view, self)?,
-                Layer::EtherType(kind) => link::ethertype(kind, view, self)?,
-                Layer::Llc => link::llc(view)?,
-                Layer::Ppp => link::ppp(view)?,
-                Layer::Mpls => link::mpls(view, self)?,
+                Layer::Ethernet => link::ethernet(&mut view, self)?,
+                Layer::EtherType(kind) => link::ethertype(kind, &mut view, self)?,
+                Layer::Ppp => link::ppp(&mut view)?,
+                Layer::Mpls => link::mpls(&mut view, self)?,
                 Layer::Ip => link::ip(view)?,
-                Layer::Gre => tunnel::gre(view)?,
-                Layer::EtherIp => tunnel::etherip(view)?,
-                Layer::Pim => tunnel::pim(view)?,
+                Layer::Gre => tunnel::gre(&mut view)?,
                 Layer::Ipv4 => {
                     self.ipv4 = true;
-                    self.cross(tunnel::ipv4(view)?)?
+                    let carried = tunnel::ipv4(view)?;
+                    self.cross(&carried)?;
+                    view = carried.view;
+                    carried.layer
+                }
+                Layer::Llc | Layer::Macsec | Layer::EtherIp | Layer::Pim => {
+                    let (layer, rest) = rare(layer, view.bytes(), view.beyond())?;
+                    view = rest;
+                    layer
                 }
             };
         }
     }
 
     /// Enters an encapsulation, if the limit allows one more.
-    fn cross(&mut self, carried: Carried<'a>) -> Result<(Layer, View<'a>), Stop> {
+    #[inline(always)]
+    fn cross(&mut self, carried: &Carried<'_>) -> Result<(), Stop> {
         if self.depth >= self.limits.tunnels {
             return Err(Stop::Depth);
         }
@@ -233,7 +337,7 @@ impl<'a> Path<'a> {
         self.tags = 0;
         self.slack = if carried.tunnel.has(Tunnels::TEREDO) { tunnel::TEREDO_SLACK } else { 0 };
         self.tunnels.insert(carried.tunnel);
-        Ok((carried.layer, carried.view))
+        Ok(())
     }
 
     /// Counts one VLAN tag or MPLS label.
@@ -250,6 +354,20 @@ impl<'a> Path<'a> {
     pub(crate) const fn origin(&self) -> (Link, &'a [u8]) {
         (self.link, self.frame)
     }
+}
+
+/// A step that few frames need.
+#[inline(never)]
+fn rare(layer: Layer, bytes: &[u8], beyond: u64) -> Result<(Layer, View<'_>), Stop> {
+    let mut view = View::new(bytes, beyond);
+    let next = match layer {
+        Layer::Llc => link::llc(&mut view)?,
+        Layer::Macsec => link::macsec(&mut view)?,
+        Layer::EtherIp => tunnel::etherip(&mut view)?,
+        Layer::Pim => tunnel::pim(&mut view)?,
+        other => other,
+    };
+    Ok((next, view))
 }
 
 #[cfg(test)]

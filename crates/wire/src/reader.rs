@@ -17,6 +17,21 @@ impl<'a> View<'a> {
         Self { bytes: frame, beyond: u64::from(wire_len).saturating_sub(frame.len() as u64) }
     }
 
+    /// A view of these bytes, behind which the wire carried so many more.
+    ///
+    /// Functions that are not inlined take these two instead of a view: three words are handed over in memory, where their
+    /// caller would then have to keep them.
+    #[inline]
+    pub(crate) const fn new(bytes: &'a [u8], beyond: u64) -> Self {
+        Self { bytes, beyond }
+    }
+
+    /// How many more bytes of this layer the wire carried behind the captured ones.
+    #[inline]
+    pub(crate) const fn beyond(self) -> u64 {
+        self.beyond
+    }
+
     /// The captured bytes.
     #[inline]
     pub(crate) const fn bytes(self) -> &'a [u8] {
@@ -46,6 +61,21 @@ impl<'a> View<'a> {
     pub(crate) fn split<const N: usize>(self) -> Option<(&'a [u8; N], Self)> {
         let (head, rest) = self.bytes.split_first_chunk()?;
         Some((head, Self { bytes: rest, beyond: self.beyond }))
+    }
+
+    /// Goes on behind the first `N` bytes and returns these, when they were captured.
+    #[inline]
+    pub(crate) fn take<const N: usize>(&mut self) -> Option<&'a [u8; N]> {
+        let (head, rest) = self.split()?;
+        *self = rest;
+        Some(head)
+    }
+
+    /// Goes on behind the first `len` bytes, when they were captured.
+    #[inline]
+    pub(crate) fn pass(&mut self, len: usize) -> Option<()> {
+        *self = self.skip(len)?;
+        Some(())
     }
 
     /// The first `len` bytes and what lies behind them.

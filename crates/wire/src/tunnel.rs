@@ -14,7 +14,7 @@ pub(crate) const TEREDO_SLACK: u64 = u64::MAX;
 const CUT: Malformed = Malformed::CarrierTruncated;
 
 /// What an IP protocol carries, when it is a tunnel. `six` says that the header before it is IPv6.
-#[inline]
+#[inline(always)]
 pub(crate) fn of_protocol(protocol: u8, view: View<'_>, six: bool) -> Option<Carried<'_>> {
     let (tunnel, layer) = match (protocol, six) {
         (41, true) => (Tunnels::SIX_IN_SIX, Layer::Ipv6),
@@ -30,13 +30,14 @@ pub(crate) fn of_protocol(protocol: u8, view: View<'_>, six: bool) -> Option<Car
         _ => return None,
     };
     // Other PIM messages carry nothing, and are not tunnels.
-    if protocol == 103 && pim(view).is_err() {
+    if protocol == 103 && pim(&mut View::clone(&view)).is_err() {
         return None;
     }
     Some(Carried { tunnel, layer, view })
 }
 
 /// An IPv4 header (RFC 791, section 3.1) and the tunnel that it carries.
+#[inline(always)]
 pub(crate) fn ipv4(view: View<'_>) -> Result<Carried<'_>, Stop> {
     const OFFSET: u16 = 0x1fff;
     const MORE: u16 = 0x2000;
@@ -73,42 +74,50 @@ pub(crate) fn ipv4(view: View<'_>) -> Result<Carried<'_>, Stop> {
 }
 
 /// GRE version 0 (RFC 2784, RFC 2890, and the routing field of RFC 1701), and ERSPAN inside it.
-pub(crate) fn gre(view: View<'_>) -> Result<(Layer, View<'_>), Stop> {
-    const CHECKSUM_OR_ROUTING: u8 = 0xc0;
+#[inline(always)]
+pub(crate) fn gre(view: &mut View<'_>) -> Result<Layer, Stop> {
+    const CHECKSUM: u8 = 0x80;
     const ROUTING: u8 = 0x40;
     const KEY: u8 = 0x20;
     const SEQUENCE: u8 = 0x10;
-    let ([flags, version, high, low], rest) = view.split::<4>().ok_or(CUT)?;
+    let [flags, version, high, low] = view.take::<4>().ok_or(CUT)?;
     match version & 0x07 {
         0 => {}
         // PPTP (RFC 2637) carries PPP that is encrypted or compressed as a rule.
         1 => return Err(NotIpv6::OtherProtocol.into()),
         _ => return Err(CUT.into()),
     }
-    let optional = [CHECKSUM_OR_ROUTING, KEY, SEQUENCE].iter().filter(|&&bit| flags & bit != 0).count();
-    let mut rest = rest.skip(4 * optional).ok_or(CUT)?;
-    if flags & ROUTING != 0 {
-        rest = gre_routing(rest)?;
+    if flags & (CHECKSUM | ROUTING | KEY | SEQUENCE) != 0 {
+        let optional = [CHECKSUM | ROUTING, KEY, SEQUENCE].iter().filter(|&&bit| flags & bit != 0).count();
+        view.pass(4 * optional).ok_or(CUT)?;
+        if flags & ROUTING != 0 {
+            *view = gre_routing(*view)?;
+        }
     }
     match be16(*high, *low) {
         // ERSPAN I has no header of its own, II has eight bytes and always a sequence number.
-        0x88be if flags & SEQUENCE == 0 => Ok((Layer::Ethernet, rest)),
-        0x88be => Ok((Layer::Ethernet, rest.skip(8).ok_or(CUT)?)),
+        0x88be if flags & SEQUENCE == 0 => Ok(Layer::Ethernet),
+        0x88be => {
+            view.pass(8).ok_or(CUT)?;
+            Ok(Layer::Ethernet)
+        }
         // ERSPAN III: twelve bytes, and eight more when the last bit says so. Frame types other than Ethernet exist.
         0x22eb => {
-            let (header, rest) = rest.split::<12>().ok_or(CUT)?;
-            let subheader = if header[11] & 1 == 0 { 0 } else { 8 };
-            Ok((Layer::Ethernet, rest.skip(subheader).ok_or(CUT)?))
+            let header = view.take::<12>().ok_or(CUT)?;
+            view.pass(if header[11] & 1 == 0 { 0 } else { 8 }).ok_or(CUT)?;
+            Ok(Layer::Ethernet)
         }
-        kind => Ok((Layer::EtherType(kind), rest)),
+        kind => Ok(Layer::EtherType(kind)),
     }
 }
 
-/// The source routes of GRE (RFC 1701): entries with a length each, until an empty one.
-fn gre_routing(mut rest: View<'_>) -> Result<View<'_>, Stop> {
+/// What lies behind the source routes of GRE (RFC 1701): entries with a length each, until an empty one.
+#[cold]
+#[inline(never)]
+fn gre_routing(mut rest: View<'_>) -> Result<View<'_>, Malformed> {
     loop {
-        let ([family_high, family_low, _, len], behind) = rest.split::<4>().ok_or(CUT)?;
-        rest = behind.skip(usize::from(*len)).ok_or(CUT)?;
+        let [family_high, family_low, _, len] = rest.take::<4>().ok_or(CUT)?;
+        rest.pass(usize::from(*len)).ok_or(CUT)?;
         if (*family_high, *family_low, *len) == (0, 0, 0) {
             return Ok(rest);
         }
@@ -116,18 +125,18 @@ fn gre_routing(mut rest: View<'_>) -> Result<View<'_>, Stop> {
 }
 
 /// EtherIP version 3 (RFC 3378, section 3).
-pub(crate) fn etherip(view: View<'_>) -> Result<(Layer, View<'_>), Stop> {
-    match view.split::<2>() {
-        Some(([0x30, 0], rest)) => Ok((Layer::Ethernet, rest)),
+pub(crate) fn etherip(view: &mut View<'_>) -> Result<Layer, Stop> {
+    match view.take::<2>() {
+        Some([0x30, 0]) => Ok(Layer::Ethernet),
         _ => Err(CUT.into()),
     }
 }
 
 /// A PIM Register message (RFC 7761, section 4.9.3).
-pub(crate) fn pim(view: View<'_>) -> Result<(Layer, View<'_>), Stop> {
+pub(crate) fn pim(view: &mut View<'_>) -> Result<Layer, Stop> {
     const VERSION_2_REGISTER: u8 = 0x21;
-    match view.split::<8>() {
-        Some(([VERSION_2_REGISTER, ..], rest)) => Ok((Layer::Ip, rest)),
+    match view.take::<8>() {
+        Some([VERSION_2_REGISTER, ..]) => Ok(Layer::Ip),
         _ => Err(NotIpv6::OtherProtocol.into()),
     }
 }
@@ -136,13 +145,13 @@ pub(crate) fn pim(view: View<'_>) -> Result<(Layer, View<'_>), Stop> {
 ///
 /// `udp_len` is the length field of the UDP header. Lengths are held against it and not against what was captured, so that
 /// the answer does not depend on where a capture was cut.
-#[inline]
+#[inline(always)]
 pub(crate) fn of_udp(sport: u16, dport: u16, udp_len: u16, payload: View<'_>) -> Option<Carried<'_>> {
     // One port is asked and not the other after it, or a cut frame might be read as another tunnel than the whole.
     if may_be(dport) {
-        of_port(dport, udp_len, payload)
+        of_port(dport, udp_len, payload.bytes(), payload.beyond())
     } else if may_be(sport) {
-        of_port(sport, udp_len, payload)
+        of_port(sport, udp_len, payload.bytes(), payload.beyond())
     } else {
         None
     }
@@ -154,11 +163,10 @@ pub(crate) const fn may_be(port: u16) -> bool {
     matches!(port, 2152 | 3544 | 4341 | 4789 | 4790 | 5072 | 6081 | 8472)
 }
 
-#[cold]
 #[inline(never)]
-fn of_port(port: u16, udp_len: u16, payload: View<'_>) -> Option<Carried<'_>> {
+fn of_port(port: u16, udp_len: u16, payload: &[u8], beyond: u64) -> Option<Carried<'_>> {
     let len = u64::from(udp_len.checked_sub(8)?);
-    let payload = Claimed { view: payload.limit(len), len };
+    let payload = Claimed { view: View::new(payload, beyond).limit(len), len };
     let (tunnel, found) = match port {
         2152 => (Tunnels::GTP_U, gtp_u(payload)),
         3544 => (Tunnels::TEREDO, teredo(payload)),

@@ -2,37 +2,30 @@
 
 use crate::anomaly::{Anomalies, Anomaly};
 use crate::chain::{Chain, NO_NEXT_HEADER};
-use crate::icmpv6;
-use crate::limits::Limits;
-use crate::packet::{QuicIds, Quoted, TcpFlags, Upper};
+use crate::packet::{QuicIds, TcpFlags, Upper};
 use crate::parse::Carried;
 use crate::reader::{View, be16};
 use crate::tunnel;
 
+pub(crate) const TCP: u8 = 6;
+pub(crate) const UDP: u8 = 17;
+pub(crate) const DCCP: u8 = 33;
 pub(crate) const ICMPV6: u8 = 58;
 pub(crate) const PIM: u8 = 103;
-
-/// What the upper layer has to know of the header below it.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Base {
-    pub(crate) dst: u128,
-    pub(crate) hop_limit: u8,
-    pub(crate) jumbo: bool,
-}
+pub(crate) const SCTP: u8 = 132;
+pub(crate) const UDP_LITE: u8 = 136;
 
 /// What an upper-layer header said.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Segment<'a> {
+pub(crate) struct Segment {
     pub(crate) upper: Upper,
     pub(crate) sport: u16,
     pub(crate) dport: u16,
-    /// The packet inside, when the upper layer is a tunnel.
-    pub(crate) carried: Option<Carried<'a>>,
 }
 
-impl<'a> Segment<'a> {
+impl Segment {
     /// No upper layer, or one without ports.
-    pub(crate) const NONE: Self = Self { upper: Upper::None, sport: 0, dport: 0, carried: None };
+    pub(crate) const NONE: Self = Self { upper: Upper::None, sport: 0, dport: 0 };
 
     /// An upper layer with ports.
     #[inline]
@@ -40,70 +33,41 @@ impl<'a> Segment<'a> {
         if sport == 0 || dport == 0 {
             odd.insert(Anomaly::PortZero);
         }
-        Self { upper, sport, dport, carried: None }
+        Self { upper, sport, dport }
     }
 
     /// An upper layer whose ports are as they should be.
     #[inline]
     fn plain((sport, dport): (u16, u16), upper: Upper) -> Option<Self> {
-        (sport != 0 && dport != 0).then_some(Self { upper, sport, dport, carried: None })
+        (sport != 0 && dport != 0).then_some(Self { upper, sport, dport })
     }
 }
 
-/// Reads what stands at the end of the chain.
+/// What a protocol that is no upper layer carries, when it is a tunnel.
 #[inline(always)]
-pub(crate) fn read<'a>(
-    chain: &Chain<'a>,
-    base: &Base,
-    limits: &Limits,
-    odd: &mut Anomalies,
-    quoted: &mut Option<Quoted>,
-) -> Segment<'a> {
-    if !chain.complete {
-        return Segment::NONE;
-    }
+pub(crate) fn carried<'a>(chain: &Chain<'a>, odd: &mut Anomalies) -> Option<Carried<'a>> {
     match chain.proto {
-        6 => tcp(chain, odd),
-        17 => udp(chain, base.jumbo, odd),
-        ICMPV6 => icmpv6::read(chain, base, limits, odd, quoted),
-        33 | 132 | 136 => rare(*chain, odd),
+        NO_NEXT_HEADER => {
+            if chain.claimed > 0 {
+                odd.insert(Anomaly::NoNextHeaderPayload);
+            }
+            None
+        }
+        253 | 254 => {
+            odd.insert(Anomaly::ExperimentalHeader);
+            None
+        }
         protocol => {
             let inside = if chain.is_first_fragment { chain.rest.continued() } else { chain.rest };
-            let carried = tunnel::of_protocol(protocol, inside, true);
-            if carried.is_none() {
-                *odd = odd.union(unread(protocol, chain.claimed));
-            }
-            Segment { carried, ..Segment::NONE }
+            tunnel::of_protocol(protocol, inside, true)
         }
     }
 }
 
-/// DCCP, SCTP and UDP-Lite.
-#[inline(never)]
-fn rare<'a>(chain: Chain<'a>, odd: &mut Anomalies) -> Segment<'a> {
-    match chain.proto {
-        33 => dccp(&chain, odd),
-        132 => sctp(&chain, odd),
-        _ => udp_lite(&chain, odd),
-    }
-}
-
-/// What is odd about a protocol that is not read, with `claimed` bytes behind its number.
-#[inline]
-const fn unread(protocol: u8, claimed: u64) -> Anomalies {
-    let mut odd = Anomalies::NONE;
-    match protocol {
-        NO_NEXT_HEADER if claimed > 0 => odd.insert(Anomaly::NoNextHeaderPayload),
-        253 | 254 => odd.insert(Anomaly::ExperimentalHeader),
-        _ => {}
-    }
-    odd
-}
-
 /// TCP (RFC 9293, section 3.1).
 #[inline(always)]
-fn tcp<'a>(chain: &Chain<'a>, odd: &mut Anomalies) -> Segment<'a> {
-    let Some(header) = chain.rest.first::<20>() else { return cut(*chain, 20, odd) };
+pub(crate) fn tcp(chain: &Chain<'_>, odd: &mut Anomalies) -> Segment {
+    let Some(header) = chain.rest.first::<20>() else { return cut(chain, 20, odd) };
     let len = tcp_len(header);
     if len < 20 {
         odd.insert(Anomaly::TcpOffset);
@@ -117,7 +81,7 @@ fn tcp<'a>(chain: &Chain<'a>, odd: &mut Anomalies) -> Segment<'a> {
 
 /// TCP about which nothing is odd.
 #[inline]
-pub(crate) fn plain_tcp(payload: View<'_>, claimed: u64) -> Option<Segment<'_>> {
+pub(crate) fn plain_tcp(payload: View<'_>, claimed: u64) -> Option<Segment> {
     let header = payload.first::<20>()?;
     let plain = (20..=claimed).contains(&tcp_len(header)) && tcp_flags(TcpFlags(header[13])).is_empty();
     if plain { Segment::plain(ports_of(header), tcp_upper(header)) } else { None }
@@ -160,8 +124,8 @@ const fn tcp_flags(flags: TcpFlags) -> Anomalies {
 
 /// UDP (RFC 768), what QUIC shows of itself inside, and tunnels.
 #[inline(always)]
-fn udp<'a>(chain: &Chain<'a>, jumbo: bool, odd: &mut Anomalies) -> Segment<'a> {
-    let Some((header, payload)) = chain.rest.split::<8>() else { return cut(*chain, 8, odd) };
+pub(crate) fn udp<'a>(chain: &Chain<'a>, jumbo: bool, odd: &mut Anomalies) -> (Segment, Option<Carried<'a>>) {
+    let Some((header, payload)) = chain.rest.split::<8>() else { return (cut(chain, 8, odd), None) };
     let len = be16(header[4], header[5]);
     let in_other_fragments = len >= 8 && chain.is_first_fragment;
     let given_by_jumbo = len == 0 && jumbo;
@@ -169,18 +133,18 @@ fn udp<'a>(chain: &Chain<'a>, jumbo: bool, odd: &mut Anomalies) -> Segment<'a> {
         odd.insert(Anomaly::UdpLength);
     }
     let quic = if is_quic(payload) { quic_ids(payload.bytes()) } else { None };
-    let mut segment = Segment::with_ports(ports_of(header), Upper::Udp { quic }, odd);
+    let segment = Segment::with_ports(ports_of(header), Upper::Udp { quic }, odd);
     let payload = if chain.is_first_fragment { payload.continued() } else { payload };
-    segment.carried = tunnel::of_udp(segment.sport, segment.dport, len, payload);
-    if be16(header[6], header[7]) == 0 && segment.carried.is_none() {
+    let carried = tunnel::of_udp(segment.sport, segment.dport, len, payload);
+    if be16(header[6], header[7]) == 0 && carried.is_none() {
         odd.insert(Anomaly::UdpChecksumZero);
     }
-    segment
+    (segment, carried)
 }
 
 /// UDP about which nothing is odd and which holds nothing to look into.
 #[inline]
-pub(crate) fn plain_udp(payload: View<'_>, claimed: u64) -> Option<Segment<'_>> {
+pub(crate) fn plain_udp(payload: View<'_>, claimed: u64) -> Option<Segment> {
     let (header, behind) = payload.split::<8>()?;
     let len = u64::from(be16(header[4], header[5]));
     let plain = (8..=claimed).contains(&len) && be16(header[6], header[7]) != 0 && !is_quic(behind);
@@ -197,8 +161,9 @@ const fn ports_of<const N: usize>(header: &[u8; N]) -> (u16, u16) {
 }
 
 /// UDP-Lite (RFC 3828): the length field is the checksum's coverage, where 0 means all, and the checksum is never absent.
-fn udp_lite<'a>(chain: &Chain<'a>, odd: &mut Anomalies) -> Segment<'a> {
-    let Some(header) = chain.rest.first::<8>() else { return cut(*chain, 8, odd) };
+#[inline(always)]
+pub(crate) fn udp_lite(chain: &Chain<'_>, odd: &mut Anomalies) -> Segment {
+    let Some(header) = chain.rest.first::<8>() else { return cut(chain, 8, odd) };
     let coverage = be16(header[4], header[5]);
     let past_end = chain.ends_within(u64::from(coverage)) && !chain.is_first_fragment;
     if (1..8).contains(&coverage) || past_end {
@@ -236,10 +201,11 @@ fn quic_ids(payload: &[u8]) -> Option<QuicIds> {
 }
 
 /// SCTP (RFC 9260, section 3).
-fn sctp<'a>(chain: &Chain<'a>, odd: &mut Anomalies) -> Segment<'a> {
+#[inline(always)]
+pub(crate) fn sctp(chain: &Chain<'_>, odd: &mut Anomalies) -> Segment {
     const INIT: u8 = 1;
     const INIT_ACK: u8 = 2;
-    let Some((header, chunks)) = chain.rest.split::<12>() else { return cut(*chain, 12, odd) };
+    let Some((header, chunks)) = chain.rest.split::<12>() else { return cut(chain, 12, odd) };
     let [_, _, _, _, t0, t1, t2, t3, ..] = *header;
     let verification_tag = u32::from_be_bytes([t0, t1, t2, t3]);
     let chunk = chunks.first::<8>();
@@ -255,16 +221,16 @@ fn sctp<'a>(chain: &Chain<'a>, odd: &mut Anomalies) -> Segment<'a> {
 }
 
 /// DCCP (RFC 4340, section 5.1).
-fn dccp<'a>(chain: &Chain<'a>, odd: &mut Anomalies) -> Segment<'a> {
-    let Some(header) = chain.rest.first::<12>() else { return cut(*chain, 12, odd) };
+#[inline(always)]
+pub(crate) fn dccp(chain: &Chain<'_>, odd: &mut Anomalies) -> Segment {
+    let Some(header) = chain.rest.first::<12>() else { return cut(chain, 12, odd) };
     Segment::with_ports(ports_of(header), Upper::Dccp { kind: header[8] >> 1 & 0x0f }, odd)
 }
 
 /// An upper-layer header that is not whole: its ports, when at least these could be read.
-#[cold]
-#[inline(never)]
-fn cut<'a>(chain: Chain<'a>, len: u64, odd: &mut Anomalies) -> Segment<'a> {
-    name_cut(&chain, len, odd);
+#[inline]
+fn cut(chain: &Chain<'_>, len: u64, odd: &mut Anomalies) -> Segment {
+    name_cut(chain, len, odd);
     match chain.rest.first::<4>() {
         Some(ports) => Segment::with_ports(ports_of(ports), Upper::None, odd),
         None => Segment::NONE,
@@ -272,6 +238,7 @@ fn cut<'a>(chain: Chain<'a>, len: u64, odd: &mut Anomalies) -> Segment<'a> {
 }
 
 /// Names the cut of an upper-layer header of `len` bytes.
+#[inline(always)]
 pub(crate) fn name_cut(chain: &Chain<'_>, len: u64, odd: &mut Anomalies) {
     odd.insert(if chain.is_first_fragment && chain.ends_within(len) {
         Anomaly::FirstFragmentIncomplete

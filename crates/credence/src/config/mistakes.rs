@@ -19,8 +19,8 @@ const CAPACITY_MIN: u32 = 1 << 10;
 /// 35 GB; what needs more needs more gateways.
 const CAPACITY_MAX: u32 = 1 << 28;
 
-/// Memory of a flow in bytes: 127 in the table, and its place in the list of flows touched since the last step.
-pub(crate) const FLOW_BYTES: u64 = 131;
+/// Memory of a flow at most, in bytes: its two halves, its share of the index, and its bit among the flows touched.
+pub(crate) const FLOW_BYTES: u64 = 128;
 
 /// A day. Longer silences would keep flows whose ends have long rebooted.
 const TIMEOUT_S_MAX: u32 = 86_400;

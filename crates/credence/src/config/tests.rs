@@ -168,7 +168,7 @@ fn all_mistakes_are_told_and_not_only_the_first() {
             "unknown key `interfce` at line 1: did you mean `interface`?",
             "`queues` at line 3 is boolean `true`, and must be a whole number from 0 to 4,294,967,295",
             "`workers` at line 2 is 2000, and must be at most 1024; 0 takes one a core",
-            "`flows.capacity` at line 6 is 5 (655 B) at 131 bytes a flow, and must be from 1,024 (134.14 kB) to 268,435,456 (35.17 GB)",
+            "`flows.capacity` at line 6 is 5 (640 B) at 128 bytes a flow, and must be from 1,024 (131.07 kB) to 268,435,456 (34.36 GB)",
         ]
     );
 }
