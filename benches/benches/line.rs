@@ -85,8 +85,11 @@ impl Line {
     }
 }
 
-/// The least that any flow engine does.
-fn least(frames: &[Frame<'_>], flows: &mut HashMap<([u8; 16], [u8; 16], u16, u16), (u64, u64)>) {
+/// Addresses and ports.
+type Key = ([u8; 16], [u8; 16], u16, u16);
+
+/// The least that any flow engine does: packets and bytes of each flow.
+fn least(frames: &[Frame<'_>], flows: &mut HashMap<Key, (u64, u64)>) {
     for frame in frames {
         let Ok(packet) = SlicedPacket::from_ethernet(frame.bytes) else { continue };
         if let (Some(NetSlice::Ipv6(ip)), Some(TransportSlice::Tcp(tcp))) = (&packet.net, &packet.transport) {

@@ -1,16 +1,16 @@
 //! The project's tests.
 
 #[cfg(test)]
+mod alerts;
+#[cfg(test)]
 mod architecture;
 #[cfg(test)]
 mod binary;
 #[cfg(test)]
 mod cli;
 #[cfg(test)]
-mod judged;
-#[cfg(test)]
-mod alerts;
-#[cfg(test)]
 mod demo;
 #[cfg(test)]
 mod gateway;
+#[cfg(test)]
+mod judged;

@@ -1,8 +1,8 @@
 //! The configuration of `credence run`: every key with its unit, its default, and why that is the default.
 //!
-//! [`Config`] is what was typed, [`Config::read`] finds every mistake in it and not only the first, and the functions at
-//! the end of this file say what it means to the engine. A key left out has its default; a key that nobody knows is a
-//! mistake, since it is usually a known one misspelt.
+//! [`Config`] is what was typed, [`Config::read`] finds every mistake in it and not only the first, and the
+//! functions at the end of this file say what it means to the engine. A key left out has its default; a key
+//! that nobody knows is a mistake, since it is usually a known one misspelt.
 
 mod mistakes;
 mod prefixes;
@@ -32,17 +32,19 @@ pub(crate) use prefixes::ListedPrefix;
 #[derive(Clone, Debug, PartialEq, Eq, Default, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Config {
-    /// Name of the network interface to listen on, such as `eth0`. There is no default, because no guess is right on a
-    /// gateway with several; `credence run --interface` can give it instead.
+    /// Name of the network interface to listen on, such as `eth0`. There is no default, because no guess is
+    /// right on a gateway with several; `credence run --interface` can give it instead.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) interface: Option<String>,
-    /// Where frames come from. Default `auto`: the ring, which is some 35 times cheaper, wherever the kernel grants one.
+    /// Where frames come from. Default `auto`: the ring, which is some 35 times cheaper, wherever the kernel
+    /// grants one.
     pub(crate) backend: Backend,
     /// Worker threads, at most 1,024. Default 0: one for each core that this process may use.
     pub(crate) workers: u32,
-    /// How many queues the kernel spreads the interface's frames over: 1, or as many as there are workers, of which each
-    /// then reads its own. Default 1: one reader hands both directions and all fragments of an address pair to one worker,
-    /// which the kernel's own spreading does not promise. Several are for links that one reader cannot keep up with.
+    /// How many queues the kernel spreads the interface's frames over: 1, or as many as there are workers, of
+    /// which each then reads its own. Default 1: one reader hands both directions and all fragments of an
+    /// address pair to one worker, which the kernel's own spreading does not promise. Several are for links
+    /// that one reader cannot keep up with.
     pub(crate) queues: Queues,
     /// The flow table.
     pub(crate) flows: Flows,
@@ -86,11 +88,13 @@ impl Default for Queues {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Flows {
-    /// Flows held at most, all workers together. Memory for all of them is taken at the start, at most 128 bytes each. Default
-    /// 1,048,576, some 137 MB: a busy 10 Gbit/s link holds a few hundred thousand, and a flood needs room to be seen in.
+    /// Flows held at most, all workers together. Memory for all of them is taken at the start, at most 128
+    /// bytes each. Default 1,048,576, some 134 MB: a busy 10 Gbit/s link holds a few hundred thousand, and a
+    /// flood needs room to be seen in.
     pub(crate) capacity: u32,
-    /// What happens to a new flow when the table is full. Default `evict_unconfirmed`: a flow whose source has not proved
-    /// that it receives makes room, so that a flood with forged sources does not push out conversations.
+    /// What happens to a new flow when the table is full. Default `evict_unconfirmed`: a flow whose source
+    /// has not proved that it receives makes room, so that a flood with forged sources does not push out
+    /// conversations.
     pub(crate) when_full: WhenFull,
     /// How long a flow may be silent before its next packet begins a new one.
     pub(crate) timeouts: FlowTimeouts,
@@ -117,15 +121,16 @@ pub(crate) enum WhenFull {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct FlowTimeouts {
-    /// A TCP flow whose source has proved that it receives. Default 300: it bridges the pauses of interactive use; a
-    /// longer silence costs a new flow record and nothing else.
+    /// A TCP flow whose source has proved that it receives. Default 300: it bridges the pauses of interactive
+    /// use; a longer silence costs a new flow record and nothing else.
     pub(crate) established_s: u32,
     /// A TCP flow after FIN or RST. Default 15: the last segments and their repetitions arrive within that.
     pub(crate) closed_s: u32,
-    /// A flow of any other protocol that was answered. Default 60: applications keep such flows open by sending at least
-    /// twice a minute.
+    /// A flow of any other protocol that was answered. Default 60: applications keep such flows open by
+    /// sending at least twice a minute.
     pub(crate) paired_s: u32,
-    /// Anything else. Default 30: what is not answered by then is a scan, a flood or a loss, and should not hold memory.
+    /// Anything else. Default 30: what is not answered by then is a scan, a flood or a loss, and should not
+    /// hold memory.
     pub(crate) unanswered_s: u32,
 }
 
@@ -139,14 +144,14 @@ impl Default for FlowTimeouts {
 #[derive(Clone, Debug, PartialEq, Eq, Default, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct PrefixLists {
-    /// Prefixes of the operator and its customers. Alerts say by them which way a flow goes; no score depends on them.
-    /// Default none: then every flow is in transit.
+    /// Prefixes of the operator and its customers. Alerts say by them which way a flow goes; no score depends
+    /// on them. Default none: then every flow is in transit.
     pub(crate) own: Vec<ListedPrefix>,
-    /// Sources whose traffic passes whatever anyone says: management, resolvers, routing neighbours. Default none;
-    /// link-local, multicast, unique local and translator prefixes are on the list in any case.
+    /// Sources whose traffic passes whatever anyone says: management, resolvers, routing neighbours. Default
+    /// none; link-local, multicast, unique local and translator prefixes are on the list in any case.
     pub(crate) never_block: Vec<ListedPrefix>,
-    /// Ends of tunnels that the operator runs. Flows inside them are told apart by their inner header. Default none,
-    /// since anyone can forge the inner header of a tunnel that nobody vouches for.
+    /// Ends of tunnels that the operator runs. Flows inside them are told apart by their inner header.
+    /// Default none, since anyone can forge the inner header of a tunnel that nobody vouches for.
     pub(crate) tunnel_endpoints: Vec<ListedPrefix>,
 }
 
@@ -154,8 +159,8 @@ pub(crate) struct PrefixLists {
 #[derive(Clone, Debug, PartialEq, Eq, Default, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Credit {
-    /// Snapshot files made by `credence credit import`. They are read again on SIGHUP. Default none: then every source is
-    /// unrated, and flows are scored by what they do.
+    /// Snapshot files made by `credence credit import`. They are read again on SIGHUP. Default none: then
+    /// every source is unrated, and flows are scored by what they do.
     pub(crate) snapshots: Vec<PathBuf>,
 }
 
@@ -163,14 +168,15 @@ pub(crate) struct Credit {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Alerts {
-    /// File to which alerts are appended as JSON lines, made with mode 0640 because they name sources. Default none: alerts
-    /// are counted and not written, since full addresses should not reach a disk unasked.
+    /// File to which alerts are appended as JSON lines, made with mode 0640 because they name sources.
+    /// Default none: alerts are counted and not written, since full addresses should not reach a disk
+    /// unasked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) path: Option<PathBuf>,
     /// The mildest verdict that raises an alert. Default `observe`, the first rung that means anything.
     pub(crate) from: AlertFrom,
-    /// Lines written in a second at most, from 1 to 100,000; what is beyond is counted. Default 100: enough to work with,
-    /// and a flood of alerts fills no disk.
+    /// Lines written in a second at most, from 1 to 100,000; what is beyond is counted. Default 100: enough
+    /// to work with, and a flood of alerts fills no disk.
     pub(crate) lines_per_second: u32,
 }
 
@@ -199,10 +205,12 @@ pub(crate) enum AlertFrom {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Metrics {
-    /// Address and port of `/metrics`, `/healthz` and `/readyz`; port 0 takes a free one and says which. Default
-    /// `127.0.0.1:9469`: plain HTTP belongs on loopback, and the port is free of well-known exporters.
+    /// Address and port of `/metrics`, `/healthz` and `/readyz`; port 0 takes a free one and says which.
+    /// Default `127.0.0.1:9469`: plain HTTP belongs on loopback, and the port is free of well-known
+    /// exporters.
     pub(crate) listen: SocketAddr,
-    /// Whether `listen` may be reachable from other hosts. Default false: counters tell how busy a network is.
+    /// Whether `listen` may be reachable from other hosts. Default false: counters tell how busy a network
+    /// is.
     pub(crate) allow_remote: bool,
 }
 
@@ -223,8 +231,8 @@ impl Config {
         Guards::new(NeverBlock::new(self.lists.never_block.iter().map(ListedPrefix::prefix)))
     }
 
-    /// The line of each of `workers` workers. Its hash seeds are new at each call, so that nobody outside can choose
-    /// colliding keys.
+    /// The line of each of `workers` workers. Its hash seeds are new at each call, so that nobody outside can
+    /// choose colliding keys.
     ///
     /// # Errors
     /// When a list is longer than the prefix map can number.

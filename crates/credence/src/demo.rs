@@ -1,5 +1,5 @@
-//! `credence demo`: the tour. A capture that comes with the program is played in real time, again and again, while the
-//! engine scores it with a feed made for it; a live table and a metrics page show what happens.
+//! `credence demo`: the tour. A capture that comes with the program is played in real time, again and again,
+//! while the engine scores it with a feed made for it; a live table and a metrics page show what happens.
 //!
 //! It needs no privilege and no network, opens a port on loopback and leaves no file behind.
 

@@ -1,7 +1,7 @@
 //! `credence run`: the engine on an interface.
 //!
-//! The engine runs on threads of its own; this thread keeps watch: signals, the configuration read again, a line in the
-//! log each minute. Nothing is enforced: verdicts are counted, and raise alerts.
+//! The engine runs on threads of its own; this thread keeps watch: signals, the configuration read again, a
+//! line in the log each minute. Nothing is enforced: verdicts are counted, and raise alerts.
 
 mod watch;
 
@@ -10,7 +10,6 @@ use std::io::{self, IsTerminal};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
@@ -105,7 +104,6 @@ fn score(
         watch.until_end(&clock, &end);
         running.join().unwrap_or(Err(RunError::WorkerDied))
     });
-    let interrupted = stop.load(Ordering::Relaxed) && outcome.is_ok();
     let (alerts, written) = (recorder.alert_counts(), recorder.finish());
     let run = Run {
         alerts,
@@ -117,7 +115,7 @@ fn score(
     let totals = status.engine().totals();
     // When nobody listens on standard error, there is nobody to tell.
     let _ = Summary::of(&totals, &run).write_text(&mut io::stderr());
-    info!(kernel_drops = totals.kernel_drops, interrupted, "ended");
+    info!(kernel_drops = totals.kernel_drops, "ended");
     if let Err(error) = written {
         warn!(%error, "some alerts could not be written");
     }
@@ -138,10 +136,12 @@ fn start_log() {
 /// The cache of the configured snapshots.
 ///
 /// # Errors
-/// When one of them cannot be read or together they are too large: a gateway does not start with half of its credit.
+/// When one of them cannot be read or together they are too large: a gateway does not start with half of its
+/// credit.
 fn cache(config: &Config, guards: &Guards) -> anyhow::Result<Cache> {
-    let snapshots =
-        config.credit.snapshots.iter().map(|path| file::read(path)).collect::<Result<Vec<_>, _>>()?;
+    // The sentence names the fault already; its chain of causes would say it again.
+    let read = |path: &PathBuf| file::read(path).map_err(|error| anyhow!("{error}"));
+    let snapshots = config.credit.snapshots.iter().map(read).collect::<anyhow::Result<_>>()?;
     Ok(Cache::build(snapshots, guards)?)
 }
 

@@ -1,11 +1,12 @@
 //! The metrics page and the two questions of whoever supervises the process, over plain HTTP.
 //!
-//! `/metrics` is for Prometheus. `/healthz` answers as long as the process runs; `/readyz` answers 200 only while frames,
-//! or the word that there are none, still get through to every worker.
+//! `/metrics` is for Prometheus. `/healthz` answers as long as the process runs; `/readyz` answers 200 only
+//! while frames, or the word that there are none, still get through to every worker.
 //!
-//! The server has a thread of its own with a small runtime on it, and ends with the process. Nothing on the way of a packet
-//! waits for it: a page is made of counters that workers write anyway. It holds at most [`CONNECTIONS_MAX`] connections,
-//! each for at most [`LIFETIME`] whatever its other end does, so that slow or silent clients cost nothing that is missed.
+//! The server has a thread of its own with a small runtime on it, and ends with the process. Nothing on the
+//! way of a packet waits for it: a page is made of counters that workers write anyway. It holds at most
+//! [`CONNECTIONS_MAX`] connections, each for at most [`LIFETIME`] whatever its other end does, so that slow
+//! or silent clients cost nothing that is missed.
 
 pub(crate) mod alert_log;
 mod connection;

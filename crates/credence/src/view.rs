@@ -71,7 +71,8 @@ fn rate(count: u64, since: Duration) -> u64 {
     u64::try_from(u128::from(count) * 1000 / since.as_millis().max(1)).unwrap_or(u64::MAX)
 }
 
-/// The sources that fare worst, by /64: the hardest verdict first, then the lowest score, then the most alerts.
+/// The sources that fare worst, by /64: the hardest verdict first, then the lowest score, then the most
+/// alerts.
 pub(crate) fn worst(offenders: &Offenders) -> Vec<(u128, Offender)> {
     let mut all: Vec<_> = offenders.iter().map(|entry| (*entry.key(), *entry.value())).collect();
     all.sort_unstable_by_key(|(source, o)| {

@@ -69,7 +69,7 @@ impl Scene {
 
     /// A client that opens a connection, sends `segments`, and is answered: ten milliseconds apart.
     pub(crate) fn visit(&mut self, at_ns: u64, client: (u128, u16), server: (u128, u16), segments: u64) {
-        let (c, s) = (1_000 + client.1 as u32, 9_000_000 + server.1 as u32);
+        let (c, s) = (1_000 + u32::from(client.1), 9_000_000 + u32::from(server.1));
         self.tcp(at_ns, client, server, (c, 0), SYN);
         self.tcp(at_ns + 10 * MS, server, client, (s, c + 1), SYN_ACK);
         self.tcp(at_ns + 20 * MS, client, server, (c + 1, s + 1), ACK);

@@ -8,28 +8,27 @@ const LOOPBACK: u128 = 1;
 
 /// What is odd about source and destination. Ordinary global unicast passes with a few comparisons.
 ///
-/// `may_be_unspecified` tells whether a node without an address may have sent this, and `origin` is the frame, since it
-/// matters whether it ever left its host.
-#[inline]
+/// `may_be_unspecified` tells whether a node without an address may have sent this, and the frame is asked whether it
+/// ever left its host.
+#[inline(always)]
 pub(crate) fn check(
     src: u128,
     dst: u128,
     may_be_unspecified: impl FnOnce() -> bool,
-    origin: (Link, &[u8]),
+    (link, frame): (Link, &[u8]),
 ) -> Anomalies {
     if !(is_global_unicast(src) && is_global_unicast(dst)) || src == dst {
-        return unusual(src, dst, may_be_unspecified(), origin);
+        return unusual(src, dst, may_be_unspecified(), link, frame);
     }
     let mut odd = Anomalies::NONE;
-    // What is reserved inside global unicast begins with one of these.
-    if matches!(src >> 112, 0x2001 | 0x3fff) && is_reserved(src) {
+    if is_reserved_unicast(src) {
         odd.insert(Anomaly::SourceReserved);
     }
     odd
 }
 
 #[inline(never)]
-fn unusual(src: u128, dst: u128, may_be_unspecified: bool, (link, frame): (Link, &[u8])) -> Anomalies {
+fn unusual(src: u128, dst: u128, may_be_unspecified: bool, link: Link, frame: &[u8]) -> Anomalies {
     let mut odd = Anomalies::NONE;
     if is_multicast(src) {
         odd.insert(Anomaly::SourceMulticast);
@@ -85,9 +84,15 @@ const fn holds_ipv4(address: u128) -> bool {
 /// 2001:db8::/32 and 3fff::/20 (documentation), 2001:2::/48 (benchmarking), 100::/64 (discard only).
 #[inline]
 const fn is_reserved(address: u128) -> bool {
-    let high = address >> 64;
-    high >> 32 == 0x2001_0db8
-        || high >> 44 == 0x3fff0
-        || high >> 16 == 0x2001_0002_0000
-        || high == 0x0100 << 48
+    is_reserved_unicast(address) || address >> 64 == 0x0100 << 48
+}
+
+/// Those of them inside [global unicast](is_global_unicast). The first sixteen bits turn almost every address away.
+#[inline]
+const fn is_reserved_unicast(address: u128) -> bool {
+    match address >> 112 {
+        0x2001 => address >> 96 == 0x2001_0db8 || address >> 80 == 0x2001_0002_0000,
+        0x3fff => address >> 108 == 0x3fff0,
+        _ => false,
+    }
 }

@@ -69,20 +69,26 @@ impl<'a> Chain<'a> {
         }
     }
 
-    /// Passes a header of `len` bytes that starts with `fixed` and has `rest` behind it.
-    #[inline]
-    const fn pass(&mut self, fixed: &[u8; 8], len: usize, rest: View<'a>) {
+    /// Passes a header that starts with `fixed` and has `rest` behind it.
+    #[inline(always)]
+    fn pass(&mut self, fixed: &[u8; 8], rest: View<'a>) {
         self.proto = fixed[0];
         self.ext_headers += 1;
         self.rest = rest;
-        // The payload is no longer than claimed, so this never reaches below zero.
-        self.claimed = self.claimed.saturating_sub(len as u64);
+    }
+
+    /// Bytes that the payload length claims for `rest`, when the walk began at `start`: no payload is longer than claimed,
+    /// so what was walked never is.
+    #[inline(always)]
+    fn still_claimed(&self, start: &Start<'_>) -> u64 {
+        let walked = start.payload.bytes().len() - self.rest.bytes().len();
+        start.claimed - walked as u64
     }
 
     /// The upper-layer protocol, when its header is to be expected at `rest`.
     #[inline]
-    pub(crate) fn upper(&self) -> Option<u8> {
-        self.complete.then_some(self.proto)
+    pub(crate) const fn upper(&self) -> Option<u8> {
+        if self.complete { Some(self.proto) } else { None }
     }
 
     /// Whether the header itself ends behind the claimed payload, rather than being cut by a capture.
@@ -94,50 +100,59 @@ impl<'a> Chain<'a> {
 
 /// Walks the extension headers, at most as many as `limits` allows.
 ///
-/// Inlined into the one place that reads every packet: its state is ten words, which cost more to hand over than to walk
-/// by.
+/// Inlined where it is used, since its ten words of state cost more to hand over than to walk by.
 #[inline(always)]
 pub(crate) fn walk<'a>(start: &Start<'a>, limits: &Limits, odd: &mut Anomalies) -> Chain<'a> {
     let mut chain = Chain::without_headers(start);
+    if is_walked(start.next_header) {
+        chain.complete = pass_all(&mut chain, start, limits, odd);
+        chain.claimed = chain.still_claimed(start);
+    }
+    chain
+}
+
+/// Passes header after header. False when it does not come to the end of the chain.
+#[inline(always)]
+fn pass_all<'a>(chain: &mut Chain<'a>, start: &Start<'a>, limits: &Limits, odd: &mut Anomalies) -> bool {
     let mut order = Order::default();
-    while is_walked(chain.proto) {
+    loop {
         if chain.ext_headers >= limits.ext_headers {
             odd.insert(Anomaly::ExtHeaderLimit);
-            chain.complete = false;
-            return chain;
+            return false;
         }
         if chain.proto == DESTINATION {
             order.destination();
         } else {
             order.check(chain.proto, odd);
         }
-        if !step(&mut chain, start, limits, odd) {
-            chain.complete = false;
-            return chain;
+        if !step(chain, start, limits, odd) {
+            return false;
+        }
+        if !is_walked(chain.proto) {
+            order.check(chain.proto, odd);
+            return true;
         }
     }
-    order.check(chain.proto, odd);
-    chain
 }
 
 /// Passes one header. False when the walk ends with it: the header is cut, or the rest is in another fragment.
 #[inline(always)]
 fn step<'a>(chain: &mut Chain<'a>, start: &Start<'a>, limits: &Limits, odd: &mut Anomalies) -> bool {
     let kind = chain.proto;
-    let has_options = matches!(kind, HOP_BY_HOP | DESTINATION);
-    if let Some((fixed, rest)) = chain.rest.split::<8>()
-        && has_options
-        && options::is_padding(fixed, limits)
+    // The cheapest header to repeat is the cheapest to pass.
+    if kind == DESTINATION
+        && let Some((header, rest)) = chain.rest.split::<8>()
+        && options::is_padding(header, limits)
     {
-        chain.pass(fixed, 8, rest);
+        chain.pass(header, rest);
         return true;
     }
     let Some((header, fixed, rest)) = whole(kind, chain.rest) else {
-        chain.proto = cut(kind, chain.rest.bytes(), chain.claimed, chain.is_first_fragment, odd);
+        let claimed = chain.still_claimed(start);
+        chain.proto = cut(kind, chain.rest.bytes(), claimed, chain.is_first_fragment, odd);
         return false;
     };
-    let len = header.len();
-    chain.pass(fixed, len, rest);
+    chain.pass(fixed, rest);
     match kind {
         HOP_BY_HOP | DESTINATION => {
             let jumbo = options::scan(header, limits, odd);
@@ -148,7 +163,9 @@ fn step<'a>(chain: &mut Chain<'a>, start: &Start<'a>, limits: &Limits, odd: &mut
         }
         ROUTING => routing::check(fixed, odd),
         // The fixed part has twelve bytes, and IPv6 wants a multiple of eight.
-        AUTHENTICATION if len < 12 || !len.is_multiple_of(8) => odd.insert(Anomaly::AhInvalid),
+        AUTHENTICATION if header.len() < 12 || !header.len().is_multiple_of(8) => {
+            odd.insert(Anomaly::AhInvalid);
+        }
         FRAGMENT => return fragment(chain, start, fixed, odd),
         _ => {}
     }
@@ -192,10 +209,10 @@ fn cut(kind: u8, bytes: &[u8], claimed: u64, is_first_fragment: bool, odd: &mut 
 }
 
 /// A fragment header (RFC 8200, section 4.5). False when another fragment holds the upper layer.
-#[inline]
+#[inline(always)]
 fn fragment(chain: &mut Chain<'_>, start: &Start<'_>, header: &[u8; 8], odd: &mut Anomalies) -> bool {
     let [_, _, high, low, id @ ..] = *header;
-    let len = chain.claimed;
+    let len = chain.still_claimed(start);
     let piece = Fragment {
         id: u32::from_be_bytes(id),
         offset: be16(high, low) & !0x07,
@@ -214,9 +231,8 @@ fn fragment(chain: &mut Chain<'_>, start: &Start<'_>, header: &[u8; 8], odd: &mu
     if piece.more && !len.is_multiple_of(8) {
         odd.insert(Anomaly::FragmentLength);
     }
-    // Headers before the fragment header count towards the payload of the whole.
-    let before = (start.claimed - len).saturating_sub(8);
-    if before + u64::from(piece.offset) + len > DATAGRAM_MAX {
+    // Headers before the fragment header count towards the payload of the whole, but not this one.
+    if start.claimed + u64::from(piece.offset) > DATAGRAM_MAX + 8 {
         odd.insert(Anomaly::FragmentPastEnd);
     }
     if len == 0 {
@@ -225,7 +241,9 @@ fn fragment(chain: &mut Chain<'_>, start: &Start<'_>, header: &[u8; 8], odd: &mu
     let first = piece.offset == 0;
     chain.is_first_fragment |= first && piece.more;
     // Of nested headers the first is told, but a piece of any of them hides the upper layer.
-    chain.fragment = chain.fragment.or(Some(piece));
+    if chain.fragment.is_none() {
+        chain.fragment = Some(piece);
+    }
     first
 }
 
@@ -254,7 +272,7 @@ const fn is_walked(next_header: u8) -> bool {
 }
 
 /// The places of the headers that were seen.
-#[derive(Default)]
+#[derive(Clone, Copy, Default)]
 struct Order(u8);
 
 impl Order {
@@ -278,7 +296,7 @@ impl Order {
 
     #[cold]
     #[inline(never)]
-    fn misplaced(&self, kind: u8, place: u8, odd: &mut Anomalies) {
+    fn misplaced(self, kind: u8, place: u8, odd: &mut Anomalies) {
         if kind == HOP_BY_HOP {
             odd.insert(Anomaly::HopByHopNotFirst);
         }

@@ -1,4 +1,4 @@
-//! One IPv6 header (RFC 8200, section 3), its chain and its upper layer.
+//! One IPv6 header (RFC 8200, section 3) and the chain behind it.
 
 use crate::address;
 use crate::anomaly::{Anomalies, Anomaly};
@@ -7,7 +7,7 @@ use crate::icmpv6;
 use crate::limits::Limits;
 use crate::options;
 use crate::packet::{Header, Malformed};
-use crate::parse::Path;
+use crate::path::Path;
 use crate::reader::{View, be16};
 use crate::upper::{self, Segment};
 
@@ -85,7 +85,7 @@ impl<'a> Fixed<'a> {
     }
 
     #[inline]
-    fn next_header(&self) -> u8 {
+    pub(crate) const fn next_header(&self) -> u8 {
         self.head[6]
     }
 }

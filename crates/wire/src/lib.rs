@@ -11,8 +11,8 @@
 //!                                       address     └ icmpv6 (the quoted packet)
 //! ```
 //!
-//! `parse` holds the two loops that go this way, `plain` the short cut that most packets take, `reader` the only access to
-//! bytes.
+//! `parse` holds the loop over IPv6 headers and `path` the one over the layers between them, `plain` is the short cut that
+//! most packets take, and `reader` the only access to bytes.
 //!
 //! What this crate refuses to do: allocate, recurse, keep state between frames, reassemble fragments, verify checksums,
 //! guess at an unknown next header, or take a UDP payload for a tunnel unless all of it agrees. Bytes behind the length
@@ -33,6 +33,7 @@ mod link;
 mod options;
 mod packet;
 mod parse;
+mod path;
 mod plain;
 mod reader;
 mod routing;

@@ -1,7 +1,7 @@
 //! How the first bytes of a frame are to be read, down to the network layer.
 
 use crate::packet::{Malformed, NotIpv6, Tunnels};
-use crate::parse::{Layer, Path, Stop};
+use crate::path::{Layer, Path, Stop};
 use crate::reader::{View, be16};
 
 /// A link layer that the parser reads, named by the `LINKTYPE_` registry of capture files.
@@ -74,37 +74,42 @@ pub(crate) fn open<'a>(link: Link, view: &mut View<'a>, path: &mut Path<'a>) -> 
         Link::Ethernet => Ok(Layer::Ethernet),
         Link::Raw => Ok(Layer::Ip),
         _ => {
-            let (layer, rest, slack) = open_other(link, view.bytes(), view.beyond())?;
-            (*view, path.slack) = (rest, slack);
-            Ok(layer)
+            let (layer, rest) = open_other(link, view.bytes(), view.beyond());
+            *view = rest;
+            path.slack = slack(link, rest);
+            layer
         }
     }
 }
 
-/// The same of links that few captures have, with the slack that they leave.
+/// The same of links that few captures have.
 #[inline(never)]
-fn open_other(link: Link, frame: &[u8], beyond: u64) -> Result<(Layer, View<'_>, u64), Stop> {
+fn open_other(link: Link, frame: &[u8], beyond: u64) -> (Step, View<'_>) {
     let mut view = View::new(frame, beyond);
-    let rest = &mut view;
-    let (layer, slack) = match link {
-        Link::Ethernet => (Layer::Ethernet, 0),
-        Link::Raw => (Layer::Ip, 0),
-        Link::Null | Link::Loop => (family(rest)?, 0),
-        Link::LinuxSll => {
-            let header = rest.take::<16>().ok_or(CUT)?;
-            (cooked(be16(header[14], header[15]))?, cooked_slack(*rest))
-        }
-        Link::LinuxSll2 => {
-            let header = rest.take::<20>().ok_or(CUT)?;
-            (cooked(be16(header[0], header[1]))?, cooked_slack(*rest))
-        }
-        Link::Ppp => (Layer::Ppp, CHECK_SEQUENCE),
-        Link::Pppoe => (pppoe(rest)?, 0),
-        Link::FrameRelay => (frame_relay(rest)?, CHECK_SEQUENCE),
-        Link::Ieee80211 => (ieee80211(rest, false)?, CHECK_SEQUENCE),
-        Link::Radiotap => (radiotap(rest)?, CHECK_SEQUENCE),
+    let layer = match link {
+        Link::Ethernet => Ok(Layer::Ethernet),
+        Link::Raw => Ok(Layer::Ip),
+        Link::Null | Link::Loop => family(&mut view),
+        Link::LinuxSll => linux_sll(&mut view),
+        Link::LinuxSll2 => linux_sll2(&mut view),
+        Link::Ppp => Ok(Layer::Ppp),
+        Link::Pppoe => pppoe(&mut view),
+        Link::FrameRelay => frame_relay(&mut view),
+        Link::Ieee80211 => ieee80211(&mut view, false),
+        Link::Radiotap => radiotap(&mut view),
     };
-    Ok((layer, view, slack))
+    (layer, view)
+}
+
+/// Bytes behind a packet that such a link explains, when `rest` lies behind its header.
+fn slack(link: Link, rest: View<'_>) -> u64 {
+    // The padding of an Ethernet frame stays when its header is replaced.
+    const COOKED_MIN: u64 = ETHERNET_MIN - 14 + CHECK_SEQUENCE;
+    match link {
+        Link::LinuxSll | Link::LinuxSll2 if rest.wire_len() <= COOKED_MIN => COOKED_MIN,
+        Link::Ppp | Link::FrameRelay | Link::Ieee80211 | Link::Radiotap => CHECK_SEQUENCE,
+        _ => 0,
+    }
 }
 
 /// Whether the frame was captured on a loopback device.
@@ -237,18 +242,23 @@ fn family(view: &mut View<'_>) -> Step {
     }
 }
 
+fn linux_sll(view: &mut View<'_>) -> Step {
+    let header = view.take::<16>().ok_or(CUT)?;
+    cooked(be16(header[14], header[15]))
+}
+
+fn linux_sll2(view: &mut View<'_>) -> Step {
+    let header = view.take::<20>().ok_or(CUT)?;
+    cooked(be16(header[0], header[1]))
+}
+
+/// The protocol field of a cooked capture.
 fn cooked(kind: u16) -> Step {
     match kind {
         0x0001 | 0x0004 => Ok(Layer::Llc),
         ETHERTYPE_MIN.. => Ok(Layer::EtherType(kind)),
         _ => Err(NotIpv6::OtherProtocol.into()),
     }
-}
-
-/// The padding of an Ethernet frame, which stays when its header is replaced.
-fn cooked_slack(rest: View<'_>) -> u64 {
-    let least = ETHERNET_MIN - 14 + CHECK_SEQUENCE;
-    if rest.wire_len() <= least { least } else { 0 }
 }
 
 /// PPP (RFC 1661, section 2) with or without HDLC-like framing (RFC 1662) and field compression, and Cisco's HDLC, which

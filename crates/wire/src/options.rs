@@ -15,9 +15,9 @@ const ELEMENTS_AN_OPTION: u32 = 4;
 /// is. The rest of the parser may pass such a header without a [`scan`], which has nothing to say of it.
 #[inline]
 pub(crate) const fn is_padding(header: &[u8; 8], limits: &Limits) -> bool {
-    const NEXT_HEADER: u64 = 0xff << 56;
-    const PADN_OF_SIX: u64 = u64::from_be_bytes([0, 0, PADN, 4, 0, 0, 0, 0]);
-    u64::from_be_bytes(*header) & !NEXT_HEADER == PADN_OF_SIX && limits.padding >= 6
+    // All but the next header, which is the first byte.
+    const PADN_OF_SIX: u64 = u64::from_le_bytes([0, PADN, 4, 0, 0, 0, 0, 0]);
+    u64::from_le_bytes(*header) >> 8 == PADN_OF_SIX && limits.padding >= 6
 }
 
 /// Checks the options of a whole header, and returns the jumbo payload length when a well-formed jumbo option is among them

@@ -1,15 +1,21 @@
 //! The way from the first byte of a frame to its [`Packet`]: down through the layers to an IPv6 header, read it, and on
-//! into what it carries. Two plain loops and no recursion, so that the stack stays as it is however deep a frame nests.
+//! into what it carries, as deep as the limit allows. All of it is loops, so that the stack stays as it is however deep a
+//! frame nests.
+//!
+//! What decides its speed is less what it computes than what it moves. A [`Packet`] has 272 bytes, written in small
+//! pieces; to copy it right afterwards in large ones makes the processor wait for each. So a packet is put together once,
+//! where the caller wants it, and nothing that the steps share is handed over in memory: they are inlined into one
+//! function, and what is not inlined takes and returns no more than fits into registers.
 
 use crate::anomaly::{Anomalies, Anomaly};
 use crate::icmpv6;
-use crate::ipv6::{self, Fixed};
+use crate::ipv6::{self, Fixed, Walked};
 use crate::limits::Limits;
 use crate::link::{self, Link};
-use crate::packet::{Header, Malformed, NotIpv6, Packet, Quoted, Tunnels, Unkeyed};
+use crate::packet::{Header, Packet, Quoted, Tunnels, Unkeyed};
+use crate::path::{Carried, Path, Stop};
 use crate::plain;
 use crate::reader::{View, be16};
-use crate::tunnel;
 use crate::upper::{self, Segment};
 
 /// Reads one frame.
@@ -26,10 +32,11 @@ use crate::upper::{self, Segment};
 /// cannot be read.
 #[inline]
 pub fn parse(link: Link, frame: &[u8], wire_len: u32, limits: &Limits) -> Result<Packet, Unkeyed> {
-    if let Some((fixed, slack)) = direct(link, View::of_frame(frame, wire_len))
-        && let Some(packet) = plain::read(&fixed, slack, (link, frame))
+    if plain::may_be(link, frame)
+        && let Some((fixed, slack)) = direct(link, View::of_frame(frame, wire_len))
+        && let Some((header, odd)) = plain::read(&fixed, slack, (link, frame))
     {
-        return Ok(packet);
+        return Ok(Found::NONE.packet(header, odd, None));
     }
     walked(link, frame, wire_len, limits)
 }
@@ -55,14 +62,24 @@ fn direct(link: Link, view: View<'_>) -> Option<(Fixed<'_>, u64)> {
 #[inline(never)]
 fn walked(link: Link, frame: &[u8], wire_len: u32, limits: &Limits) -> Result<Packet, Unkeyed> {
     let mut path = Path::new(link, frame, limits);
-    let mut view = View::of_frame(frame, wire_len);
-    match link::open(link, &mut view, &mut path) {
-        Ok(layer) => headers(layer, view, path, Anomalies::NONE, None),
-        Err(stop) => Err(path.unkeyed(stop)),
-    }
+    let view = View::of_frame(frame, wire_len);
+    let fixed = match direct(link, view) {
+        Some((fixed, slack)) => {
+            path.slack = slack;
+            fixed
+        }
+        None => {
+            let fixed = path.first(view)?;
+            if let Some((header, odd)) = plain::read(&fixed, path.slack, path.origin()) {
+                return Ok(Found { tunnels: path.tunnels, ..Found::NONE }.packet(header, odd, None));
+            }
+            fixed
+        }
+    };
+    headers(fixed, path, Anomalies::NONE, None)
 }
 
-/// The packet that goes on inside its `outer` header.
+/// The packet that goes on inside its `outer` header. It comes from [`headers`] and goes there once more, to stay.
 #[inline(never)]
 fn inside<'a>(
     outer: &Header,
@@ -70,79 +87,64 @@ fn inside<'a>(
     mut path: Path<'a>,
     odd: Anomalies,
 ) -> Result<Packet, Unkeyed> {
-    match path.cross(carried) {
-        Ok(()) => headers(carried.layer, carried.view, path, odd, Some(outer)),
+    match path.enter(carried) {
+        Ok(fixed) => headers(fixed, path, odd, Some(outer)),
         Err(stop) => Ok(cut_short(outer, None, 1, path.tunnels, odd, stop)),
     }
 }
 
 /// Reads the IPv6 headers from here on, as deep as the limit allows: the outermost one, or those inside `outer`.
 ///
-/// Each kind of upper layer returns a packet of its own, so that it is put together where the caller wants it. One that
-/// all kinds fill would be built in memory and moved, which costs more than reading it. For the same reason this is
-/// inlined once for the outermost header, which nearly all packets end with, and once for what is [`inside`] it.
+/// Each kind of upper layer returns a packet of its own; one that all of them fill would be built aside and moved. For the
+/// same reason this is inlined once for the outermost header, which nearly all packets end with, and once for what lies
+/// [`inside`] it.
 #[inline(always)]
 fn headers<'a>(
-    mut layer: Layer,
-    mut view: View<'a>,
+    mut fixed: Fixed<'a>,
     mut path: Path<'a>,
     mut odd: Anomalies,
     outer: Option<&Header>,
 ) -> Result<Packet, Unkeyed> {
-    let mut inner = None;
     let mut layers = 1u8;
     loop {
-        let fixed = match (path.descend(layer, view), outer) {
-            (Ok(fixed), _) => fixed,
-            (Err(stop), None) => return Err(path.unkeyed(stop)),
-            (Err(stop), Some(outer)) => return Ok(cut_short(outer, inner, layers, path.tunnels, odd, stop)),
-        };
-        let below = ipv6::walk(fixed, &path, &mut odd);
         let found = Found { outer, layers, tunnels: path.tunnels };
+        if outer.is_some()
+            && let Some((header, more)) = plain::read(&fixed, path.slack, path.origin())
+        {
+            return Ok(found.packet(header, odd.union(more), None));
+        }
+        let below = ipv6::walk(fixed, &path, &mut odd);
         let chain = &below.chain;
         let (segment, carried) = match chain.upper() {
-            Some(upper::TCP) => {
-                let segment = upper::tcp(chain, &mut odd);
-                return Ok(found.packet(below.header(segment), odd, None));
-            }
+            Some(upper::TCP) => return found.end(&below, upper::tcp(chain, &mut odd), odd),
+            Some(upper::DCCP) => return found.end(&below, upper::dccp(chain, &mut odd), odd),
+            Some(upper::SCTP) => return found.end(&below, upper::sctp(chain, &mut odd), odd),
+            Some(upper::UDP_LITE) => return found.end(&below, upper::udp_lite(chain, &mut odd), odd),
             Some(upper::ICMPV6) => {
                 let segment = icmpv6::read(chain, below.fixed.hop_limit(), &mut odd);
-                if icmpv6::is_error(&segment) {
-                    let (error, dst) = (chain.rest.bytes(), below.fixed.dst());
-                    let quoted = icmpv6::quote(error, chain.claimed, dst, path.limits, &mut odd);
-                    return Ok(found.packet(below.header(segment), odd, quoted));
+                if !icmpv6::is_error(&segment) {
+                    return found.end(&below, segment, odd);
                 }
-                return Ok(found.packet(below.header(segment), odd, None));
-            }
-            Some(upper::DCCP) => {
-                let segment = upper::dccp(chain, &mut odd);
-                return Ok(found.packet(below.header(segment), odd, None));
-            }
-            Some(upper::SCTP) => {
-                let segment = upper::sctp(chain, &mut odd);
-                return Ok(found.packet(below.header(segment), odd, None));
-            }
-            Some(upper::UDP_LITE) => {
-                let segment = upper::udp_lite(chain, &mut odd);
-                return Ok(found.packet(below.header(segment), odd, None));
+                let (error, receiver) = (chain.rest.bytes(), below.fixed.dst());
+                let quoted = icmpv6::quote(error, chain.claimed, receiver, path.limits, &mut odd);
+                return Ok(found.packet(below.header(segment), odd, quoted));
             }
             Some(upper::UDP) => upper::udp(chain, below.jumbo, &mut odd),
             Some(_) => (Segment::NONE, upper::carried(chain, &mut odd)),
-            None => (Segment::NONE, None),
+            None => return found.end(&below, Segment::NONE, odd),
         };
-        let Some(carried) = carried else { return Ok(found.packet(below.header(segment), odd, None)) };
+        let Some(carried) = carried else { return found.end(&below, segment, odd) };
         let header = below.header(segment);
-        let Some(outer) = outer else { return inside(&header, &carried, Path { ..path }, odd) };
-        if let Err(stop) = path.cross(&carried) {
-            return Ok(cut_short(outer, Some(header), layers + 1, path.tunnels, odd, stop));
-        }
-        inner = Some(header);
+        let Some(outer) = outer else { return inside(&header, &carried, path.clone(), odd) };
         layers = layers.saturating_add(1);
-        (layer, view) = (carried.layer, carried.view);
+        fixed = match path.enter(&carried) {
+            Ok(fixed) => fixed,
+            Err(stop) => return Ok(cut_short(outer, Some(header), layers, path.tunnels, odd, stop)),
+        };
     }
 }
 
-/// What is found of a packet before its last header: the number of headers and the tunnels on the way.
+/// What is found of a packet before its last header.
 #[derive(Clone, Copy)]
 struct Found<'a> {
     outer: Option<&'a Header>,
@@ -152,6 +154,15 @@ struct Found<'a> {
 }
 
 impl Found<'_> {
+    /// Nothing yet.
+    const NONE: Self = Self { outer: None, layers: 0, tunnels: Tunnels(0) };
+
+    /// The packet that ends with this upper layer.
+    #[inline(always)]
+    fn end(self, below: &Walked<'_>, segment: Segment, anomalies: Anomalies) -> Result<Packet, Unkeyed> {
+        Ok(self.packet(below.header(segment), anomalies, None))
+    }
+
     /// The packet that ends with this header.
     #[inline(always)]
     fn packet(self, header: Header, anomalies: Anomalies, quoted: Option<Quoted>) -> Packet {
@@ -201,173 +212,8 @@ pub fn pair(link: Link, frame: &[u8]) -> Option<(u128, u128)> {
 
 #[inline(never)]
 fn pair_walked(link: Link, frame: &[u8], view: View<'_>) -> Option<(u128, u128)> {
-    let mut path = Path::new(link, frame, &Limits::DEFAULT);
-    let mut view = view;
-    let layer = link::open(link, &mut view, &mut path).ok()?;
-    let fixed = path.descend(layer, view).ok()?;
+    let fixed = Path::new(link, frame, &Limits::DEFAULT).first(view).ok()?;
     Some((fixed.src(), fixed.dst()))
-}
-
-/// What the next bytes are.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Layer {
-    /// A whole Ethernet frame.
-    Ethernet,
-    /// The payload of this EtherType.
-    EtherType(u16),
-    /// An LLC header.
-    Llc,
-    /// A PPP protocol field, perhaps behind address and control bytes.
-    Ppp,
-    /// An MPLS label stack.
-    Mpls,
-    /// An IP header of the version that its first four bits name.
-    Ip,
-    /// An IPv4 header.
-    Ipv4,
-    /// An IPv6 header.
-    Ipv6,
-    /// A MACsec tag, behind its EtherType.
-    Macsec,
-    /// A GRE header.
-    Gre,
-    /// An EtherIP header.
-    EtherIp,
-    /// A PIM header.
-    Pim,
-}
-
-/// What an IP header carries, when that is another packet or frame.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Carried<'a> {
-    pub(crate) tunnel: Tunnels,
-    pub(crate) layer: Layer,
-    pub(crate) view: View<'a>,
-}
-
-/// Why the way down ended before an IPv6 header.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Stop {
-    Unkeyed(Unkeyed),
-    Depth,
-}
-
-impl From<Malformed> for Stop {
-    fn from(malformed: Malformed) -> Self {
-        Self::Unkeyed(Unkeyed::Malformed(malformed))
-    }
-}
-
-impl From<NotIpv6> for Stop {
-    fn from(other: NotIpv6) -> Self {
-        Self::Unkeyed(Unkeyed::NotIpv6(other))
-    }
-}
-
-/// Where the parser stands between two IPv6 headers.
-#[derive(Debug)]
-pub(crate) struct Path<'a> {
-    pub(crate) limits: &'a Limits,
-    /// Bytes behind the next packet that the link below it explains: padding to its least length, or a frame check sequence.
-    pub(crate) slack: u64,
-    /// Encapsulations crossed so far, as a set.
-    pub(crate) tunnels: Tunnels,
-    link: Link,
-    frame: &'a [u8],
-    depth: u8,
-    tags: u8,
-    /// Whether IPv4 was crossed.
-    ipv4: bool,
-}
-
-impl<'a> Path<'a> {
-    #[inline]
-    fn new(link: Link, frame: &'a [u8], limits: &'a Limits) -> Self {
-        Self { limits, slack: 0, tunnels: Tunnels(0), link, frame, depth: 0, tags: 0, ipv4: false }
-    }
-
-    /// What it means that the way down ended before the first IPv6 header.
-    #[inline]
-    fn unkeyed(&self, stop: Stop) -> Unkeyed {
-        match stop {
-            Stop::Depth => Unkeyed::Malformed(Malformed::LinkDepth),
-            // What IPv4 carried instead of IPv6 is still IPv4's business.
-            Stop::Unkeyed(Unkeyed::NotIpv6(_)) if self.ipv4 => Unkeyed::NotIpv6(NotIpv6::Ipv4),
-            Stop::Unkeyed(unkeyed) => unkeyed,
-        }
-    }
-
-    /// Goes down layer by layer to the next IPv6 header. Each step consumes bytes or names a layer that does, and tags and
-    /// tunnels are counted against their limits.
-    #[inline(always)]
-    fn descend(&mut self, layer: Layer, view: View<'a>) -> Result<Fixed<'a>, Stop> {
-        let (mut layer, mut view) = (layer, view);
-        loop {
-            layer = match layer {
-                Layer::Ipv6 => return Ok(Fixed::new(view)?),
-                Layer::Ethernet => link::ethernet(&mut view, self)?,
-                Layer::EtherType(kind) => link::ethertype(kind, &mut view, self)?,
-                Layer::Ppp => link::ppp(&mut view)?,
-                Layer::Mpls => link::mpls(&mut view, self)?,
-                Layer::Ip => link::ip(view)?,
-                Layer::Gre => tunnel::gre(&mut view)?,
-                Layer::Ipv4 => {
-                    self.ipv4 = true;
-                    let carried = tunnel::ipv4(view)?;
-                    self.cross(&carried)?;
-                    view = carried.view;
-                    carried.layer
-                }
-                Layer::Llc | Layer::Macsec | Layer::EtherIp | Layer::Pim => {
-                    let (layer, rest) = rare(layer, view.bytes(), view.beyond())?;
-                    view = rest;
-                    layer
-                }
-            };
-        }
-    }
-
-    /// Enters an encapsulation, if the limit allows one more.
-    #[inline(always)]
-    fn cross(&mut self, carried: &Carried<'_>) -> Result<(), Stop> {
-        if self.depth >= self.limits.tunnels {
-            return Err(Stop::Depth);
-        }
-        self.depth += 1;
-        self.tags = 0;
-        self.slack = if carried.tunnel.has(Tunnels::TEREDO) { tunnel::TEREDO_SLACK } else { 0 };
-        self.tunnels.insert(carried.tunnel);
-        Ok(())
-    }
-
-    /// Counts one VLAN tag or MPLS label.
-    pub(crate) fn tag(&mut self) -> Result<(), Malformed> {
-        if self.tags >= self.limits.link_tags {
-            return Err(Malformed::LinkDepth);
-        }
-        self.tags += 1;
-        Ok(())
-    }
-
-    /// The link and the frame, for the few packets of which it matters whether they ever left their host.
-    #[inline]
-    pub(crate) const fn origin(&self) -> (Link, &'a [u8]) {
-        (self.link, self.frame)
-    }
-}
-
-/// A step that few frames need.
-#[inline(never)]
-fn rare(layer: Layer, bytes: &[u8], beyond: u64) -> Result<(Layer, View<'_>), Stop> {
-    let mut view = View::new(bytes, beyond);
-    let next = match layer {
-        Layer::Llc => link::llc(&mut view)?,
-        Layer::Macsec => link::macsec(&mut view)?,
-        Layer::EtherIp => tunnel::etherip(&mut view)?,
-        Layer::Pim => tunnel::pim(&mut view)?,
-        other => other,
-    };
-    Ok((next, view))
 }
 
 #[cfg(test)]
@@ -396,7 +242,8 @@ mod tests {
 
     fn short(frame: &[u8], wire_len: u32) -> Option<Packet> {
         let (fixed, slack) = direct(Link::Ethernet, View::of_frame(frame, wire_len))?;
-        plain::read(&fixed, slack, (Link::Ethernet, frame))
+        let (header, odd) = plain::read(&fixed, slack, (Link::Ethernet, frame))?;
+        Some(Found::NONE.packet(header, odd, None))
     }
 
     fn long(frame: &[u8], wire_len: u32) -> Result<Packet, Unkeyed> {

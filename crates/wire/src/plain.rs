@@ -1,32 +1,48 @@
 //! The packet that nearly all packets are: TCP or UDP right behind an IPv6 header whose lengths agree.
 //!
-//! This is a shorter way to what [`ipv6::read`](crate::ipv6::read) finds, and never another answer: whatever is not plain
-//! is left to it, and a test holds the two together. It exists because a walk that may meet anything keeps its state in
-//! memory, which costs several times what a plain packet needs.
+//! This is a shorter way to what [`ipv6::walk`](crate::ipv6::walk) and the upper layers find, and never another answer:
+//! whatever is not plain is left to them, and a test holds the two together. It exists because a walk that may meet
+//! anything carries more state than there are registers, which costs twice what a plain packet needs.
 
 use crate::address;
+use crate::anomaly::Anomalies;
 use crate::ipv6::Fixed;
 use crate::link::Link;
-use crate::packet::{Header, Packet, Tunnels};
+use crate::packet::Header;
 use crate::upper::{self, Segment};
 
-/// The packet at `fixed`, when nothing but its addresses can be odd about it. The link below leaves `slack` bytes behind it.
+/// Whether a frame may be plain, judged by the byte where its next header would stand. It is asked first, since it needs next
+/// to nothing.
 #[inline(always)]
-pub(crate) fn read(fixed: &Fixed<'_>, slack: u64, origin: (Link, &[u8])) -> Option<Packet> {
+pub(crate) fn may_be(link: Link, frame: &[u8]) -> bool {
+    let next_header = match link {
+        Link::Ethernet => frame.get(14 + 6),
+        Link::Raw => frame.get(6),
+        _ => None,
+    };
+    matches!(next_header, Some(&(upper::TCP | upper::UDP)))
+}
+
+/// The header at `fixed` and what is odd about its addresses, when nothing else can be odd about it and it carries no other.
+/// The link below leaves `slack` bytes behind it.
+#[inline(always)]
+pub(crate) fn read(fixed: &Fixed<'_>, slack: u64, origin: (Link, &[u8])) -> Option<(Header, Anomalies)> {
+    if !matches!(fixed.next_header(), upper::TCP | upper::UDP) {
+        return None;
+    }
     let start = fixed.start();
     let trailing = fixed.behind().wire_len().checked_sub(start.claimed)?;
     if trailing > slack || fixed.hop_limit() == 0 {
         return None;
     }
     let segment = match start.next_header {
-        6 => upper::plain_tcp(start.payload, start.claimed)?,
-        17 => upper::plain_udp(start.payload, start.claimed)?,
-        _ => return None,
+        upper::TCP => upper::plain_tcp(start.payload, start.claimed)?,
+        _ => upper::plain_udp(start.payload, start.claimed)?,
     };
     let Segment { upper, sport, dport } = segment;
     let (src, dst) = (fixed.src(), fixed.dst());
     let anomalies = address::check(src, dst, || false, origin);
-    let outer = Header {
+    let header = Header {
         src,
         dst,
         bytes: 40 + start.claimed,
@@ -40,5 +56,5 @@ pub(crate) fn read(fixed: &Fixed<'_>, slack: u64, origin: (Link, &[u8])) -> Opti
         dport,
         upper,
     };
-    Some(Packet { outer, inner: None, tunnels: Tunnels::default(), layers: 1, anomalies, quoted: None })
+    Some((header, anomalies))
 }

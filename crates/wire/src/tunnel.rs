@@ -5,7 +5,7 @@
 //! unread by choosing a port.
 
 use crate::packet::{Malformed, NotIpv6, Tunnels};
-use crate::parse::{Carried, Layer, Stop};
+use crate::path::{Carried, Layer, Stop};
 use crate::reader::{View, be16};
 
 /// Bytes that may follow a packet inside Teredo: its trailers (RFC 6081, section 4).
@@ -36,16 +36,16 @@ pub(crate) fn of_protocol(protocol: u8, view: View<'_>, six: bool) -> Option<Car
     Some(Carried { tunnel, layer, view })
 }
 
-/// An IPv4 header (RFC 791, section 3.1) and the tunnel that it carries.
+/// An IPv4 header (RFC 791, section 3.1), the tunnel that it carries, and what lies in that.
 #[inline(always)]
-pub(crate) fn ipv4(view: View<'_>) -> Result<Carried<'_>, Stop> {
+pub(crate) fn ipv4(view: &mut View<'_>) -> Result<(Tunnels, Layer), Stop> {
     const OFFSET: u16 = 0x1fff;
     const MORE: u16 = 0x2000;
     let header = view.first::<20>().ok_or(CUT)?;
     let header_len = usize::from(header[0] & 0x0f) * 4;
     let total_len = be16(header[2], header[3]);
     // Segmentation offload leaves a total length of 0 in captures of the sender.
-    let within = if total_len == 0 { view } else { view.limit(u64::from(total_len)) };
+    let within = if total_len == 0 { *view } else { view.limit(u64::from(total_len)) };
     if header[0] >> 4 != 4 || header_len < 20 {
         return Err(CUT.into());
     }
@@ -70,7 +70,9 @@ pub(crate) fn ipv4(view: View<'_>) -> Result<Carried<'_>, Stop> {
     } else {
         of_protocol(protocol, payload, false)
     };
-    carried.ok_or_else(|| NotIpv6::Ipv4.into())
+    let Some(Carried { tunnel, layer, view: inside }) = carried else { return Err(NotIpv6::Ipv4.into()) };
+    *view = inside;
+    Ok((tunnel, layer))
 }
 
 /// GRE version 0 (RFC 2784, RFC 2890, and the routing field of RFC 1701), and ERSPAN inside it.
@@ -91,7 +93,7 @@ pub(crate) fn gre(view: &mut View<'_>) -> Result<Layer, Stop> {
         let optional = [CHECKSUM | ROUTING, KEY, SEQUENCE].iter().filter(|&&bit| flags & bit != 0).count();
         view.pass(4 * optional).ok_or(CUT)?;
         if flags & ROUTING != 0 {
-            *view = gre_routing(*view)?;
+            *view = gre_routing(view.bytes(), view.beyond()).ok_or(CUT)?;
         }
     }
     match be16(*high, *low) {
@@ -114,12 +116,13 @@ pub(crate) fn gre(view: &mut View<'_>) -> Result<Layer, Stop> {
 /// What lies behind the source routes of GRE (RFC 1701): entries with a length each, until an empty one.
 #[cold]
 #[inline(never)]
-fn gre_routing(mut rest: View<'_>) -> Result<View<'_>, Malformed> {
+fn gre_routing(routing: &[u8], beyond: u64) -> Option<View<'_>> {
+    let mut rest = View::new(routing, beyond);
     loop {
-        let [family_high, family_low, _, len] = rest.take::<4>().ok_or(CUT)?;
-        rest.pass(usize::from(*len)).ok_or(CUT)?;
+        let [family_high, family_low, _, len] = rest.take::<4>()?;
+        rest.pass(usize::from(*len))?;
         if (*family_high, *family_low, *len) == (0, 0, 0) {
-            return Ok(rest);
+            return Some(rest);
         }
     }
 }
@@ -158,9 +161,11 @@ pub(crate) fn of_udp(sport: u16, dport: u16, udp_len: u16, payload: View<'_>) ->
 }
 
 /// Whether a UDP port suggests a tunnel. One comparison turns almost every port away.
-#[inline]
+#[inline(always)]
 pub(crate) const fn may_be(port: u16) -> bool {
-    matches!(port, 2152 | 3544 | 4341 | 4789 | 4790 | 5072 | 6081 | 8472)
+    const LEAST: u16 = 2152;
+    const MOST: u16 = 8472;
+    port >= LEAST && port <= MOST && matches!(port, LEAST | 3544 | 4341 | 4789 | 4790 | 5072 | 6081 | MOST)
 }
 
 #[inline(never)]

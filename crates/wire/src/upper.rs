@@ -3,7 +3,7 @@
 use crate::anomaly::{Anomalies, Anomaly};
 use crate::chain::{Chain, NO_NEXT_HEADER};
 use crate::packet::{QuicIds, TcpFlags, Upper};
-use crate::parse::Carried;
+use crate::path::Carried;
 use crate::reader::{View, be16};
 use crate::tunnel;
 
@@ -80,7 +80,7 @@ pub(crate) fn tcp(chain: &Chain<'_>, odd: &mut Anomalies) -> Segment {
 }
 
 /// TCP about which nothing is odd.
-#[inline]
+#[inline(always)]
 pub(crate) fn plain_tcp(payload: View<'_>, claimed: u64) -> Option<Segment> {
     let header = payload.first::<20>()?;
     let plain = (20..=claimed).contains(&tcp_len(header)) && tcp_flags(TcpFlags(header[13])).is_empty();
@@ -143,7 +143,7 @@ pub(crate) fn udp<'a>(chain: &Chain<'a>, jumbo: bool, odd: &mut Anomalies) -> (S
 }
 
 /// UDP about which nothing is odd and which holds nothing to look into.
-#[inline]
+#[inline(always)]
 pub(crate) fn plain_udp(payload: View<'_>, claimed: u64) -> Option<Segment> {
     let (header, behind) = payload.split::<8>()?;
     let len = u64::from(be16(header[4], header[5]));
@@ -177,7 +177,7 @@ pub(crate) fn udp_lite(chain: &Chain<'_>, odd: &mut Anomalies) -> Segment {
 
 /// Whether a payload starts like a QUIC long header of a version whose layout is known: 1, 2 and the drafts before them
 /// (RFC 9000, section 17.2; RFC 9369).
-#[inline]
+#[inline(always)]
 fn is_quic(payload: View<'_>) -> bool {
     const LONG_AND_FIXED: u8 = 0xc0;
     const DRAFTS: u32 = 0xff00_0000;
@@ -188,6 +188,7 @@ fn is_quic(payload: View<'_>) -> bool {
 }
 
 /// The connection ids of a QUIC long header, none when they are longer than 20 bytes or cut.
+#[inline(always)]
 fn quic_ids(payload: &[u8]) -> Option<QuicIds> {
     const ID_MAX: u8 = 20;
     let id = |bytes| -> Option<(Option<u64>, &[u8])> {

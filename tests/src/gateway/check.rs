@@ -6,8 +6,8 @@ use tempfile::TempDir;
 
 use crate::binary::{Ran, capture, root, run};
 
-/// Checks a configuration of this text; `DIR` in it is a directory with the snapshot `deny` of two prefixes of the demo's
-/// capture, one of which is too wide.
+/// Checks a configuration of this text; `DIR` in it is a directory with the snapshot `deny` of two prefixes
+/// of the demo's capture, one of which is too wide.
 fn checked(text: &str, more: &[&str]) -> Ran {
     let directory = TempDir::new().unwrap();
     let path = |name: &str| directory.path().join(name).display().to_string();
@@ -79,11 +79,11 @@ fn a_sound_configuration_is_told_with_what_it_would_do() {
     let plan = &ran.json()["plan"];
     assert_eq!(plan["interface"]["exists"], true, "{plan}");
     assert_eq!((plan["workers"].as_u64(), plan["queues"].as_u64()), (Some(3), Some(1)));
-    assert_eq!(plan["memory"]["flow_tables"], 300_000 * 131);
     let memory = plan["memory"].as_object().unwrap();
-    let parts: u64 =
-        memory.iter().filter(|(part, _)| *part != "total").map(|(_, n)| n.as_u64().unwrap()).sum();
-    assert_eq!(plan["memory"]["total"], parts);
+    let number = |part: &str| memory[part].as_u64().unwrap();
+    assert!((100..150).contains(&(number("flow_tables") / 300_000)), "bytes of a flow: {plan}");
+    let parts: u64 = memory.keys().filter(|part| *part != "total").map(|part| number(part)).sum();
+    assert_eq!(number("total"), parts);
     assert_eq!((plan["lists"]["own"].as_u64(), plan["lists"]["never_block"].as_u64()), (Some(1), Some(1)));
     assert_eq!(
         (plan["credit"]["records"].as_u64(), plan["credit"]["enforceable"].as_u64()),

@@ -1,5 +1,6 @@
 //! `credence run` on a real interface, with a client on the other end of the link.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
@@ -7,12 +8,13 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 use std::thread;
+use std::time::Duration;
 
 use serde_json::Value;
 use tempfile::TempDir;
 
 use super::network::{CLIENT, GATEWAY, WAN, between, ip};
-use super::running::{Running, balances, fetch, sum};
+use super::running::{Running, balances, fetch, sum, wait_for};
 use crate::binary::{credence, run};
 
 /// Where the gateway's side answers over TCP.
@@ -60,7 +62,7 @@ impl Site {
     fn start(&self) -> Running {
         let mut running = Running::start(["run", "--config", &self.path("gateway.toml")]);
         let address = running.address();
-        let ready = super::running::wait_for(|| (fetch(address, "/readyz").0 == 200).then_some(()));
+        let ready = wait_for(|| (fetch(address, "/readyz").0 == 200).then_some(()));
         assert!(ready.is_some(), "never ready:\n{}", running.stderr());
         running
     }
@@ -112,12 +114,25 @@ fn carried() -> u64 {
     read("rx_packets") + read("tx_packets")
 }
 
+/// The numbers of the page and of the interface at a moment in which neither changes: hosts on a new link
+/// greet it.
+fn quiet(running: &mut Running) -> (BTreeMap<String, u64>, u64) {
+    let received = |numbers: &BTreeMap<String, u64>| sum(numbers, "credence_received_packets_total");
+    let found = wait_for(|| {
+        let (numbers, frames) = (running.metrics(), carried());
+        thread::sleep(Duration::from_millis(300));
+        (received(&running.metrics()) == received(&numbers) && carried() == frames)
+            .then_some((numbers, frames))
+    });
+    found.expect("a link without traffic falls silent")
+}
+
 /// Traffic with so many workers and queues, told without loss.
 fn check_traffic(client: &super::network::Client, workers: u32, queues: u32) {
     let site =
         Site::new(&format!("workers = {workers}\nqueues = {queues}\n[alerts]\npath = \"DIR/alerts.json\""));
     let mut running = site.start();
-    let (before, carried_before) = (running.metrics(), carried());
+    let (before, carried_before) = quiet(&mut running);
     client.act();
     let of = |numbers: &_, metric| sum(numbers, metric) - sum(&before, metric);
     let after = running.metrics_when(|numbers| {
@@ -318,7 +333,9 @@ fn without_the_privilege_the_cure_is_told() {
 fn a_run_that_cannot_begin_says_why() {
     let site = Site::new("[credit]\nsnapshots = [\"DIR/none\"]");
     let config = site.path("gateway.toml");
-    run(["run", "--config", &config]).expect(1).told(&["/none", "check that the path is right"]);
+    let ran = run(["run", "--config", &config]).expect(1);
+    ran.told(&["/none", "check that the path is right"]);
+    assert_eq!(ran.stderr.matches("No such file").count(), 1, "said once:\n{}", ran.stderr);
     site.configure("");
     run(["run", "--config", &config, "--interface", "no-such"])
         .expect(3)

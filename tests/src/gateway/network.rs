@@ -1,7 +1,7 @@
 //! A gateway and a client, each in a network namespace of its own, joined by a pair of interfaces.
 //!
-//! A test that needs them is started again inside: once as the gateway, and once as the client whenever the gateway's part
-//! asks for that.
+//! A test that needs them is started again inside: once as the gateway, and once as the client whenever the
+//! gateway's part asks for that.
 
 use std::env;
 use std::fs;

@@ -17,7 +17,8 @@ use serde::Serialize;
 use super::count;
 use crate::config::Config;
 
-/// Flows held at most while the capture is read; a gateway's own table may be larger than the host of a check can bear.
+/// Flows held at most while the capture is read; a gateway's own table may be larger than the host of a check
+/// can bear.
 const FLOWS_MAX: u32 = 1 << 20;
 
 /// What would happen to the packets of a capture.
@@ -52,8 +53,8 @@ impl Share {
 }
 
 impl Effect {
-    /// Scores the capture at `path` with `config` and the credit in `cache`; none when it cannot be opened. What is wrong
-    /// with it is added to `problems`, and what comes before a damaged part still counts.
+    /// Scores the capture at `path` with `config` and the credit in `cache`; none when it cannot be opened.
+    /// What is wrong with it is added to `problems`, and what comes before a damaged part still counts.
     ///
     /// # Errors
     /// When a list is too large, or by a mistake of this program.

@@ -85,8 +85,8 @@ struct Alerts {
 }
 
 impl Plan {
-    /// The plan of `config`, and the credit it would start with. What is wrong is added to `problems`, what is odd to
-    /// `warnings`.
+    /// The plan of `config`, and the credit it would start with. What is wrong is added to `problems`, what
+    /// is odd to `warnings`.
     ///
     /// # Errors
     /// When the snapshots together or a list are too large.

@@ -16,10 +16,11 @@ const QUEUES_MAX: u32 = 256;
 /// Below this even a household's gateway would push flows out all the time.
 const CAPACITY_MIN: u32 = 1 << 10;
 
-/// 35 GB; what needs more needs more gateways.
+/// 34 GB; what needs more needs more gateways.
 const CAPACITY_MAX: u32 = 1 << 28;
 
-/// Memory of a flow at most, in bytes: its two halves, its share of the index, and its bit among the flows touched.
+/// Memory of a flow at most, in bytes: its two halves, its share of the index, and its bit among the flows
+/// touched.
 pub(crate) const FLOW_BYTES: u64 = 128;
 
 /// A day. Longer silences would keep flows whose ends have long rebooted.
@@ -134,8 +135,8 @@ fn plain(expected: &str) -> String {
 }
 
 impl Config {
-    /// What no type can refuse: keys out of bounds or at odds with each other, each with what is wrong. `cores` is the
-    /// number of cores that this process may use.
+    /// What no type can refuse: keys out of bounds or at odds with each other, each with what is wrong.
+    /// `cores` is the number of cores that this process may use.
     pub(super) fn unsound(&self, cores: usize) -> Vec<(&'static str, String)> {
         let mut faults = Vec::new();
         if let Some(name) = &self.interface

@@ -60,7 +60,8 @@ impl<'de> Deserialize<'de> for ListedPrefix {
     }
 }
 
-/// Reads the text of a prefix where it stands, so that an error tells the place of that element and not of its list.
+/// Reads the text of a prefix where it stands, so that an error tells the place of that element and not of
+/// its list.
 struct Text;
 
 impl Visitor<'_> for Text {

@@ -11,7 +11,8 @@ use toml::de::{DeArray, DeTable, DeValue, Deserializer};
 use super::mistakes::{Mistakes, Place, syntax, wording};
 use super::{Config, cores};
 
-/// The largest file that is read, in bytes: lists of some 30,000 prefixes. Longer ones belong into a credit snapshot.
+/// The largest file that is read, in bytes: lists of some 30,000 prefixes. Longer ones belong into a credit
+/// snapshot.
 const FILE_LEN_MAX: u64 = 1 << 20;
 
 /// How many mistakes are told. Whoever made more than that meant another file.
@@ -32,7 +33,8 @@ impl Config {
 
     /// Reads the text of the file called `file`, for a host on which this process may use `cores` cores.
     ///
-    /// A value that is wrong is told, left out and given its default, and the rest is read on, so that one run shows all.
+    /// A value that is wrong is told, left out and given its default, and the rest is read on, so that one
+    /// run shows all.
     ///
     /// # Errors
     /// Every mistake, up to twenty.

@@ -1,9 +1,11 @@
 //! Which known word a misspelt one stands for.
 
-/// Words longer than this are nobody's misspelling of a key, and comparing them would cost more than they are worth.
+/// Words longer than this are nobody's misspelling of a key, and comparing them would cost more than they are
+/// worth.
 const WORD_LEN_MAX: usize = 64;
 
-/// The word of `known` that `typed` most likely stands for: at most a third of its letters differ, and at least one may.
+/// The word of `known` that `typed` most likely stands for: at most a third of its letters differ, and at
+/// least one may.
 pub(crate) fn meant<'k>(typed: &str, known: &[&'k str]) -> Option<&'k str> {
     let typed = typed.to_ascii_lowercase().replace('-', "_");
     let scored = known.iter().map(|word| (distance(&typed, word), *word));

@@ -260,6 +260,26 @@ fn mistakes_name_their_file() {
     assert!(told.starts_with("/no/such/file.toml: cannot be read: "), "{told}");
 }
 
+/// Whatever is cut out of, doubled in or put into a configuration, it is read or refused; and what is read is sound.
+#[test]
+fn mutilated_configurations_are_read_or_refused() {
+    let text = include_str!("../../../../deploy/credence.toml");
+    let lines: Vec<&str> = text.lines().filter(|line| !line.is_empty() && !line.starts_with("# ")).collect();
+    let text = lines.join("\n").replace("#:", "");
+    let mut read = 0;
+    for at in (0..text.len()).filter(|at| text.is_char_boundary(*at)) {
+        let (before, after) = text.split_at(at);
+        for put in ["", "\"", "[", "=", "\n", "x", "-1", "99999999999999999999", "\u{2028}"] {
+            for rest in [after, after.get(1..).unwrap_or_default(), after.get(7..).unwrap_or_default()] {
+                let Ok(config) = parsed(&format!("{before}{put}{rest}")) else { continue };
+                assert!(config.unsound(CORES).is_empty());
+                read += 1;
+            }
+        }
+    }
+    assert!(read > text.len(), "{read} of these were sound");
+}
+
 /// The file that is delivered says what the defaults are; this holds it to that.
 #[test]
 fn the_example_names_every_key_with_its_default() {

@@ -1,5 +1,5 @@
-//! A feed made for the bundled capture: some thousand records about addresses for documentation (RFC 3849, RFC 9637), a
-//! few of which speak of sources that are in it, so that every verdict is seen.
+//! A feed made for the bundled capture: some thousand records about addresses for documentation (RFC 3849,
+//! RFC 9637), a few of which speak of sources that are in it, so that every verdict is seen.
 //!
 //! They stand as the operator's own list, since guards let no signed feed act on addresses that nobody holds.
 

@@ -9,8 +9,8 @@ use credence_capture::{Error, FileSource, Frame, Poll, Source};
 /// Time between the last frame of a round and the first of the next, in nanoseconds.
 const PAUSE_NS: u64 = 1_000_000_000;
 
-/// How much of the capture the first round leaves out, in nanoseconds. It begins with hosts that find each other and little
-/// else, and a tour should not.
+/// How much of the capture the first round leaves out, in nanoseconds. It begins with hosts that find each
+/// other and little else, and a tour should not.
 const LEAD_IN_NS: u64 = 5_000_000_000;
 
 /// What stands for the capture in messages.

@@ -80,8 +80,8 @@ struct Logged {
 }
 
 impl Watch {
-    /// A watch over the engine of `status`, which runs with `config` from the file at `path`; it ends the run when `until`
-    /// has passed.
+    /// A watch over the engine of `status`, which runs with `config` from the file at `path`; it ends the run
+    /// when `until` has passed.
     pub(super) fn new(
         path: PathBuf,
         config: Config,
@@ -122,7 +122,8 @@ impl Watch {
         }
     }
 
-    /// Reads the configuration and every snapshot again, whole. Unless all of it is sound, everything stays as it is.
+    /// Reads the configuration and every snapshot again, whole. Unless all of it is sound, everything stays
+    /// as it is.
     fn reload(&mut self) {
         let config = match Config::read(&self.path) {
             Ok(config) => config,
@@ -130,7 +131,8 @@ impl Watch {
                 return error!("the configuration was not taken over, the old one stays: {mistakes}");
             }
         };
-        // The guards are those of the lists in force: a changed list waits for the restart like the rest of its section.
+        // The guards are those of the lists in force: a changed list waits for the restart like the rest of
+        // its section.
         let cache = match cache(&config, &self.guards) {
             Ok(cache) => cache,
             Err(fault) => {
@@ -160,16 +162,16 @@ impl Watch {
 
     /// The line of the minute.
     fn log(&mut self, now: Duration) {
-        let (totals, before) = (self.status.engine().totals(), &self.logged.totals);
+        let totals = self.status.engine().totals();
+        let since = |count: fn(&Totals) -> u64| count(&totals).saturating_sub(count(&self.logged.totals));
         let seconds = now.saturating_sub(self.logged.at).as_secs().max(1);
-        let kernel_drops = totals.kernel_drops - before.kernel_drops;
-        let shed = totals.shed - before.shed;
+        let (kernel_drops, shed) = (since(|t| t.kernel_drops), since(|t| t.shed));
         info!(
-            packets_per_s = (totals.received - before.received) / seconds,
+            packets_per_s = since(|t| t.received) / seconds,
             flows = totals.flows_live,
             kernel_drops,
             shed,
-            alerts = totals.alerts - before.alerts,
+            alerts = since(|t| t.alerts),
             "traffic"
         );
         if kernel_drops + shed > 0 {

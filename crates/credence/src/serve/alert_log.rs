@@ -4,7 +4,8 @@ use std::io::{self, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Bytes that wait for a place that takes nothing, such as a full disk: some thousand lines. Beyond, lines are lost.
+/// Bytes that wait for a place that takes nothing, such as a full disk: some thousand lines. Beyond, lines
+/// are lost.
 const WAITING_MAX: usize = 1 << 20;
 
 /// What became of lines, for whoever looks from another thread.
@@ -32,8 +33,8 @@ impl Tally {
     }
 }
 
-/// Gathers lines and writes them at each flush. A place that refuses costs lines only once [`WAITING_MAX`] bytes wait, and
-/// never half a line: when it takes bytes again, the log goes on where it stopped.
+/// Gathers lines and writes them at each flush. A place that refuses costs lines only once [`WAITING_MAX`]
+/// bytes wait, and never half a line: when it takes bytes again, the log goes on where it stopped.
 pub(crate) struct AlertLog<W> {
     out: W,
     line: Vec<u8>,

@@ -25,7 +25,8 @@ pub(super) struct Bounded {
 }
 
 impl Bounded {
-    /// A listener with `most` places, whose connections last for `lifetime` at most. To be called on a runtime.
+    /// A listener with `most` places, whose connections last for `lifetime` at most. To be called on a
+    /// runtime.
     ///
     /// # Errors
     /// When the runtime cannot watch the listener.

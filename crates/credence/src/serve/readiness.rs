@@ -21,8 +21,8 @@ pub(super) struct Readiness {
 }
 
 impl Readiness {
-    /// Takes in how far everybody is at `now`, a time since the start: looks at the source, and the steps that each worker
-    /// closed. Before the first frame of all there is no step to close, which `idle` tells.
+    /// Takes in how far everybody is at `now`, a time since the start: looks at the source, and the steps
+    /// that each worker closed. Before the first frame of all there is no step to close, which `idle` tells.
     pub(super) fn observe(
         &mut self,
         now: Duration,

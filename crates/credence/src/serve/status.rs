@@ -64,8 +64,8 @@ impl Status {
         &self.pulse
     }
 
-    /// Looks how far everybody is at `now`, a time since the start; to be called several times in [`Self::is_ready`]'s
-    /// five seconds.
+    /// Looks how far everybody is at `now`, a time since the start; to be called several times in
+    /// [`Self::is_ready`]'s five seconds.
     pub(crate) fn observe(&self, now: Duration) {
         let idle = self.engine.totals().received == 0;
         let steps = self.workers().map(|own| own.steps.value());
@@ -82,8 +82,8 @@ impl Status {
         self.readiness.lock().unwrap_or_else(PoisonError::into_inner).is_ready()
     }
 
-    /// What became of alerts so far. While the engine runs, those left out are known by their sources alone, so that both
-    /// reasons are counted as one; the writer's own counts at the end tell them apart.
+    /// What became of alerts so far. While the engine runs, those left out are known by their sources alone,
+    /// so that both reasons are counted as one; the writer's own counts at the end tell them apart.
     pub(crate) fn alert_counts(&self) -> AlertCounts {
         let written = self.tally.lines();
         let raised: u64 = self.offenders.iter().map(|offender| offender.alerts).sum();

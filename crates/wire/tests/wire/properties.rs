@@ -124,4 +124,24 @@ proptest! {
         let (one, other) = (read(*link, cut), parse(*link, cut, wire_len, &Limits::default()));
         prop_assert_eq!(one.map(|p| (p.outer, p.inner, p.quoted)), other.map(|p| (p.outer, p.inner, p.quoted)));
     }
+
+    #[test]
+    fn a_packet_inside_another_reads_as_it_does_alone(
+        which in any::<prop::sample::Index>(),
+        changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..4),
+    ) {
+        let packets: Vec<_> = corpus().into_iter().filter(|(link, _)| *link == Link::Raw).collect();
+        let mut bytes = packets[which.index(packets.len())].1.clone();
+        for (at, value) in changes {
+            let at = at.index(bytes.len());
+            bytes[at] = value;
+        }
+        let (Ok(alone), true) = (read(Link::Raw, &bytes), bytes[0] >> 4 == 6) else { return Ok(()) };
+        let nested = read(Link::Raw, &ipv6(41, &bytes)).unwrap();
+        // The last header stays the last, unless the limit of tunnels is met one earlier.
+        prop_assume!(!nested.anomalies.has(Anomaly::TunnelDepth));
+        prop_assert_eq!(nested.inner, Some(alone.inner.unwrap_or(alone.outer)));
+        prop_assert_eq!((nested.layers, nested.quoted), (alone.layers + 1, alone.quoted));
+        prop_assert_eq!(nested.anomalies, alone.anomalies);
+    }
 }

@@ -3,7 +3,7 @@
 use crate::build::*;
 use crate::{check, packet, read};
 use credence_wire::Anomaly::*;
-use credence_wire::{Link, Malformed, NotIpv6, Packet, Tunnels, Unkeyed, pair};
+use credence_wire::{Limits, Link, Malformed, NotIpv6, Packet, Tunnels, Unkeyed, pair, parse};
 
 const C: u128 = A + 0x100;
 const D: u128 = B + 0x100;
@@ -84,6 +84,22 @@ fn six_in_six_in_six() {
     let middle = Ipv6 { src: 5 << 120, dst: 6 << 120, ..PLAIN }.carrying(41, &inner());
     let found = packet(&ipv6(41, &middle));
     assert_eq!((found.layers, found.outer.src, found.inner.unwrap().src), (3, A, C));
+}
+
+/// The count of headers is a byte, and so is the deepest limit that a caller may set.
+#[test]
+fn headers_beyond_what_their_count_can_hold() {
+    let limits = Limits { tunnels: 255, ..Limits::default() };
+    for (nested, layers, too_deep) in
+        [(254, 255, false), (255, 255, false), (256, 255, true), (300, 255, true)]
+    {
+        let mut bytes = plain();
+        for _ in 0..nested {
+            bytes = ipv6(41, &bytes);
+        }
+        let found = parse(Link::Raw, &bytes, 0, &limits).unwrap();
+        assert_eq!((found.layers, found.anomalies.has(TunnelDepth)), (layers, too_deep), "{nested}");
+    }
 }
 
 #[test]
