@@ -10,12 +10,13 @@ mod looped;
 use std::io::{self, Write};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread;
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
+use credence_capture::Source;
 use credence_credit::{Cache, Guards, Published};
 use credence_engine::clock::{Stopwatch, unix_ns, unix_s};
 use credence_engine::{AlertWriter, Engine, LineConfig, Lists, Output, Pace, Recorder, Totals};
@@ -122,34 +123,12 @@ pub(crate) fn demo(args: &DemoArgs) -> anyhow::Result<Exit> {
     let looped = Looped::new(CAPTURE, unix_ns())?;
     let rounds = looped.rounds();
     let mut source = Watched::new(Box::new(looped), pulse);
-    let clock = Stopwatch::start();
-    let outcome = thread::scope(|scope| {
-        let (ended, end) = channel();
-        let (running, stopped) = (&status, &stop);
-        let (source, recorder) = (&mut source, &mut recorder);
-        let playing = scope.spawn(move || {
-            let outcome = running.engine().replay(source, Pace::Real, recorder, stopped);
-            // The table may have seen the end by itself.
-            let _ = ended.send(());
-            outcome
-        });
-        let mut view = View::start();
-        while end.recv_timeout(TICK) == Err(RecvTimeoutError::Timeout) {
-            let now = clock.elapsed();
-            status.observe(now);
-            view.update(now, &status.engine().totals(), status.offenders());
-            if now >= Duration::from_secs(args.seconds.into()) {
-                stop.store(true, Ordering::Relaxed);
-            }
-        }
-        view.finish();
-        playing.join()
-    });
-    outcome.ok().context("internal error; please report this")??;
+    let elapsed = play(&mut source, &mut recorder, &status, &stop, args.seconds)?;
 
-    let (totals, cache, elapsed) = (status.engine().totals(), status.credit().current(), clock.elapsed());
+    let (totals, cache) = (status.engine().totals(), status.credit().current());
     let alerts = recorder.alert_counts();
     recorder.finish()?;
+    ensure!(totals.balances(), "internal error: frames are unaccounted for; please report this");
     let summary =
         Summary::of(&totals, &Run { alerts, cache: &cache, workers: 1, elapsed, interrupted: false });
     let alert = hardest.alert();
@@ -165,6 +144,39 @@ pub(crate) fn demo(args: &DemoArgs) -> anyhow::Result<Exit> {
         Format::Json => json(out, &shown),
     })?;
     Ok(Exit::Done)
+}
+
+/// Scores `source` for so many seconds, under the eyes of the live table, and returns how long that took.
+fn play(
+    source: &mut dyn Source,
+    recorder: &mut Recorder,
+    status: &Status,
+    stop: &AtomicBool,
+    seconds: u32,
+) -> anyhow::Result<Duration> {
+    let (clock, until) = (Stopwatch::start(), Duration::from_secs(seconds.into()));
+    let outcome = thread::scope(|scope| {
+        let (ended, end) = channel();
+        let playing = scope.spawn(move || {
+            let outcome = status.engine().replay(source, Pace::Real, recorder, stop);
+            // The table may have seen the end by itself.
+            let _ = ended.send(());
+            outcome
+        });
+        let mut view = View::start();
+        while end.recv_timeout(TICK) == Err(RecvTimeoutError::Timeout) {
+            let now = clock.elapsed();
+            status.observe(now);
+            view.update(now, &status.engine().totals(), status.offenders());
+            if now >= until {
+                stop.store(true, Ordering::Relaxed);
+            }
+        }
+        view.finish();
+        playing.join()
+    });
+    outcome.ok().context("internal error; please report this")??;
+    Ok(clock.elapsed())
 }
 
 /// A small line; the prefix of the capture's subscribers is the operator's own.
