@@ -113,10 +113,9 @@ pub(crate) fn demo(args: &DemoArgs) -> anyhow::Result<Exit> {
     let (hardest, tally, pulse) = (Hardest::default(), Arc::<Tally>::default(), Arc::<Pulse>::default());
     let out: Output = Box::new(AlertLog::new(hardest.clone(), Arc::clone(&tally)));
     let alerts = AlertWriter::new(out, Arc::clone(&line.lists), None, ALERTS_PER_S_MAX);
-    let offenders = alerts.offenders();
-    let mut recorder = Recorder::new(Some(alerts), None);
     let engine = Arc::new(Engine::new(line, credit.clone(), 1));
-    let status = Arc::new(Status::new(engine, credit, tally, offenders, Arc::clone(&pulse)));
+    let status = Arc::new(Status::new(engine, credit, tally, &alerts, Arc::clone(&pulse)));
+    let mut recorder = Recorder::new(Some(alerts), None);
     let address = serve::start(args.listen, Arc::clone(&status))?;
     introduce(args.seconds, address, status.credit().current().len());
 

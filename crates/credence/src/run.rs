@@ -69,12 +69,11 @@ pub(crate) fn run(args: &RunArgs) -> anyhow::Result<Exit> {
     credit.store(cache(&config, &guards)?);
     let tally = Arc::<Tally>::default();
     let alerts = alert_writer(&config, &line, Arc::clone(&tally))?;
-    let offenders = alerts.offenders();
     let pulse = Arc::<Pulse>::default();
     let sources = open(&config, interface, &pulse)?;
     let signals = Signals::register().context("signals cannot be handled")?;
     let engine = Arc::new(Engine::new(line, credit.clone(), workers));
-    let status = Arc::new(Status::new(engine, credit, tally, offenders, pulse));
+    let status = Arc::new(Status::new(engine, credit, tally, &alerts, pulse));
     let address = serve::start(config.metrics.listen, Arc::clone(&status))?;
     announce(&config, &status, &sources, workers);
     info!("metrics are on http://{address}/metrics, beside /healthz and /readyz");

@@ -118,7 +118,7 @@ mod tests {
 
     use credence_credit::Published;
     use credence_engine::clock::Stopwatch;
-    use credence_engine::{Engine, LineConfig, Offenders};
+    use credence_engine::{AlertWriter, Engine, LineConfig, Output};
 
     use super::*;
     use crate::serve::alert_log::Tally;
@@ -129,7 +129,9 @@ mod tests {
         let line = LineConfig { flows: 16, sources: 16, datagrams: 16, ..LineConfig::default() };
         let engine = Arc::new(Engine::new(line, Published::default(), 2));
         let (tally, pulse) = (Arc::<Tally>::default(), Arc::<Pulse>::default());
-        let status = Arc::new(Status::new(engine, Published::default(), tally, Offenders::default(), pulse));
+        let out: Output = Box::new(io::sink());
+        let alerts = AlertWriter::new(out, Arc::clone(&LineConfig::default().lists), None, 1);
+        let status = Arc::new(Status::new(engine, Published::default(), tally, &alerts, pulse));
         let address = start("127.0.0.1:0".parse().unwrap(), Arc::clone(&status)).unwrap();
         (address, status)
     }

@@ -133,7 +133,7 @@ impl Summary {
         let rows = self.rows();
         let width = rows.iter().map(|(_, number, _)| number.len()).max().unwrap_or(0);
         for (name, number, note) in &rows {
-            let line = format!("{name:<14}{number:>width$}   {note}");
+            let line = format!("{name:<16}{number:>width$}   {note}");
             writeln!(out, "{}", line.trim_end())?;
         }
         if self.interrupted {

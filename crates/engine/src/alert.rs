@@ -20,6 +20,7 @@ use serde::Serialize;
 
 use crate::anonymise::Anonymiser;
 use crate::config::Lists;
+use crate::counters::Counter;
 use crate::event::Event;
 
 /// How long a source is quiet after an alert of the same verdict, in nanoseconds of packet time.
@@ -58,7 +59,7 @@ pub struct AlertWriter<W: Write> {
     lines_in_second: u64,
     /// The second in which quiet sources were last forgotten.
     swept_second: u64,
-    counts: AlertCounts,
+    tally: Arc<AlertTally>,
 }
 
 /// What became of alerts.
@@ -70,6 +71,25 @@ pub struct AlertCounts {
     pub suppressed: u64,
     /// Alerts left out because there were too many lines in the second.
     pub over_rate: u64,
+}
+
+/// The counters of an alert writer, which alone adds to them.
+#[derive(Debug, Default)]
+pub struct AlertTally {
+    written: Counter,
+    suppressed: Counter,
+    over_rate: Counter,
+}
+
+impl AlertTally {
+    /// What became of alerts so far.
+    pub fn counts(&self) -> AlertCounts {
+        AlertCounts {
+            written: self.written.value(),
+            suppressed: self.suppressed.value(),
+            over_rate: self.over_rate.value(),
+        }
+    }
 }
 
 impl<W: Write> AlertWriter<W> {
@@ -84,7 +104,7 @@ impl<W: Write> AlertWriter<W> {
             second: 0,
             lines_in_second: 0,
             swept_second: 0,
-            counts: AlertCounts::default(),
+            tally: Arc::default(),
         }
     }
 
@@ -93,9 +113,9 @@ impl<W: Write> AlertWriter<W> {
         Arc::clone(&self.offenders)
     }
 
-    /// What became of alerts so far.
-    pub const fn counts(&self) -> AlertCounts {
-        self.counts
+    /// What becomes of alerts, for whoever wants to read it while they are written.
+    pub fn tally(&self) -> Arc<AlertTally> {
+        Arc::clone(&self.tally)
     }
 
     /// Writes an alert, or counts why not. `cache` is the one that the event's record number belongs to.
@@ -128,7 +148,7 @@ impl<W: Write> AlertWriter<W> {
             let quiet = event.ts_ns < offender.written_ns.saturating_add(QUIET_NS);
             if quiet && verdict <= offender.verdict {
                 offender.suppressed += 1;
-                self.counts.suppressed += 1;
+                self.tally.suppressed.add(1);
                 return None;
             }
         }
@@ -137,11 +157,11 @@ impl<W: Write> AlertWriter<W> {
             (self.second, self.lines_in_second) = (second, 0);
         }
         if self.lines_in_second >= self.lines_per_s_max {
-            self.counts.over_rate += 1;
+            self.tally.over_rate.add(1);
             return None;
         }
         self.lines_in_second += 1;
-        self.counts.written += 1;
+        self.tally.written.add(1);
         let mut before = 0;
         match known.as_deref_mut() {
             Some(offender) => {

@@ -30,7 +30,7 @@ fn written(events: &[Event], lines_per_s: u64) -> (Vec<serde_json::Value>, Alert
     for event in events {
         writer.write(event, &Cache::default()).expect("writable");
     }
-    let counts = writer.counts();
+    let counts = writer.tally().counts();
     let lines = String::from_utf8(out).expect("text");
     (lines.lines().map(|l| serde_json::from_str(l).expect("JSON")).collect(), counts)
 }

@@ -17,7 +17,7 @@ mod scene;
 mod standing;
 mod step;
 
-pub use alert::{AlertCounts, AlertWriter, Offender, Offenders, TermLine};
+pub use alert::{AlertCounts, AlertTally, AlertWriter, Offender, Offenders, TermLine};
 pub use anonymise::{Anonymiser, WeakKey};
 pub use chain::Chain;
 pub use config::{Direction, Keyed, LineConfig, Lists, set};

@@ -74,7 +74,7 @@ impl Recorder {
 
     /// What became of alerts so far.
     pub fn alert_counts(&self) -> AlertCounts {
-        self.alerts.as_ref().map(AlertWriter::counts).unwrap_or_default()
+        self.alerts.as_ref().map(|writer| writer.tally().counts()).unwrap_or_default()
     }
 
     /// Failures to write so far.

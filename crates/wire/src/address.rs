@@ -17,14 +17,23 @@ pub(crate) fn check(
     may_be_unspecified: impl FnOnce() -> bool,
     (link, frame): (Link, &[u8]),
 ) -> Anomalies {
+    match of_usual(src, dst) {
+        Some(odd) => odd,
+        None => unusual(src, dst, may_be_unspecified(), link, frame),
+    }
+}
+
+/// What is odd about two addresses of global unicast; none when they are the same or anything else.
+#[inline(always)]
+pub(crate) fn of_usual(src: u128, dst: u128) -> Option<Anomalies> {
     if !(is_global_unicast(src) && is_global_unicast(dst)) || src == dst {
-        return unusual(src, dst, may_be_unspecified(), link, frame);
+        return None;
     }
     let mut odd = Anomalies::NONE;
     if is_reserved_unicast(src) {
         odd.insert(Anomaly::SourceReserved);
     }
-    odd
+    Some(odd)
 }
 
 #[inline(never)]

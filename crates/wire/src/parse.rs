@@ -32,13 +32,23 @@ use crate::upper::{self, Segment};
 /// cannot be read.
 #[inline]
 pub fn parse(link: Link, frame: &[u8], wire_len: u32, limits: &Limits) -> Result<Packet, Unkeyed> {
-    if plain::may_be(link, frame)
-        && let Some((fixed, slack)) = direct(link, View::of_frame(frame, wire_len))
-        && let Some((header, odd)) = plain::read(&fixed, slack, (link, frame))
+    if plain::may_be(link, frame) {
+        short(frame, wire_len, limits)
+    } else {
+        walked(link, frame, wire_len, limits)
+    }
+}
+
+/// The packet of an Ethernet frame that may be plain. Apart from [`parse`], so that other frames do not pay for its
+/// registers.
+#[inline(never)]
+fn short(frame: &[u8], wire_len: u32, limits: &Limits) -> Result<Packet, Unkeyed> {
+    if let Some((fixed, slack)) = direct(Link::Ethernet, View::of_frame(frame, wire_len))
+        && let Some((header, odd)) = plain::read(&fixed, slack)
     {
         return Ok(Found::NONE.packet(header, odd, None));
     }
-    walked(link, frame, wire_len, limits)
+    walked(Link::Ethernet, frame, wire_len, limits)
 }
 
 /// The header of a packet that lies directly in Ethernet or nothing, and the slack that its link leaves.
@@ -68,14 +78,13 @@ fn walked(link: Link, frame: &[u8], wire_len: u32, limits: &Limits) -> Result<Pa
             path.slack = slack;
             fixed
         }
-        None => {
-            let fixed = path.first(view)?;
-            if let Some((header, odd)) = plain::read(&fixed, path.slack, path.origin()) {
-                return Ok(Found { tunnels: path.tunnels, ..Found::NONE }.packet(header, odd, None));
-            }
-            fixed
-        }
+        None => path.first(view)?,
     };
+    if !plain::may_be(link, frame)
+        && let Some((header, odd)) = plain::read(&fixed, path.slack)
+    {
+        return Ok(Found { tunnels: path.tunnels, ..Found::NONE }.packet(header, odd, None));
+    }
     headers(fixed, path, Anomalies::NONE, None)
 }
 
@@ -109,7 +118,7 @@ fn headers<'a>(
     loop {
         let found = Found { outer, layers, tunnels: path.tunnels };
         if outer.is_some()
-            && let Some((header, more)) = plain::read(&fixed, path.slack, path.origin())
+            && let Some((header, more)) = plain::read(&fixed, path.slack)
         {
             return Ok(found.packet(header, odd.union(more), None));
         }
@@ -240,9 +249,9 @@ mod tests {
         ]
     }
 
-    fn short(frame: &[u8], wire_len: u32) -> Option<Packet> {
+    fn plainly(frame: &[u8], wire_len: u32) -> Option<Packet> {
         let (fixed, slack) = direct(Link::Ethernet, View::of_frame(frame, wire_len))?;
-        let (header, odd) = plain::read(&fixed, slack, (Link::Ethernet, frame))?;
+        let (header, odd) = plain::read(&fixed, slack)?;
         Some(Found::NONE.packet(header, odd, None))
     }
 
@@ -253,8 +262,8 @@ mod tests {
     #[test]
     fn plain_packets_take_the_short_way() {
         for frame in plain_frames() {
-            assert_eq!(short(&frame, 0).ok_or(()), long(&frame, 0).map_err(|_| ()));
-            assert!(short(&frame, 0).is_some());
+            assert_eq!(plainly(&frame, 0).ok_or(()), long(&frame, 0).map_err(|_| ()));
+            assert!(plainly(&frame, 0).is_some());
         }
     }
 
@@ -273,7 +282,7 @@ mod tests {
                 frame[at] = value;
             }
             frame.resize(len, 0);
-            if let Some(packet) = short(&frame, wire_len) {
+            if let Some(packet) = plainly(&frame, wire_len) {
                 prop_assert_eq!(Ok(packet), long(&frame, wire_len));
             }
         }

@@ -11,22 +11,17 @@ use crate::link::Link;
 use crate::packet::Header;
 use crate::upper::{self, Segment};
 
-/// Whether a frame may be plain, judged by the byte where its next header would stand. It is asked first, since it needs next
-/// to nothing.
+/// Whether an Ethernet frame may be plain, judged by the byte where its next header would stand. It is asked first, since
+/// it needs next to nothing.
 #[inline(always)]
 pub(crate) fn may_be(link: Link, frame: &[u8]) -> bool {
-    let next_header = match link {
-        Link::Ethernet => frame.get(14 + 6),
-        Link::Raw => frame.get(6),
-        _ => None,
-    };
-    matches!(next_header, Some(&(upper::TCP | upper::UDP)))
+    link == Link::Ethernet && matches!(frame.get(14 + 6), Some(&(upper::TCP | upper::UDP)))
 }
 
-/// The header at `fixed` and what is odd about its addresses, when nothing else can be odd about it and it carries no other.
-/// The link below leaves `slack` bytes behind it.
+/// The header at `fixed` and what is odd about its addresses, when these are global, nothing else can be odd about it and it
+/// carries no other. The link below leaves `slack` bytes behind it.
 #[inline(always)]
-pub(crate) fn read(fixed: &Fixed<'_>, slack: u64, origin: (Link, &[u8])) -> Option<(Header, Anomalies)> {
+pub(crate) fn read(fixed: &Fixed<'_>, slack: u64) -> Option<(Header, Anomalies)> {
     if !matches!(fixed.next_header(), upper::TCP | upper::UDP) {
         return None;
     }
@@ -41,7 +36,7 @@ pub(crate) fn read(fixed: &Fixed<'_>, slack: u64, origin: (Link, &[u8])) -> Opti
     };
     let Segment { upper, sport, dport } = segment;
     let (src, dst) = (fixed.src(), fixed.dst());
-    let anomalies = address::check(src, dst, || false, origin);
+    let anomalies = address::of_usual(src, dst)?;
     let header = Header {
         src,
         dst,

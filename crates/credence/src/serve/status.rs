@@ -1,13 +1,12 @@
 //! What is known of a running engine from outside: the source of the metrics page and of readiness.
 
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use credence_credit::Published;
 use credence_engine::clock::unix_s;
 use credence_engine::metrics::{Scrape, render};
-use credence_engine::{AlertCounts, Engine, Offenders};
+use credence_engine::{AlertCounts, AlertTally, AlertWriter, Engine, Offenders, Output};
 
 use super::alert_log::Tally;
 use super::pulse::Pulse;
@@ -18,11 +17,10 @@ pub(crate) struct Status {
     engine: Arc<Engine>,
     credit: Published,
     tally: Arc<Tally>,
+    alerts: Arc<AlertTally>,
     offenders: Offenders,
     pulse: Arc<Pulse>,
     readiness: Mutex<Readiness>,
-    /// Alerts that were left out, as far as seen: it never falls, although sources are forgotten in time.
-    left_out: AtomicU64,
     started_s: u64,
 }
 
@@ -32,11 +30,11 @@ impl Status {
         engine: Arc<Engine>,
         credit: Published,
         tally: Arc<Tally>,
-        offenders: Offenders,
+        alerts: &AlertWriter<Output>,
         pulse: Arc<Pulse>,
     ) -> Self {
-        let (readiness, left_out) = (Mutex::default(), AtomicU64::new(0));
-        Self { engine, credit, tally, offenders, pulse, readiness, left_out, started_s: unix_s() }
+        let (alerts, offenders) = (alerts.tally(), alerts.offenders());
+        Self { engine, credit, tally, alerts, offenders, pulse, readiness: Mutex::default(), started_s: unix_s() }
     }
 
     /// The engine.
@@ -82,14 +80,9 @@ impl Status {
         self.readiness.lock().unwrap_or_else(PoisonError::into_inner).is_ready()
     }
 
-    /// What became of alerts so far. While the engine runs, those left out are known by their sources alone,
-    /// so that both reasons are counted as one; the writer's own counts at the end tell them apart.
+    /// What became of alerts so far; as written count the lines that reached the file.
     pub(crate) fn alert_counts(&self) -> AlertCounts {
-        let written = self.tally.lines();
-        let raised: u64 = self.offenders.iter().map(|offender| offender.alerts).sum();
-        let left_out = raised.saturating_sub(written + self.tally.lost());
-        let suppressed = self.left_out.fetch_max(left_out, Ordering::Relaxed).max(left_out);
-        AlertCounts { written, suppressed, over_rate: 0 }
+        AlertCounts { written: self.tally.lines(), ..self.alerts.counts() }
     }
 
     /// The metrics page.
