@@ -13,9 +13,17 @@ use crate::binary;
 
 /// Which header keys a flow, capture, and why the flows differ.
 const DIFFERENCES: &[(&str, &str, &str)] = &[
-    ("outer", "libpcap__filter_ipv6_ext_headers.pcap", "33 times four extension headers: the walk ends at its limit of 8"),
+    (
+        "outer",
+        "libpcap__filter_ipv6_ext_headers.pcap",
+        "33 times four extension headers: the walk ends at its limit of 8",
+    ),
     ("outer", "tcpdump__802_15_4-data.pcap", "6LoWPAN (link type 195) is not read"),
-    ("outer", "zeek__cisco-fabric-path.pcap", "the decoder takes the last four bytes of inner frames for a checksum"),
+    (
+        "outer",
+        "zeek__cisco-fabric-path.pcap",
+        "the decoder takes the last four bytes of inner frames for a checksum",
+    ),
     ("outer", "zeek__ipv6-mobility-dst-opts.pcap", "a malformed option ends the decoder's walk, not ours"),
     ("inner", "libpcap__filter_AH-IPcomp-IPv6.pcap", "the decoder decompresses IPComp"),
     ("inner", "libpcap__filter_ipv6_ext_headers.pcap", "as outer"),
@@ -39,7 +47,12 @@ struct Row<'t> {
 
 impl<'t> Row<'t> {
     fn text(&self, name: &str) -> &'t str {
-        self.names.iter().position(|n| *n == name).and_then(|i| self.cells.get(i)).copied().unwrap_or_default()
+        self.names
+            .iter()
+            .position(|n| *n == name)
+            .and_then(|i| self.cells.get(i))
+            .copied()
+            .unwrap_or_default()
     }
 
     fn number<T: std::str::FromStr + Default>(&self, name: &str) -> T {
@@ -93,7 +106,9 @@ fn measured(capture: &Path, tunnels: &str) -> Flows {
     rows(&ran.stdout, |row| {
         let addresses = row.text("src").parse().and_then(|src| row.text("dst").parse().map(|dst| (src, dst)));
         let Ok((src, dst)) = addresses else { return };
-        let flow = flows.entry((src, dst, row.number("proto"), row.number("sport"), row.number("dport"))).or_default();
+        let flow = flows
+            .entry((src, dst, row.number("proto"), row.number("sport"), row.number("dport")))
+            .or_default();
         flow.0 += row.number::<u64>("packets");
         flow.1 += row.number::<u64>("bytes");
     });
@@ -111,21 +126,28 @@ fn judged_captures(folder: &Path) -> Vec<PathBuf> {
 #[test]
 fn flows_are_those_of_an_independent_decoder() {
     let Some(folder) = std::env::var_os("CREDENCE_JUDGED_CAPTURES") else {
-        println!("skipped: CREDENCE_JUDGED_CAPTURES names no folder of captures with another decoder's packets");
+        println!(
+            "skipped: CREDENCE_JUDGED_CAPTURES names no folder of captures with another decoder's packets"
+        );
         return;
     };
     let captures = judged_captures(Path::new(&folder));
     assert!(!captures.is_empty(), "no capture has a table of packets beside it");
     let mut complaints = Vec::new();
     for capture in captures {
-        let table = fs::read_to_string(capture.with_added_extension("pkts.tsv")).expect("the table can be read");
+        let table =
+            fs::read_to_string(capture.with_added_extension("pkts.tsv")).expect("the table can be read");
         let name = capture.file_name().and_then(|n| n.to_str()).expect("a plain name");
         for tunnels in ["outer", "inner"] {
             let agrees = measured(&capture, tunnels) == expected(&table, tunnels == "inner");
             let listed = DIFFERENCES.iter().any(|d| (d.0, d.1) == (tunnels, name));
             match (agrees, listed) {
-                (false, false) => complaints.push(format!("{name} ({tunnels}) differs, and no reason is listed")),
-                (true, true) => complaints.push(format!("{name} ({tunnels}) agrees; take its reason off the list")),
+                (false, false) => {
+                    complaints.push(format!("{name} ({tunnels}) differs, and no reason is listed"))
+                }
+                (true, true) => {
+                    complaints.push(format!("{name} ({tunnels}) agrees; take its reason off the list"))
+                }
                 _ => {}
             }
         }

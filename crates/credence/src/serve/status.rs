@@ -34,7 +34,16 @@ impl Status {
         pulse: Arc<Pulse>,
     ) -> Self {
         let (alerts, offenders) = (alerts.tally(), alerts.offenders());
-        Self { engine, credit, tally, alerts, offenders, pulse, readiness: Mutex::default(), started_s: unix_s() }
+        Self {
+            engine,
+            credit,
+            tally,
+            alerts,
+            offenders,
+            pulse,
+            readiness: Mutex::default(),
+            started_s: unix_s(),
+        }
     }
 
     /// The engine.
