@@ -21,8 +21,9 @@ use crate::upper::{self, Segment};
 /// Reads one frame.
 ///
 /// `frame` holds the captured bytes and `wire_len` the length that the frame had on the wire, in bytes; the two differ when
-/// a capture was cut to a snap length. A header that is not whole in `frame` is reported as cut whatever the reason, but
-/// [`Anomaly::PayloadTruncated`] and [`Anomaly::TrailingBytes`] compare what headers claim with `wire_len`.
+/// a capture was cut to a snap length. What the capture cut is not held against the sender: anomalies that say no more than that bytes are missing are
+/// named only where the whole frame is there, and [`Anomaly::PayloadTruncated`] and [`Anomaly::TrailingBytes`] compare what
+/// headers claim with `wire_len`.
 ///
 /// The work is linear in the bytes of the headers and bounded by `limits`; nothing is allocated.
 ///
@@ -32,12 +33,30 @@ use crate::upper::{self, Segment};
 /// cannot be read.
 #[inline]
 pub fn parse(link: Link, frame: &[u8], wire_len: u32, limits: &Limits) -> Result<Packet, Unkeyed> {
-    if plain::may_be(link, frame) {
+    let mut found = if plain::may_be(link, frame) {
         short(frame, wire_len, limits)
     } else {
         walked(link, frame, wire_len, limits)
+    };
+    if (frame.len() as u64) < u64::from(wire_len)
+        && let Ok(packet) = &mut found
+    {
+        packet.anomalies = packet.anomalies.without(UNSEEN);
     }
+    found
 }
+
+/// Anomalies that say no more than that bytes are missing.
+const UNSEEN: Anomalies = {
+    let mut unseen = Anomalies::NONE;
+    unseen.insert(Anomaly::ExtHeaderTruncated);
+    unseen.insert(Anomaly::UpperTruncated);
+    unseen.insert(Anomaly::TunnelTruncated);
+    unseen.insert(Anomaly::QuoteMismatch);
+    // The jumbo option that would explain it may be among what is missing.
+    unseen.insert(Anomaly::PayloadLengthZero);
+    unseen
+};
 
 /// The packet of an Ethernet frame that may be plain. Apart from [`parse`], so that other frames do not pay for its
 /// registers.

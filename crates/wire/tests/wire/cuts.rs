@@ -2,7 +2,6 @@
 
 use crate::build::*;
 use crate::read;
-use credence_wire::Anomaly::{PayloadTruncated, TrailingBytes};
 use credence_wire::{Limits, Link, Packet, Unkeyed, pair, parse};
 
 /// One frame of each shape that the parser knows.
@@ -90,8 +89,9 @@ fn a_cut_frame_gives_part_of_the_same_packet_or_none() {
                 if let Ok(part) = found {
                     is_part_of(&part, &whole);
                     let odd = part.anomalies.without(whole.anomalies);
-                    if seen == wire_len && part.layers == whole.layers {
-                        assert!(!odd.has(PayloadTruncated) && !odd.has(TrailingBytes));
+                    // What the capture cut is not held against the sender.
+                    if seen == wire_len {
+                        assert!(odd.is_empty(), "{link:?} cut to {len}: {odd:?}");
                     }
                 } else {
                     assert!(matches!(found, Err(Unkeyed::Malformed(_) | Unkeyed::NotIpv6(_))));
