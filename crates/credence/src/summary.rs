@@ -235,9 +235,9 @@ mod tests {
         summary().write_text(&mut text).unwrap();
         let text = String::from_utf8(text).unwrap();
         let lines: Vec<_> = text.lines().collect();
-        assert_eq!(lines[0], "packets       1,234,567   2.00 MB in 0.500 s, 2,469,134/s, 2 workers");
-        assert_eq!(lines[2], "  not IPv6            7   ipv4 4, arp 3");
-        assert_eq!(lines[4], "  shed                0");
-        assert!(lines.contains(&"alerts                5   and 1 suppressed: source_quiet 1"), "{text}");
+        assert_eq!(lines[0], "packets         1,234,567   2.00 MB in 0.500 s, 2,469,134/s, 2 workers");
+        assert_eq!(lines[2], "  not IPv6              7   ipv4 4, arp 3");
+        assert_eq!(lines[4], "  shed                  0");
+        assert!(lines.contains(&"alerts                  5   and 1 suppressed: source_quiet 1"), "{text}");
     }
 }
