@@ -143,10 +143,10 @@ fn flows_are_those_of_an_independent_decoder() {
             let listed = DIFFERENCES.iter().any(|d| (d.0, d.1) == (tunnels, name));
             match (agrees, listed) {
                 (false, false) => {
-                    complaints.push(format!("{name} ({tunnels}) differs, and no reason is listed"))
+                    complaints.push(format!("{name} ({tunnels}) differs, and no reason is listed"));
                 }
                 (true, true) => {
-                    complaints.push(format!("{name} ({tunnels}) agrees; take its reason off the list"))
+                    complaints.push(format!("{name} ({tunnels}) agrees; take its reason off the list"));
                 }
                 _ => {}
             }

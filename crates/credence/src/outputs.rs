@@ -138,12 +138,12 @@ pub(crate) fn print(answer: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> an
     Ok(out.flush()?)
 }
 
-/// Writes `value` as indented JSON and a line's end.
+/// Writes `value` as JSON on one line: whoever reads lines and whoever reads the whole are both served.
 ///
 /// # Errors
 /// When `out` refuses.
 pub(crate) fn json(out: &mut dyn Write, value: &impl serde::Serialize) -> io::Result<()> {
-    serde_json::to_writer_pretty(&mut *out, value)?;
+    serde_json::to_writer(&mut *out, value)?;
     writeln!(out)
 }
 
