@@ -348,6 +348,9 @@ pub struct Behaviour {
 /// new prefixes displaces itself and not what is known of busy ones.
 pub struct Aggregates {
     sets: Box<[[Aggregate; WAYS]]>,
+    /// Sixteen bits of the hash for each place of a set, 0 for an empty place. A look-up reads these eight bytes of each
+    /// candidate set and then, nearly always, only an aggregate that is the right one.
+    tags: Box<[[u16; WAYS]]>,
     hasher: KeyedHash,
     step: u32,
     displaced: u64,
@@ -359,6 +362,7 @@ impl Aggregates {
         let sets = (prefixes as usize).div_ceil(WAYS).max(2);
         Self {
             sets: vec![[EMPTY; WAYS]; sets].into_boxed_slice(),
+            tags: vec![[0; WAYS]; sets].into_boxed_slice(),
             hasher: KeyedHash::new(seed),
             step: 0,
             displaced: 0,
@@ -429,26 +433,28 @@ impl Aggregates {
 
     /// Memory held, in bytes, the same from start to end.
     pub fn bytes(&self) -> usize {
-        self.sets.len() * size_of::<[Aggregate; WAYS]>()
+        self.sets.len() * (size_of::<[Aggregate; WAYS]>() + size_of::<[u16; WAYS]>())
     }
 
-    fn candidates(&self, level: Level, prefix: u128) -> [usize; 2] {
+    /// The candidate sets of a prefix, and its tag.
+    fn candidates(&self, level: Level, prefix: u128) -> ([usize; 2], u16) {
         let mut hasher = self.hasher.hasher();
         hasher.write_u128(prefix);
         hasher.write_u8(level as u8);
         let hash = hasher.finish();
         let n = self.sets.len() as u64;
         let range = |h: u64| ((h & 0xffff_ffff).wrapping_mul(n) >> 32) as usize;
-        [range(hash), range(hash >> 32)]
+        // The sets come from the high bits of both halves, the tag from another mix of all bits.
+        let tag = (hash.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 48) as u16;
+        ([range(hash), range(hash >> 32)], tag.max(1))
     }
 
     #[inline]
     fn position(&self, level: Level, prefix: u128) -> Option<(usize, usize)> {
-        self.candidates(level, prefix).into_iter().find_map(|set| {
-            let way =
-                self.sets[set].iter().position(|a| a.step != 0 && a.prefix == prefix && a.level == level)?;
-            Some((set, way))
-        })
+        let (sets, tag) = self.candidates(level, prefix);
+        let places = sets.into_iter().flat_map(|set| (0..WAYS).map(move |way| (set, way)));
+        let mut tagged = places.filter(|&(set, way)| self.tags[set][way] == tag);
+        tagged.find(|&(set, way)| self.sets[set][way].prefix == prefix && self.sets[set][way].level == level)
     }
 
     fn apply(&mut self, delta: &Delta) {
@@ -460,12 +466,13 @@ impl Aggregates {
 
     /// The empty place of the candidate sets, or the one of the prefix that has sent least of late, made the delta's.
     fn make_room(&mut self, delta: &Delta) -> (usize, usize) {
-        let candidates = self.candidates(delta.level, delta.prefix);
-        let places = candidates.into_iter().flat_map(|set| (0..WAYS).map(move |way| (set, way)));
+        let (sets, tag) = self.candidates(delta.level, delta.prefix);
+        let places = sets.into_iter().flat_map(|set| (0..WAYS).map(move |way| (set, way)));
         let (set, way) = places.min_by_key(|&(s, w)| self.sets[s][w].weight(self.step)).unwrap_or_default();
         let old = &mut self.sets[set][way];
         self.displaced += u64::from(old.step != 0 && self.step.saturating_sub(old.step) <= SKETCH_STEPS);
         *old = Aggregate { prefix: delta.prefix, level: delta.level, step: self.step, ..EMPTY };
+        self.tags[set][way] = tag;
         (set, way)
     }
 }
