@@ -154,16 +154,41 @@ impl Engine {
         stop: &AtomicBool,
         on: &mut dyn FnMut(Read<'_, '_>),
     ) -> Result<(), RunError> {
+        let mut drops = Drops { own: &self.reader, polls: 0 };
         while !stop.load(Ordering::Relaxed) {
             let polled = source.poll(&mut |frames| on(Read::Frames(frames)));
-            self.reader.kernel_drops.set(source.kernel_drops());
+            drops.polled(source, &polled);
             match polled? {
                 Poll::Frames => {}
                 Poll::Idle => on(Read::Idle),
                 Poll::End => break,
             }
         }
+        drops.look(source);
         Ok(())
+    }
+}
+
+/// Polls in a row that bring frames before the kernel is asked what it lost: the question is a system call.
+const POLLS_A_LOOK: u32 = 64;
+
+/// Keeps the count of what the kernel lost: looked at when nothing comes, and now and then when much does.
+struct Drops<'e> {
+    own: &'e Own,
+    polls: u32,
+}
+
+impl Drops<'_> {
+    fn polled(&mut self, source: &mut dyn Source, polled: &Result<Poll, credence_capture::Error>) {
+        self.polls += 1;
+        if self.polls == POLLS_A_LOOK || !matches!(polled, Ok(Poll::Frames)) {
+            self.look(source);
+        }
+    }
+
+    fn look(&mut self, source: &mut dyn Source) {
+        self.polls = 0;
+        self.own.kernel_drops.set(source.kernel_drops());
     }
 }
 

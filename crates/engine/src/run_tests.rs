@@ -342,7 +342,7 @@ fn a_full_table_refuses_flows_and_loses_no_packet() {
 }
 
 #[test]
-fn a_live_source_sheds_and_accounts_for_it() {
+fn a_live_source_accounts_for_whatever_it_sheds() {
     let scene = busy_scene(20);
     let engine = Engine::new(Setting::default().line, Published::default(), 3);
     let mut recorder = Recorder::default();

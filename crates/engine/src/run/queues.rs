@@ -6,7 +6,7 @@ use std::thread;
 use credence_capture::{Frame, Poll, Source};
 use crossbeam::channel::{Sender, TrySendError, bounded};
 
-use super::{Engine, RunError};
+use super::{Drops, Engine, RunError};
 use crate::clock::unix_ns;
 use crate::counters::Own;
 use crate::line::Worker;
@@ -61,6 +61,7 @@ struct Queue<'e> {
 
 impl Queue<'_> {
     fn work(mut self, mut source: Box<dyn Source>, stop: &AtomicBool) -> Result<(), RunError> {
+        let mut drops = Drops { own: self.own, polls: 0 };
         let outcome = loop {
             if stop.load(Ordering::Relaxed) {
                 break Ok(());
@@ -69,7 +70,7 @@ impl Queue<'_> {
                 self.own.count_received(frames);
                 self.frames(frames);
             });
-            self.own.kernel_drops.set(source.kernel_drops());
+            drops.polled(source.as_mut(), &polled);
             match polled {
                 Ok(Poll::Frames) => {}
                 Ok(Poll::Idle) => self.idle(),
@@ -77,6 +78,7 @@ impl Queue<'_> {
                 Err(error) => break Err(error.into()),
             }
         };
+        drops.look(source.as_mut());
         self.own.reordered.set(self.clock.reordered());
         let reports = &self.reports;
         self.worker.finish(&mut |collected| {
