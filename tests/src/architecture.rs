@@ -9,10 +9,11 @@ use serde_json::Value;
 
 /// What each crate of the product may use, directly, of the others.
 const ARROWS: &[(&str, &[&str])] = &[
+    ("credence-memory", &[]),
     ("credence-wire", &[]),
-    ("credence-prefix", &[]),
+    ("credence-prefix", &["credence-memory"]),
     ("credence-credit", &["credence-prefix"]),
-    ("credence-flow", &["credence-wire"]),
+    ("credence-flow", &["credence-wire", "credence-memory"]),
     ("credence-score", &["credence-flow", "credence-credit"]),
     ("credence-capture", &[]),
     (

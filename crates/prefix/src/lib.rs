@@ -12,7 +12,6 @@
 //! a bounded number of steps for any set of prefixes: the trie at most 129, the table at most two searches of eleven
 //! cache lines.
 
-mod prefetch;
 mod prefix;
 mod publish;
 mod table;

@@ -1,7 +1,7 @@
 //! The second stage: what lies inside those /64s that hold prefixes longer than /64.
 
 use super::tree::Tree;
-use crate::prefetch::prefetch;
+use credence_memory::prefetch;
 
 /// A /64 with more boundaries than these gets a tree of its own. Below, a halving search touches at most a handful of
 /// neighbouring cache lines, and whole lines would waste memory: most such /64s hold a few single addresses.

@@ -5,7 +5,7 @@
 //! (line `i` has the lines `9 * i` to `9 * i + 8` below it), every look-up passes the same number of levels, and all
 //! look-ups of a batch can go down in step.
 
-use crate::prefetch::prefetch;
+use credence_memory::prefetch;
 
 /// Boundaries in a line.
 const WIDTH: usize = 8;

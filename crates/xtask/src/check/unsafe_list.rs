@@ -18,7 +18,8 @@ const LIST: &[(&str, &str)] = &[
     ("crates/capture/src/sys/mapping.rs", "the memory shared with the kernel that a packet ring is"),
     ("crates/capture/src/sys/socket.rs", "packet sockets and their options"),
     ("crates/capture/tests/live/tun.rs", "a tun device for the tests of live capture"),
-    ("crates/prefix/src/prefetch.rs", "the processor's prefetch instruction"),
+    ("crates/memory/src/huge.rs", "the request for huge pages"),
+    ("crates/memory/src/prefetch.rs", "the processor's prefetch instruction"),
     ("crates/xtask/src/sys.rs", "system calls of the chores: namespaces, socket options, signals to groups"),
 ];
 

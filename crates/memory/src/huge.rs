@@ -1,0 +1,57 @@
+//! Arrays that ask for huge pages.
+
+#![allow(unsafe_code)] // one system call, below
+
+/// The size from which an array can hold a whole huge page wherever it begins: twice 2 MiB.
+const WORTH_BYTES: usize = 4 << 20;
+
+/// An array of `len` times `value`, in huge pages where the host gives them.
+///
+/// The request goes out before the memory is touched for the first time, so that pages are made large and not collapsed
+/// later. A host without transparent huge pages, or with them switched off, gives plain pages; so does one that has none
+/// to spare.
+///
+/// # Panics
+/// When there is not so much memory.
+pub fn filled<T: Clone>(value: T, len: usize) -> Box<[T]> {
+    let mut array = Vec::with_capacity(len);
+    advise(&array);
+    array.resize(len, value);
+    array.into_boxed_slice()
+}
+
+/// Asks the kernel for huge pages behind the capacity of `array`.
+fn advise<T>(array: &Vec<T>) {
+    #[cfg(all(target_os = "linux", not(miri)))]
+    {
+        /// The kernel takes addresses of whole pages; 4 KiB and 64 KiB pages both divide this.
+        const PAGE: usize = 1 << 16;
+        let bytes = array.capacity() * size_of::<T>();
+        if bytes < WORTH_BYTES {
+            return;
+        }
+        let start = array.as_ptr().addr();
+        let skipped = start.next_multiple_of(PAGE) - start;
+        let whole = (bytes - skipped) / PAGE * PAGE;
+        let from = array.as_ptr().cast::<u8>().wrapping_add(skipped);
+        // SAFETY: the range lies in memory that `array` owns, and the advice changes no byte of it. A refusal means plain
+        // pages.
+        let _ = unsafe { libc::madvise(from.cast_mut().cast(), whole, libc::MADV_HUGEPAGE) };
+    }
+    #[cfg(not(all(target_os = "linux", not(miri))))]
+    let _ = array;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_array_is_filled_whatever_its_size() {
+        for len in [0, 1, 1_000, WORTH_BYTES / 8, WORTH_BYTES / 8 * 3 + 5] {
+            let array = filled(7_u64, len);
+            assert_eq!(array.len(), len);
+            assert!(array.iter().all(|&value| value == 7));
+        }
+    }
+}

@@ -1,0 +1,12 @@
+//! What the packet path asks of memory and safe Rust cannot say.
+//!
+//! Tables of millions of entries are read at random, so that nearly every read misses the caches. Two hints to the
+//! machine decide what that costs: naming lines before they are needed keeps many misses in flight at once
+//! ([`prefetch`]), and large pages keep the translation of addresses out of the way ([`filled`]). Both are hints: without
+//! them everything works, slower.
+
+mod huge;
+mod prefetch;
+
+pub use huge::filled;
+pub use prefetch::prefetch;
