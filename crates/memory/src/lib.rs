@@ -6,7 +6,9 @@
 //! them everything works, slower.
 
 mod huge;
+mod lines;
 mod prefetch;
 
 pub use huge::filled;
+pub use lines::{Line, Lines};
 pub use prefetch::prefetch;

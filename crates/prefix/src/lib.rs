@@ -12,15 +12,16 @@
 //! a bounded number of steps for any set of prefixes: the trie at most 129, the table at most two searches of eleven
 //! cache lines.
 
+mod live;
 mod prefix;
-mod publish;
+mod sync;
 mod table;
 mod trie;
 
 #[cfg(test)]
 mod tests;
 
+pub use live::{Publisher, Reader};
 pub use prefix::{Prefix, PrefixError};
-pub use publish::{Publisher, Reader};
-pub use table::{MAX_PREFIXES, MAX_RECORD, NO_MATCH, Table, TableError};
+pub use table::{MAGIC, MAX_PREFIXES, MAX_RECORD, NO_MATCH, Table, TableError};
 pub use trie::{Covering, Iter, Trie};

@@ -1,138 +1,136 @@
-//! The immutable form of the map that the packet path walks.
+//! The form of the map that the packet path walks.
 //!
-//! Nested prefixes cut the address space into intervals on each of which the longest match is the same. The table
-//! keeps the intervals' first addresses in order and an answer for each, so that a look-up is one search by rank,
-//! without backtracking. Nearly all routed prefixes are /64 or shorter; therefore the search goes over the upper 64
-//! bits alone, eight to a cache line, and only a /64 that holds longer prefixes has a second search over its lower
-//! half.
+//! A [tree](index) of cache lines over the upper 64 bits of addresses leads to [leaves](leaf) of one line each, which hold
+//! the prefixes of a range as ternary words. What covers a leaf whole stands beside the link to it, and what covers a whole
+//! chunk of some hundred leaves beside the link to that, once; so a gap inherits what covers it, and a change to a wide
+//! prefix touches the two leaves at its ends, the links between them in their chunks, and one word for each chunk in
+//! between. Prefixes inside a /64 hang below it: a [block of hosts](hosts), or a tree of the same kind over the lower half.
+//!
+//! Leaves, hosts and nodes do not change while they can be reached. A change writes new ones beside and replaces one
+//! word, so that a look-up sees what was before or what comes after. [`Publisher`](crate::Publisher) makes such changes;
+//! a table that was [built](Table::build) alone has none.
+//!
+//! # The image
+//!
+//! A table is one array of 64-byte lines, all links are numbers of lines or of 16-byte units from its beginning, and a
+//! look-up needs but loads and loops of at most nine steps: another process, or a program in the kernel, can walk the same
+//! bytes. Words are 64 bits in the host's order. Version 1:
+//!
+//! - Line 0: word 0 is [`MAGIC`]; word 1 tells where the top index stands, bits 0 to 31 its line, 32 to 63 its levels.
+//! - An index at line *l*: see [`index`]. Slot *s* has the word at `8 l - 2 - s`; node *i* of level *v* is line
+//!   `l + (9^v - 1) / 8 + i`.
+//! - The word of a slot: bits 0 to 24 the line of the chunk or leaf, 25 to 31 one more than the length of the prefix that
+//!   covers all of it, 32 to 63 that prefix's record number; the last two are 0 and 2³² - 1 where no prefix does.
+//! - A chunk is an index of three levels. A leaf: see [`leaf`]; hosts: see [`hosts`].
+//! - In a leaf, a number with bit 31 set is a link into a /64. With bit 30 clear, bits 0 to 29 are the unit of a block of
+//!   hosts; with bit 30 set, bits 0 to 24 and 25 to 28 are line and levels of a tree's top index.
+//!
+//! A walk answers with the first entry of the leaf that contains the key; behind a link, with what is found there or, if
+//! nothing is, with the next entry that is a record; without an entry, with the leaf's cover, then the chunk's. Whoever
+//! falls back from one word to another must see the first unchanged afterwards, or begin anew: in between, each may have
+//! belonged to another state. Memory is used again only after every walk that could have seen it has ended.
 
-mod build;
-mod hosts;
-mod tree;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+mod batch;
+pub(crate) mod build;
+pub(crate) mod hosts;
+pub(crate) mod index;
+pub(crate) mod leaf;
+pub(crate) mod memory;
+pub(crate) mod pack;
+pub(crate) mod space;
+mod walk;
+pub(crate) mod word;
+
+use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use core::sync::atomic::{AtomicU32, AtomicUsize};
 
 pub use build::TableError;
+use credence_memory::{Line, Lines};
+use space::Space;
+use word::Root;
 
 use crate::Prefix;
-use hosts::Hosts;
-use tree::Tree;
 
 /// The answer where no prefix matches.
 pub const NO_MATCH: u32 = u32::MAX;
 
 /// The largest record number that a table can answer with. The numbers above carry the table's own links.
-pub const MAX_RECORD: u32 = SECOND_STAGE - 1;
+pub const MAX_RECORD: u32 = word::LINK - 1;
 
-/// The most prefixes that one table holds: their intervals, twice as many and one, are still numbered in 32 bits.
-pub const MAX_PREFIXES: u32 = (1 << 31) - 1;
+/// The most prefixes that one table holds.
+pub const MAX_PREFIXES: u32 = 1 << 24;
 
-/// In an answer of the first search: the number below leads to a /64's own intervals. [`NO_MATCH`] has this bit too and
-/// is no such link, since fewer than 2³¹ of them exist.
-const SECOND_STAGE: u32 = 1 << 31;
-
-/// How many look-ups go down together. Each level's cache lines for all of them are independent loads, which is what
-/// hides the memory. Twice and four times as many were measured to gain a twentieth at 281,000 prefixes, and up to a
-/// fifth at a million, where the table outgrows the caches; callers' batches are seldom that long.
-const LANES: usize = 64;
+/// The first word of an image: letters, and the version of the format.
+pub const MAGIC: u64 = u64::from_le_bytes(*b"crdprfx\x01");
 
 /// A longest-prefix match table from prefixes to record numbers.
 #[derive(Debug)]
 pub struct Table {
-    upper: Tree,
-    hosts: Hosts,
-    len: usize,
+    pub(crate) lines: Lines,
+    /// Lines in use or free for use again.
+    touched: AtomicU32,
+    len: AtomicUsize,
 }
 
 impl Table {
     /// The table of `items`, which come in the order of [`Prefix`], each prefix once. Takes linear time, and memory
-    /// for at most two intervals an item.
+    /// for at most two leaves an item; a routing table's shape takes about an eighth of one.
     ///
     /// # Errors
     /// When the items are out of order, a record number is over [`MAX_RECORD`], or there are more than
-    /// [`MAX_PREFIXES`].
+    /// [`MAX_PREFIXES`] or than 2 GiB of table can hold.
     pub fn build(items: impl IntoIterator<Item = (Prefix, u32)>) -> Result<Self, TableError> {
-        build::build(items, MAX_PREFIXES as usize)
+        Ok(build::build(&build::checked(items, MAX_PREFIXES as usize)?)?.0)
     }
 
-    /// The number of prefixes that it was built from.
-    pub const fn len(&self) -> usize {
-        self.len
+    /// The number of prefixes that it holds.
+    pub fn len(&self) -> usize {
+        self.len.load(Relaxed)
     }
 
-    /// Whether it was built from no prefix.
-    pub const fn is_empty(&self) -> bool {
-        self.len == 0
+    /// Whether it holds no prefix.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
     }
 
-    /// The memory held, in bytes.
+    /// The memory held, in bytes: all that was ever written to, what is free again included.
     pub fn bytes(&self) -> usize {
-        size_of::<Self>() + self.upper.bytes() + self.hosts.bytes()
+        size_of::<Self>() + self.touched.load(Relaxed) as usize * size_of::<Line>()
     }
 
-    /// The record number of the longest prefix that contains `addr`.
-    pub fn longest_match(&self, addr: u128) -> Option<u32> {
-        let (upper, lower) = halves(addr);
-        let word = self.upper.find(upper);
-        let record = if is_link(word) { self.hosts.find(block(word), lower) } else { word };
-        (record != NO_MATCH).then_some(record)
+    /// The image, as the module's documentation specifies it.
+    pub fn image(&self) -> &[Line] {
+        &self.lines[..self.touched.load(Relaxed) as usize]
     }
 
-    /// Writes to each place of `out` the record number for the address at the same place of `addrs`, or [`NO_MATCH`].
-    /// Many times faster than one by one, as soon as there are a few.
-    ///
-    /// # Panics
-    /// When the two slices differ in length.
-    pub fn longest_match_batch(&self, addrs: &[u128], out: &mut [u32]) {
-        assert_eq!(addrs.len(), out.len(), "one place for each answer");
-        for (addrs, out) in addrs.chunks(LANES).zip(out.chunks_mut(LANES)) {
-            self.match_chunk(addrs, out);
-        }
+    fn unrooted(lines: usize) -> Self {
+        let lines = Lines::zeroed(lines);
+        lines[0].0[0].store(MAGIC, Relaxed);
+        Self { lines, touched: AtomicU32::new(1), len: AtomicUsize::new(0) }
     }
 
-    /// A batch of at most [`LANES`].
-    fn match_chunk(&self, addrs: &[u128], out: &mut [u32]) {
-        let mut keys = [0; LANES];
-        for (key, &addr) in keys.iter_mut().zip(addrs) {
-            *key = halves(addr).0;
-        }
-        self.upper.find_batch(&keys[..addrs.len()], out);
+    #[inline(always)]
+    pub(crate) fn root(&self) -> Root {
+        Root::of(self.lines[0].0[1].load(Acquire))
+    }
 
-        // The lanes that go on are listed without a branch, since which they are cannot be predicted.
-        let (mut lanes, mut count) = ([0; LANES], 0);
-        for (lane, &word) in out.iter().enumerate() {
-            lanes[count] = lane;
-            count += usize::from(is_link(word));
-        }
-        let lanes = &lanes[..count];
-        for &lane in lanes {
-            self.hosts.prefetch_start(block(out[lane]));
-        }
-        for &lane in lanes {
-            self.hosts.prefetch_block(block(out[lane]));
-        }
-        for &lane in lanes {
-            out[lane] = self.hosts.find(block(out[lane]), halves(addrs[lane]).1);
-        }
+    /// Lets look-ups begin at another top index from now on.
+    pub(crate) fn publish(&self, root: Root) {
+        self.lines[0].0[1].store(root.word(), Release);
+    }
+
+    /// Notes how many prefixes and how much memory there are.
+    pub(crate) fn account(&self, len: usize, space: &Space) {
+        self.len.store(len, Relaxed);
+        self.touched.store(space.touched(), Relaxed);
     }
 }
 
 /// The table of no prefixes.
 impl Default for Table {
     fn default() -> Self {
-        Self { upper: Tree::new(&[], vec![NO_MATCH]), hosts: Hosts::default(), len: 0 }
+        Self::build([]).expect("nothing is in no wrong order")
     }
-}
-
-const fn halves(addr: u128) -> (u64, u64) {
-    ((addr >> 64) as u64, addr as u64)
-}
-
-/// Whether an answer of the first search leads to a second.
-const fn is_link(word: u32) -> bool {
-    // One comparison for both: NO_MATCH wraps to zero.
-    word.wrapping_add(1) > SECOND_STAGE
-}
-
-/// The number of the block that a link leads to.
-const fn block(link: u32) -> u32 {
-    link & !SECOND_STAGE
 }

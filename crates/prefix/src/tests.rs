@@ -1,6 +1,6 @@
 //! Every form of the map against a linear scan, and the shapes on which others have failed.
 
 mod exhaustive;
-mod operations;
+pub(crate) mod operations;
 mod shapes;
-mod twin;
+pub(crate) mod twin;

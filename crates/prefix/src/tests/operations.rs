@@ -7,7 +7,7 @@ use super::twin::{Twin, copied, edges};
 use crate::{Prefix, Trie};
 
 /// Addresses that share long beginnings, so that prefixes nest and neighbour each other at any length.
-fn address() -> impl Strategy<Value = u128> {
+pub(crate) fn address() -> impl Strategy<Value = u128> {
     let clustered = (0..4_u32, any::<u8>(), any::<u8>(), 0..128_u32).prop_map(|(site, a, b, at)| {
         let base = 0x2001_0db8_0000_0000_0000_0000_0000_0000 ^ u128::from(site) << 80;
         base ^ u128::from(a) << 60 ^ u128::from(b).rotate_right(at)
@@ -21,14 +21,14 @@ fn prefix() -> impl Strategy<Value = Prefix> {
 }
 
 #[derive(Clone, Debug)]
-enum Operation {
+pub(crate) enum Operation {
     Insert(Prefix, u32),
     Remove(Prefix),
     /// Removes the prefix at this place among those held.
     RemoveHeld(prop::sample::Index),
 }
 
-fn operation() -> impl Strategy<Value = Operation> {
+pub(crate) fn operation() -> impl Strategy<Value = Operation> {
     prop_oneof![
         4 => (prefix(), 0..8_u32).prop_map(|(prefix, record)| Operation::Insert(prefix, record)),
         1 => prefix().prop_map(Operation::Remove),

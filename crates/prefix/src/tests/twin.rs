@@ -4,44 +4,44 @@ use crate::{NO_MATCH, Prefix, Table, Trie};
 
 /// A map from prefixes to record numbers that is plainly right.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Twin(Vec<(Prefix, u32)>);
+pub(crate) struct Twin(Vec<(Prefix, u32)>);
 
 impl Twin {
-    pub(super) fn insert(&mut self, prefix: Prefix, record: u32) -> Option<u32> {
+    pub(crate) fn insert(&mut self, prefix: Prefix, record: u32) -> Option<u32> {
         let old = self.remove(prefix);
         self.0.push((prefix, record));
         old
     }
 
-    pub(super) fn remove(&mut self, prefix: Prefix) -> Option<u32> {
+    pub(crate) fn remove(&mut self, prefix: Prefix) -> Option<u32> {
         let at = self.0.iter().position(|item| item.0 == prefix)?;
         Some(self.0.swap_remove(at).1)
     }
 
-    pub(super) fn get(&self, prefix: Prefix) -> Option<u32> {
+    pub(crate) fn get(&self, prefix: Prefix) -> Option<u32> {
         self.0.iter().find(|item| item.0 == prefix).map(|item| item.1)
     }
 
-    pub(super) fn longest_match(&self, addr: u128) -> Option<(Prefix, u32)> {
+    pub(crate) fn longest_match(&self, addr: u128) -> Option<(Prefix, u32)> {
         self.0.iter().copied().filter(|item| item.0.contains(addr)).max_by_key(|item| item.0.len())
     }
 
-    pub(super) fn matching(&self, wanted: impl Fn(Prefix) -> bool) -> Vec<(Prefix, u32)> {
+    pub(crate) fn matching(&self, wanted: impl Fn(Prefix) -> bool) -> Vec<(Prefix, u32)> {
         let mut items: Vec<_> = self.0.iter().copied().filter(|item| wanted(item.0)).collect();
         items.sort_unstable();
         items
     }
 
-    pub(super) fn items(&self) -> Vec<(Prefix, u32)> {
+    pub(crate) fn items(&self) -> Vec<(Prefix, u32)> {
         self.matching(|_| true)
     }
 
-    pub(super) fn table(&self) -> Table {
+    pub(crate) fn table(&self) -> Table {
         Table::build(self.items()).unwrap()
     }
 
     /// Asserts that `table` answers every one of `probes` as a scan does, singly and in one batch.
-    pub(super) fn assert_table(&self, table: &Table, probes: &[u128]) {
+    pub(crate) fn assert_table(&self, table: &Table, probes: &[u128]) {
         let mut out = vec![0; probes.len()];
         table.longest_match_batch(probes, &mut out);
         for (&addr, &found) in probes.iter().zip(&out) {
@@ -52,7 +52,7 @@ impl Twin {
     }
 
     /// Asserts that `trie` holds the same, and answers every question about `probes` the same.
-    pub(super) fn assert_trie(&self, trie: &Trie<u32>, probes: &[u128]) {
+    pub(crate) fn assert_trie(&self, trie: &Trie<u32>, probes: &[u128]) {
         trie.assert_sound();
         assert_eq!(trie.len(), self.0.len());
         assert_eq!(copied(trie.iter()), self.items());
@@ -64,12 +64,12 @@ impl Twin {
     }
 }
 
-pub(super) fn copied<'a>(items: impl Iterator<Item = (Prefix, &'a u32)>) -> Vec<(Prefix, u32)> {
+pub(crate) fn copied<'a>(items: impl Iterator<Item = (Prefix, &'a u32)>) -> Vec<(Prefix, u32)> {
     items.map(|(prefix, &record)| (prefix, record)).collect()
 }
 
 /// The addresses at which a prefix could be mistaken: its ends and their neighbours.
-pub(super) fn edges(prefix: Prefix) -> [u128; 4] {
+pub(crate) fn edges(prefix: Prefix) -> [u128; 4] {
     let (first, last) = (prefix.first(), prefix.last());
     [first, last, first.wrapping_sub(1), last.wrapping_add(1)]
 }

@@ -1,0 +1,233 @@
+//! Many look-ups at once.
+//!
+//! They go down together, one step at a time: each step's lines are independent of each other and named ahead, so that
+//! the processor waits for many at once. No step branches on what it finds; the few look-ups that need more than a leaf of
+//! the commonest kind are listed, and finished after the others.
+
+use core::sync::atomic::Ordering::{Acquire, Relaxed};
+
+use credence_memory::{Line, prefetch};
+
+use super::index::{self, ABOVE, FANOUT, word_at};
+use super::leaf::{self, Kind};
+use super::walk::{Place, halves};
+use super::word::{LINK, Link, Root, Word};
+use super::{NO_MATCH, Table};
+
+/// The steps that a processor may have better instructions for.
+pub(super) trait Kernel {
+    /// The line at this place, which an index or a leaf's word named.
+    fn line(lines: &[Line], at: u32) -> &Line;
+    /// The word at this place.
+    fn word(lines: &[Line], at: usize) -> Word;
+    /// The number of bounds of a node below `key`.
+    fn rank(node: &Line, key: u64) -> u32;
+    /// The most specific entry of a leaf of the commonest kind that contains `key`, or `otherwise`; some number when the
+    /// leaf is of another kind.
+    fn find_common(leaf: &Line, key: u64, otherwise: u32) -> u32;
+    /// The most specific entry of any leaf that contains `key`, or `otherwise`.
+    fn find(leaf: &Line, key: u64, otherwise: u32) -> u32;
+}
+
+/// Look-ups on their way down.
+struct Lanes<const N: usize> {
+    root: Root,
+    keys: [u64; N],
+    /// The slot in the top index.
+    outer: [u32; N],
+    /// The line of the chunk.
+    chunk: [u32; N],
+    /// The node on the chunk's last level, then the slot of the leaf.
+    slot: [u32; N],
+    word: [Word; N],
+}
+
+impl<const N: usize> Lanes<N> {
+    const NONE: Self = Self {
+        root: Root { line: 0, levels: 0 },
+        keys: [0; N],
+        outer: [0; N],
+        chunk: [0; N],
+        slot: [0; N],
+        word: [Word(0); N],
+    };
+}
+
+impl Table {
+    /// Takes at most `N` look-ups down to their leaves, whose lines are on their way when it returns.
+    #[inline(always)]
+    fn descend<K: Kernel, const N: usize>(&self, lanes: &mut Lanes<N>, addrs: &[u128]) {
+        let lines = &*self.lines;
+        let root = self.root();
+        let count = addrs.len().min(N);
+        lanes.root = root;
+        for (lane, &addr) in addrs.iter().take(N).enumerate() {
+            let key = halves(addr).0;
+            lanes.keys[lane] = key;
+            let mut node = 0;
+            for level in 0..root.levels {
+                let line = K::line(lines, root.line + ABOVE[level as usize] + node);
+                node = node * FANOUT as u32 + K::rank(line, key);
+            }
+            lanes.outer[lane] = node;
+            lanes.chunk[lane] = K::word(lines, word_at(root.line, node as usize)).line();
+        }
+        for lane in 0..count {
+            let (key, chunk) = (lanes.keys[lane], lanes.chunk[lane]);
+            let first = K::rank(K::line(lines, chunk), key);
+            let second = K::rank(K::line(lines, chunk + ABOVE[1] + first), key);
+            let node = first * FANOUT as u32 + second;
+            lanes.slot[lane] = node;
+            prefetch(lines, (chunk + ABOVE[2] + node) as usize);
+        }
+        for lane in 0..count {
+            let (key, chunk, node) = (lanes.keys[lane], lanes.chunk[lane], lanes.slot[lane]);
+            let slot = node * FANOUT as u32 + K::rank(K::line(lines, chunk + ABOVE[2] + node), key);
+            lanes.slot[lane] = slot;
+            prefetch(lines, word_at(chunk, slot as usize) / 8);
+        }
+        for lane in 0..count {
+            let word = K::word(lines, word_at(lanes.chunk[lane], lanes.slot[lane] as usize));
+            lanes.word[lane] = word;
+            prefetch(lines, word.line() as usize);
+        }
+    }
+
+    /// The last steps: leaves, and what leads on from them.
+    #[inline(always)]
+    fn match_leaves<K: Kernel, const N: usize>(&self, lanes: &Lanes<N>, addrs: &[u128], out: &mut [u32]) {
+        let lines = &*self.lines;
+        let (mut uncommon, mut count) = ([0_u32; N], 0);
+        for (lane, out) in out.iter_mut().enumerate() {
+            let word = lanes.word[lane];
+            let leaf = K::line(lines, word.line());
+            *out = K::find_common(leaf, lanes.keys[lane], word.answer());
+            uncommon[count % N] = lane as u32; // never over, and so without a check
+            count += usize::from(Kind::of(leaf.0[0].load(Relaxed)) != Kind::W16);
+        }
+        for &lane in &uncommon[..count] {
+            let lane = lane as usize;
+            let word = lanes.word[lane];
+            out[lane] = K::find(K::line(lines, word.line()), lanes.keys[lane], word.answer());
+        }
+        if out.iter().fold(0, |all, found| all | found) & LINK != 0 {
+            self.match_further(lanes, addrs, out);
+        }
+    }
+
+    /// Follows links into /64s, and covers of chunks.
+    fn match_further<const N: usize>(&self, lanes: &Lanes<N>, addrs: &[u128], out: &mut [u32]) {
+        let lines = &*self.lines;
+        let (mut further, mut count) = ([0_u32; N], 0);
+        for (lane, &found) in out.iter().enumerate() {
+            further[count % N] = lane as u32;
+            count += usize::from(found & LINK != 0);
+        }
+        let further = &further[..count];
+        for &lane in further {
+            let found = out[lane as usize];
+            if found != NO_MATCH
+                && let Link::Hosts(unit) = Link::of(found)
+            {
+                prefetch(lines, unit as usize / 4);
+                prefetch(lines, unit as usize / 4 + 1);
+            }
+        }
+        for &lane in further {
+            let lane = lane as usize;
+            let place = Place {
+                lines,
+                root: lanes.root,
+                outer: lanes.outer[lane] as usize,
+                chunk: lanes.chunk[lane],
+                slot: lanes.slot[lane] as usize,
+                word: lanes.word[lane],
+            };
+            out[lane] =
+                self.settle(addrs[lane], &place, out[lane]).unwrap_or_else(|_| self.find(addrs[lane]));
+        }
+    }
+}
+
+/// Plain instructions, for any processor.
+pub(super) struct Plain;
+
+impl Kernel for Plain {
+    #[inline(always)]
+    fn line(lines: &[Line], at: u32) -> &Line {
+        &lines[at as usize]
+    }
+
+    #[inline(always)]
+    fn word(lines: &[Line], at: usize) -> Word {
+        Word(lines[at / 8].0[at % 8].load(Acquire))
+    }
+
+    #[inline(always)]
+    fn rank(node: &Line, key: u64) -> u32 {
+        index::rank(node, key)
+    }
+
+    #[inline(always)]
+    fn find_common(leaf: &Line, key: u64, otherwise: u32) -> u32 {
+        leaf::find_common(&leaf::load(leaf), key, otherwise)
+    }
+
+    #[inline(always)]
+    fn find(leaf: &Line, key: u64, otherwise: u32) -> u32 {
+        leaf::find(&leaf::load(leaf), key, otherwise)
+    }
+}
+
+/// How many look-ups of a table go down together: few enough that their lines stay in a core's first cache, and of a
+/// table that lies far from it, enough to hide the way there.
+const LANES_NEAR: usize = 64;
+/// As above, of a table beyond [`NEAR_BYTES`].
+const LANES_FAR: usize = 256;
+const NEAR_BYTES: usize = 4 << 20;
+
+impl Table {
+    /// Writes to each place of `out` the record number for the address at the same place of `addrs`, or [`NO_MATCH`].
+    /// Many times faster than one by one, as soon as there are a few. Each answer is that of some moment during the call;
+    /// they need not all be of the same.
+    ///
+    /// # Panics
+    /// When the two slices differ in length.
+    pub fn longest_match_batch(&self, addrs: &[u128], out: &mut [u32]) {
+        assert_eq!(addrs.len(), out.len(), "one place for each answer");
+        #[cfg(target_arch = "x86_64")]
+        if super::avx512::is_there() {
+            return super::avx512::match_batch(self, addrs, out);
+        }
+        self.match_batch::<Plain>(addrs, out);
+    }
+
+    /// As [`longest_match_batch`](Self::longest_match_batch), with these instructions.
+    #[inline(always)]
+    pub(super) fn match_batch<K: Kernel>(&self, addrs: &[u128], out: &mut [u32]) {
+        if addrs.len() <= LANES_NEAR || self.bytes() <= NEAR_BYTES {
+            self.match_chunks::<K, LANES_NEAR>(addrs, out);
+        } else {
+            self.match_chunks::<K, LANES_FAR>(addrs, out);
+        }
+    }
+
+    /// Takes each chunk of look-ups down while the leaves of the one before arrive.
+    #[inline(always)]
+    fn match_chunks<K: Kernel, const N: usize>(&self, addrs: &[u128], out: &mut [u32]) {
+        let (mut one, mut other) = (Lanes::<N>::NONE, Lanes::<N>::NONE);
+        let (mut ahead, mut behind) = (&mut one, &mut other);
+        let mut waiting: Option<(&[u128], &mut [u32])> = None;
+        for (addrs, out) in addrs.chunks(N).zip(out.chunks_mut(N)) {
+            self.descend::<K, N>(ahead, addrs);
+            if let Some((addrs, out)) = waiting.take() {
+                self.match_leaves::<K, N>(behind, addrs, out);
+            }
+            core::mem::swap(&mut ahead, &mut behind);
+            waiting = Some((addrs, out));
+        }
+        if let Some((addrs, out)) = waiting {
+            self.match_leaves::<K, N>(behind, addrs, out);
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! The words and numbers that tie a table together.
+
+use super::NO_MATCH;
+
+/// The longest prefix that covers a range of keys whole: what holds there where nothing more specific matches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Cover {
+    /// The length plus one; 0 where there is no such prefix.
+    rank: u8,
+    id: u32,
+}
+
+impl Cover {
+    pub(crate) const NONE: Self = Self { rank: 0, id: NO_MATCH };
+
+    pub(crate) const fn new(len: u8, id: u32) -> Self {
+        Self { rank: len + 1, id }
+    }
+
+    /// Orders covers of the same range: the longer prefix ranks higher.
+    pub(crate) const fn rank(self) -> u8 {
+        self.rank
+    }
+}
+
+/// One slot of an index: where its child stands, and the cover of the child's range. In a slot that leads to a leaf,
+/// [`Cover::NONE`] means: what the chunk's own slot says.
+///
+/// Bits 0 to 24 hold the line, 25 to 31 the cover's rank, 32 to 63 its record number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Word(pub(crate) u64);
+
+/// Lines that a table has at most, since a word numbers them in 25 bits.
+pub(crate) const MAX_LINES: u32 = 1 << 25;
+
+impl Word {
+    pub(crate) const fn new(line: u32, cover: Cover) -> Self {
+        Self(line as u64 | (cover.rank as u64) << 25 | (cover.id as u64) << 32)
+    }
+
+    #[inline(always)]
+    pub(crate) const fn line(self) -> u32 {
+        self.0 as u32 & (MAX_LINES - 1)
+    }
+
+    #[inline(always)]
+    pub(crate) const fn answer(self) -> u32 {
+        (self.0 >> 32) as u32
+    }
+
+    pub(crate) const fn cover(self) -> Cover {
+        Cover { rank: (self.0 >> 25 & 0x7f) as u8, id: self.answer() }
+    }
+}
+
+/// Set in the number of an entry that leads on to the hosts of a /64. [`NO_MATCH`] has this bit too and is no such link.
+pub(crate) const LINK: u32 = 1 << 31;
+
+/// Set besides [`LINK`] when the hosts have a tree of their own.
+const LINK_TREE: u32 = 1 << 30;
+
+/// Where the prefixes inside a /64 stand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Link {
+    /// A block of single hosts, by its number of 16 bytes.
+    Hosts(u32),
+    /// A tree over the lower 64 bits.
+    Tree(Root),
+}
+
+impl Link {
+    /// The link that an entry's number holds; the number must have [`LINK`] set and not be [`NO_MATCH`].
+    #[inline]
+    pub(crate) const fn of(id: u32) -> Self {
+        if id & LINK_TREE == 0 {
+            return Self::Hosts(id & !LINK);
+        }
+        Self::Tree(Root { line: id & (MAX_LINES - 1), levels: id >> 25 & 0xf })
+    }
+
+    pub(crate) const fn id(self) -> u32 {
+        match self {
+            Self::Hosts(unit) => LINK | unit,
+            Self::Tree(root) => LINK | LINK_TREE | root.levels << 25 | root.line,
+        }
+    }
+}
+
+/// Where the top index of a tree stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Root {
+    pub(crate) line: u32,
+    /// Levels of the index, at most 8: nine to the eighth is more than there are lines.
+    pub(crate) levels: u32,
+}
+
+impl Root {
+    pub(crate) const fn word(self) -> u64 {
+        self.line as u64 | (self.levels as u64) << 32
+    }
+
+    #[inline(always)]
+    pub(crate) const fn of(word: u64) -> Self {
+        Self { line: word as u32, levels: (word >> 32) as u32 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_give_back_what_went_in() {
+        let cover = Cover::new(64, 0x7fff_ffff);
+        let word = Word::new(MAX_LINES - 1, cover);
+        assert_eq!((word.line(), word.cover(), word.answer()), (MAX_LINES - 1, cover, 0x7fff_ffff));
+        let word = Word::new(7, Cover::NONE);
+        assert_eq!((word.line(), word.cover(), word.answer()), (7, Cover::NONE, NO_MATCH));
+        assert!(Cover::new(0, 1).rank() > Cover::NONE.rank());
+    }
+
+    #[test]
+    fn links_give_back_what_went_in_and_none_is_the_number_of_no_match() {
+        let deepest = Root { line: MAX_LINES - 1, levels: 8 };
+        for link in [Link::Hosts(0), Link::Hosts(4 * MAX_LINES - 1), Link::Tree(deepest)] {
+            assert_eq!(Link::of(link.id()), link);
+            assert!(link.id() & LINK != 0 && link.id() != NO_MATCH);
+        }
+        assert_eq!(Root::of(deepest.word()), deepest);
+    }
+}
