@@ -26,8 +26,8 @@ fn table(capacity: usize) -> FlowTable {
 }
 
 fn place(table: &mut FlowTable, key: &FlowKey) -> Placed {
-    let hash = table.hash(key);
-    table.place(key, hash, Now { ts_ns: 1, frame: 1, batch: 0 }, &mut |_| {})
+    let candidates = table.candidates(key);
+    table.place(key, candidates, Now { ts_ns: 1, frame: 1 }, &mut |_| {})
 }
 
 fn operations(c: &mut Criterion) {

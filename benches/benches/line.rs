@@ -1,15 +1,31 @@
-//! The whole line from memory: parse, flow, credit look-up, score, counters, alerts; one worker.
+//! The whole line from memory, one worker, everything on: parse, flow, credit look-up against a million prefixes, score,
+//! counters, alerts.
 //!
-//! Ids: `line/<what>/<flows>/<implementation>`. `steady` sends packets of flows that are there, with a step of packet
-//! time closed each million packets; `new` begins a flow with every packet. Beside it stands the least that any engine
-//! must do: strict slicing by etherparse and one hash map, without credit, scores, time-outs or bounds.
+//! Ids: `line/<what>/<flows>/<implementation>`.
+//!
+//! | what | stream |
+//! |---|---|
+//! | `steady` | packets of flows that are there, each flow drawn at random, 80 ns apart: 10 GbE full of the smallest TCP frames |
+//! | `each_second` | each flow sends one packet a second, a microsecond apart: every packet is its flow's first in a step, the worst for whatever is done once a step |
+//! | `new` | every packet begins a flow, 80 ns apart |
+//!
+//! A step of packet time closes whenever a second has passed, inside what is measured. Flows come from 250,000 hosts, or
+//! from 10,000 where there are 10,000 flows; each host lies in a listed prefix, drawn at random. One record in a hundred
+//! asks for a limit, so that about one flow in a hundred alerts.
+//!
+//! Beside it stands the least that any engine must do: strict slicing by etherparse and one hash map from addresses and
+//! ports to packets and bytes, without credit, scores, time-outs or bounds, with the hasher of the standard library and with
+//! a fast one. `line/yardstick` is the time of an exclusive-or and a multiplication that wait for those before them,
+//! four cycles of most processors: against it figures of different machines compare.
 
+use core::hash::BuildHasher;
 use core::hint::black_box;
 use std::collections::HashMap;
+use std::hash::RandomState;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use credence_benches::frames::Stream;
+use credence_benches::frames::{Flows, Stream};
 use credence_benches::prefixes::{feed, hits};
 use credence_benches::{criterion, smoke};
 use credence_capture::{BATCH_FRAMES, Frame};
@@ -17,22 +33,25 @@ use credence_credit::{
     Authority, Cache, EvidenceClass, Guards, Header, Issuer, IssuerId, Measure, Published, Rating, Reasons,
     Record, Score, Snapshot, guard::NeverBlock,
 };
-use credence_engine::{Closing, LineConfig, Own, StepClock, Worker};
-use criterion::{BenchmarkId, Criterion, Throughput};
+use credence_engine::{Closing, Cut, LineConfig, Own, StepClock, Worker};
+use criterion::measurement::WallTime;
+use criterion::{BenchmarkGroup, BenchmarkId, Criterion, Throughput};
 use etherparse::{NetSlice, SlicedPacket, TransportSlice};
 
-/// Packets of a stream: a second of packet time.
-const PACKETS: usize = 1_000_000;
-/// A second, in nanoseconds.
-const SECOND: u64 = 1_000_000_000;
+/// Between two frames at line rate, in nanoseconds: the smallest IPv6/TCP frame takes 98 byte times on the wire.
+const LINE_RATE_NS: u64 = 80;
+/// Between two frames when a million flows send one each second, in nanoseconds.
+const EACH_SECOND_NS: u64 = 1_000;
+/// Hosts that flows come from, at most.
+const HOSTS: usize = 250_000;
 
-/// A credit cache of as many records, every score there is among them, none of which alerts.
+/// A credit cache of as many records, every score there is among them; one in a hundred asks for a limit. And hosts.
 fn credit(records: usize) -> (Published, Vec<u128>) {
     let prefixes = feed(records, 1);
     let record = |(i, &prefix): (usize, _)| Record {
         prefix,
         rating: Rating::of(Score::new(500 + (i % 501) as u16).expect("a score")),
-        measure: Measure::None,
+        measure: if i % 100 == 0 { Measure::RateLimit } else { Measure::None },
         reasons: Reasons::NONE,
         issuer: IssuerId(0),
         evidence: EvidenceClass::Confirmed,
@@ -46,9 +65,8 @@ fn credit(records: usize) -> (Published, Vec<u128>) {
     let records = prefixes.iter().enumerate().map(record).collect();
     let snapshot = Snapshot::new(header, issuer, records).expect("a snapshot");
     let published = Published::default();
-    let cache = Cache::build(vec![snapshot], &Guards::new(NeverBlock::new([]))).expect("a cache");
-    published.store(cache);
-    (published, hits(&prefixes, 100_000, 2))
+    published.store(Cache::build(vec![snapshot], &Guards::new(NeverBlock::new([]))).expect("a cache"));
+    (published, hits(&prefixes, HOSTS, 2))
 }
 
 /// A worker and the clock that cuts its steps.
@@ -58,38 +76,38 @@ struct Line {
 }
 
 impl Line {
+    /// A line with room for a quarter more than `flows`.
     fn new(credit: &Published, flows: usize) -> Self {
-        let config = LineConfig { flows: u32::try_from(flows).expect("small"), ..LineConfig::default() };
+        let flows = u32::try_from(flows + flows / 4).expect("small");
+        let config = LineConfig { flows, ..LineConfig::default() };
         let worker = Worker::new(Arc::new(config), credit.reader(), Arc::new(Own::default()));
         Self { worker, clock: StepClock::default() }
     }
 
     fn run(&mut self, frames: &[Frame<'_>]) {
-        for mut batch in frames.chunks(BATCH_FRAMES) {
-            while !batch.is_empty() {
-                let (now, closing) = self.clock.advance(batch);
-                let (step, later) = batch.split_at(now);
-                self.worker.process(step);
-                if let Some(closing) = closing {
-                    self.close(closing);
-                }
-                batch = later;
+        let Self { worker, clock } = self;
+        for batch in frames.chunks(BATCH_FRAMES) {
+            clock.cut(batch, &mut |cut| match cut {
+                Cut::Frames(step) => worker.process(step),
+                Cut::Close(closing) => close(worker, closing),
+            });
+            if worker.should_collect() {
+                black_box(worker.collect());
             }
         }
     }
+}
 
-    fn close(&mut self, closing: Closing) {
-        let deltas = self.worker.close_step(closing);
-        self.worker.apply(closing, &deltas);
-        black_box(self.worker.collect());
-    }
+fn close(worker: &mut Worker, closing: Closing) {
+    let deltas = worker.close_step(closing);
+    worker.apply(closing, &deltas);
 }
 
 /// Addresses and ports.
 type Key = ([u8; 16], [u8; 16], u16, u16);
 
 /// The least that any flow engine does: packets and bytes of each flow.
-fn least(frames: &[Frame<'_>], flows: &mut HashMap<Key, (u64, u64)>) {
+fn least<H: BuildHasher>(frames: &[Frame<'_>], flows: &mut HashMap<Key, (u64, u64), H>) {
     for frame in frames {
         let Ok(packet) = SlicedPacket::from_ethernet(frame.bytes) else { continue };
         if let (Some(NetSlice::Ipv6(ip)), Some(TransportSlice::Tcp(tcp))) = (&packet.net, &packet.transport) {
@@ -102,12 +120,6 @@ fn least(frames: &[Frame<'_>], flows: &mut HashMap<Key, (u64, u64)>) {
     }
 }
 
-fn later(frames: &mut [Frame<'_>], seconds: u64) {
-    for frame in frames {
-        frame.ts_ns += seconds * SECOND;
-    }
-}
-
 #[expect(clippy::disallowed_methods, reason = "a bench measures time")]
 fn timed(work: impl FnOnce()) -> Duration {
     let start = Instant::now();
@@ -115,67 +127,119 @@ fn timed(work: impl FnOnce()) -> Duration {
     start.elapsed()
 }
 
-fn steady(c: &mut Criterion, credit: &Published, sources: &[u128], flows: usize, size: &str, packets: usize) {
-    let stream = Stream::new(packets, flows, sources);
-    let mut frames = stream.frames();
-    let mut group = c.benchmark_group(format!("line/steady/{size}"));
-    group.sample_size(10).throughput(Throughput::Elements(packets as u64));
-    let mut line = Line::new(credit, flows.next_power_of_two() * 2);
-    line.run(&frames);
-    group.bench_function(BenchmarkId::from_parameter("credence"), |b| {
+/// A map that all flows are in, looked up for each frame.
+fn least_again<H: BuildHasher + Default>(
+    group: &mut BenchmarkGroup<'_, WallTime>,
+    name: &str,
+    flows: &Flows<'_>,
+    frames: &[Frame<'_>],
+) {
+    let mut map = HashMap::<_, _, H>::default();
+    flows.each_once(LINE_RATE_NS, |round| least(round, &mut map));
+    group.bench_function(BenchmarkId::from_parameter(name), |b| b.iter(|| least(frames, &mut map)));
+}
+
+/// A map that each frame adds a flow to.
+fn least_new<H: BuildHasher + Default>(
+    group: &mut BenchmarkGroup<'_, WallTime>,
+    name: &str,
+    frames: &[Frame<'_>],
+) {
+    group.bench_function(BenchmarkId::from_parameter(name), |b| {
         b.iter_custom(|times| {
-            (0..times)
-                .map(|_| {
-                    later(&mut frames, 1);
-                    timed(|| line.run(&frames))
-                })
-                .sum()
+            let run = || {
+                let mut map = HashMap::<_, _, H>::default();
+                timed(|| least(frames, &mut map))
+            };
+            (0..times).map(|_| run()).sum()
         });
     });
-    let mut map = HashMap::new();
-    least(&frames, &mut map);
-    group.bench_function(BenchmarkId::from_parameter("etherparse_and_hash_map"), |b| {
-        b.iter(|| least(&frames, &mut map));
-    });
+}
+
+/// Packets of flows that are there, again and again.
+fn known(c: &mut Criterion, id: &str, credit: &Published, flows: &Flows<'_>, stream: &Stream, gap_ns: u64) {
+    let mut frames = stream.frames(gap_ns);
+    let span_ns = frames.len() as u64 * gap_ns;
+    let mut group = c.benchmark_group(id);
+    group.sample_size(10).throughput(Throughput::Elements(frames.len() as u64));
+    {
+        let mut line = Line::new(credit, flows.count());
+        flows.each_once(gap_ns, |round| line.run(round));
+        let start_ns = flows.count() as u64 * gap_ns;
+        frames.iter_mut().for_each(|frame| frame.ts_ns += start_ns);
+        group.bench_function(BenchmarkId::from_parameter("credence"), |b| {
+            b.iter_custom(|times| {
+                let run = |_| {
+                    let spent = timed(|| line.run(&frames));
+                    frames.iter_mut().for_each(|frame| frame.ts_ns += span_ns);
+                    spent
+                };
+                (0..times).map(run).sum()
+            });
+        });
+    }
+    least_again::<RandomState>(&mut group, "etherparse_and_std_hash_map", flows, &frames);
+    least_again::<foldhash::fast::RandomState>(&mut group, "etherparse_and_fold_hash_map", flows, &frames);
     group.finish();
 }
 
-fn new(c: &mut Criterion, credit: &Published, sources: &[u128], flows: usize, size: &str) {
-    let stream = Stream::new(flows, flows, sources);
-    let frames = stream.frames();
-    let mut group = c.benchmark_group(format!("line/new/{size}"));
-    group.sample_size(10).throughput(Throughput::Elements(flows as u64));
+/// Packets that each begin a flow.
+fn new(c: &mut Criterion, id: &str, credit: &Published, flows: &Flows<'_>) {
+    let stream = flows.shuffled();
+    let frames = stream.frames(LINE_RATE_NS);
+    let mut group = c.benchmark_group(id);
+    group.sample_size(10).throughput(Throughput::Elements(frames.len() as u64));
     group.bench_function(BenchmarkId::from_parameter("credence"), |b| {
         b.iter_custom(|times| {
-            (0..times)
-                .map(|_| {
-                    let mut line = Line::new(credit, flows.next_power_of_two());
-                    timed(|| line.run(&frames))
-                })
-                .sum()
+            let run = |_| {
+                let mut line = Line::new(credit, flows.count());
+                timed(|| line.run(&frames))
+            };
+            (0..times).map(run).sum()
         });
     });
-    group.bench_function(BenchmarkId::from_parameter("etherparse_and_hash_map"), |b| {
-        b.iter_custom(|times| {
-            (0..times)
-                .map(|_| {
-                    let mut map = HashMap::new();
-                    timed(|| least(&frames, &mut map))
-                })
-                .sum()
-        });
-    });
+    least_new::<RandomState>(&mut group, "etherparse_and_std_hash_map", &frames);
+    least_new::<foldhash::fast::RandomState>(&mut group, "etherparse_and_fold_hash_map", &frames);
+    group.finish();
+}
+
+fn yardstick(c: &mut Criterion) {
+    const TIMES: u64 = 1_000;
+    let mut group = c.benchmark_group("line/yardstick");
+    group.throughput(Throughput::Elements(TIMES));
+    let next = |last: u64, i: u64| (last ^ i).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    group.bench_function("dependent", |b| b.iter(|| (0..black_box(TIMES)).fold(black_box(3), next)));
     group.finish();
 }
 
 fn main() {
     let mut criterion = criterion();
-    let (packets, records) = if smoke() { (50_000, 10_000) } else { (PACKETS, 1_000_000) };
-    let (credit, sources) = credit(records);
-    steady(&mut criterion, &credit, &sources, 10_000, "10k", packets);
-    if !smoke() {
-        steady(&mut criterion, &credit, &sources, 1_000_000, "1m", packets);
+    let c = &mut criterion;
+    yardstick(c);
+    if smoke() {
+        let (credit, hosts) = credit(10_000);
+        let flows = Flows::new(10_000, &hosts[..10_000]);
+        known(c, "line/steady/10k", &credit, &flows, &flows.at_random(50_000), LINE_RATE_NS);
+        known(c, "line/each_second/10k", &credit, &flows, &flows.shuffled(), 100_000);
+        new(c, "line/new/10k", &credit, &flows);
+    } else {
+        let (credit, hosts) = credit(1_000_000);
+        for (count, size, packets) in
+            [(10_000, "10k", 1_000_000), (1_000_000, "1m", 2_000_000), (10_000_000, "10m", 4_000_000)]
+        {
+            let flows = Flows::new(count, &hosts[..HOSTS.min(count)]);
+            known(
+                c,
+                &format!("line/steady/{size}"),
+                &credit,
+                &flows,
+                &flows.at_random(packets),
+                LINE_RATE_NS,
+            );
+        }
+        let flows = Flows::new(1_000_000, &hosts);
+        known(c, "line/each_second/1m", &credit, &flows, &flows.shuffled(), EACH_SECOND_NS);
+        new(c, "line/new/1m", &credit, &flows);
     }
-    new(&mut criterion, &credit, &sources, packets, if smoke() { "50k" } else { "1m" });
     criterion.final_summary();
 }

@@ -42,40 +42,89 @@ pub fn destination_options(len: usize, next: u8) -> Vec<u8> {
     (0..len).flat_map(|i| [follow(i), 0, 1, 4, 0, 0, 0, 0]).collect()
 }
 
-/// A stream of equal-sized frames over a number of flows, in random order.
+/// Established flows of which a stream is made: TCP segments without options or data, so that each frame is as short as
+/// TCP over IPv6 gets.
+///
+/// Each source has as many flows as any other, each to a server of its own. What is measured is not the handshake: every
+/// segment is an acknowledgement.
+pub struct Flows<'s> {
+    sources: &'s [u128],
+    count: usize,
+}
+
+/// Bytes of a frame of [`Flows`], without the check sequence.
+const FRAME_LEN: usize = ETHERNET.len() + 40 + 20;
+/// Frames that are handed over at once when each flow comes once.
+const ROUND: usize = 1 << 14;
+
+impl<'s> Flows<'s> {
+    /// `count` flows between `sources` and one server each.
+    pub const fn new(count: usize, sources: &'s [u128]) -> Self {
+        Self { sources, count }
+    }
+
+    /// How many flows there are.
+    pub const fn count(&self) -> usize {
+        self.count
+    }
+
+    fn frame(&self, flow: usize) -> Vec<u8> {
+        let src = self.sources[flow % self.sources.len()];
+        let dst = 0x2a00_0db8_ffff_u128 << 80 | flow as u128;
+        let sport = 40_000 + (flow / self.sources.len() % 20_000) as u16;
+        ethernet(src, dst, 6, &[], &tcp(sport, 443, 1, 1, 0x10))
+    }
+
+    /// Hands over one frame of each flow, `gap_ns` apart, without holding all in memory.
+    pub fn each_once(&self, gap_ns: u64, mut sink: impl FnMut(&[Frame<'_>])) {
+        for first in (0..self.count).step_by(ROUND) {
+            let flows: Vec<_> = (first..self.count.min(first + ROUND)).collect();
+            let stream = self.stream_of(&flows);
+            let mut frames = stream.frames(gap_ns);
+            for frame in &mut frames {
+                frame.number += first as u64;
+                frame.ts_ns += first as u64 * gap_ns;
+            }
+            sink(&frames);
+        }
+    }
+
+    /// A stream of `packets` frames, each of a flow drawn at random.
+    pub fn at_random(&self, packets: usize) -> Stream {
+        let mut random = Random::new(7);
+        let drawn: Vec<_> = (0..packets).map(|_| random.below(self.count as u64) as usize).collect();
+        self.stream_of(&drawn)
+    }
+
+    /// A stream of one frame of each flow, in random order.
+    pub fn shuffled(&self) -> Stream {
+        let mut random = Random::new(9);
+        let mut order: Vec<_> = (0..self.count).collect();
+        for at in (1..order.len()).rev() {
+            order.swap(at, random.below(at as u64 + 1) as usize);
+        }
+        self.stream_of(&order)
+    }
+
+    fn stream_of(&self, flows: &[usize]) -> Stream {
+        Stream { bytes: flows.iter().flat_map(|&flow| self.frame(flow)).collect() }
+    }
+}
+
+/// Frames of equal length in memory.
 pub struct Stream {
     bytes: Vec<u8>,
-    frame_len: usize,
 }
 
 impl Stream {
-    /// `packets` TCP segments of `flows` flows between random hosts of `sources` and one server a flow. Each flow is
-    /// established: what is measured is not the handshake.
-    pub fn new(packets: usize, flows: usize, sources: &[u128]) -> Self {
-        let mut random = Random::new(7);
-        let mut bytes = Vec::new();
-        let mut frame_len = 0;
-        for packet in 0..packets {
-            // Each flow once, then at random: so every flow is there however few packets there are.
-            let flow = if packet < flows { packet } else { random.below(flows as u64) as usize };
-            let src = sources[flow % sources.len()];
-            let dst = 0x2001_0db8_ffff_u128 << 80 | flow as u128;
-            let segment = tcp(40_000 + (flow / sources.len() % 20_000) as u16, 443, 1, 1, 0x10);
-            let frame = ethernet(src, dst, 6, &[], &segment);
-            frame_len = frame.len();
-            bytes.extend(frame);
-        }
-        Self { bytes, frame_len }
-    }
-
-    /// The frames, a microsecond apart.
-    pub fn frames(&self) -> Vec<Frame<'_>> {
+    /// The frames, `gap_ns` apart.
+    pub fn frames(&self, gap_ns: u64) -> Vec<Frame<'_>> {
         (0..)
-            .zip(self.bytes.chunks(self.frame_len))
+            .zip(self.bytes.chunks(FRAME_LEN))
             .map(|(i, bytes)| Frame {
                 number: i + 1,
-                ts_ns: START_NS + i * 1_000,
-                wire_len: self.frame_len as u32,
+                ts_ns: START_NS + i * gap_ns,
+                wire_len: FRAME_LEN as u32,
                 linktype: LINKTYPE_ETHERNET,
                 bytes,
             })

@@ -7,6 +7,7 @@
 pub mod frames;
 pub mod prefixes;
 pub mod random;
+pub mod workload;
 
 use core::time::Duration;
 
@@ -16,6 +17,11 @@ use criterion::Criterion;
 /// takes its smallest input and a second or two.
 pub fn smoke() -> bool {
     std::env::var_os("CREDENCE_BENCH_SMOKE").is_some_and(|value| value == "1")
+}
+
+/// Whether to measure what takes gigabytes and minutes as well: the environment variable `CREDENCE_BENCH_LARGE` is `1`.
+pub fn large() -> bool {
+    std::env::var_os("CREDENCE_BENCH_LARGE").is_some_and(|value| value == "1")
 }
 
 /// The settings of all benches; options of the command line go before them.

@@ -117,6 +117,18 @@ pub fn zipf(table: &[Prefix], count: usize, seed: u64) -> Vec<u128> {
         .collect()
 }
 
+/// A random fifth of `table`, in random order, each prefix with its place in the table.
+pub fn fifth(table: &[Prefix], seed: u64) -> Vec<(Prefix, u32)> {
+    let mut random = Random::new(seed);
+    let mut places: Vec<u32> = (0..table.len() as u32).collect();
+    let count = places.len().div_ceil(5);
+    for at in 0..count {
+        let left = (places.len() - at) as u64;
+        places.swap(at, at + random.below(left) as usize);
+    }
+    places[..count].iter().map(|&place| (table[place as usize], place)).collect()
+}
+
 /// `count` addresses of the global unicast space `2000::/3`, as they come: nearly all lie in no prefix.
 pub fn strays(count: usize, seed: u64) -> Vec<u128> {
     let mut random = Random::new(seed);
@@ -299,6 +311,16 @@ mod tests {
         for (len, share) in [(56, 180), (64, 252), (128, 180)] {
             assert_near(per_mille(&table, |_, prefix| prefix.len() == len), share, 60);
         }
+    }
+
+    #[test]
+    fn a_fifth_holds_each_prefix_once_with_its_place_and_in_no_order() {
+        let table = routed(1_001, 1);
+        let chosen = fifth(&table, 3);
+        assert_eq!(chosen.len(), 201);
+        assert!(chosen.iter().all(|&(prefix, place)| table[place as usize] == prefix));
+        assert!(!chosen.is_sorted());
+        assert_eq!(chosen.iter().collect::<HashSet<_>>().len(), 201);
     }
 
     #[test]

@@ -9,8 +9,12 @@ mod binary;
 #[cfg(test)]
 mod cli;
 #[cfg(test)]
+mod compare;
+#[cfg(test)]
 mod demo;
 #[cfg(test)]
 mod gateway;
+#[cfg(test)]
+mod image;
 #[cfg(test)]
 mod judged;

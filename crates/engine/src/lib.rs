@@ -16,6 +16,7 @@ mod run;
 mod scene;
 mod standing;
 mod step;
+mod sync;
 
 pub use alert::{AlertCounts, AlertTally, AlertWriter, Offender, Offenders, TermLine};
 pub use anonymise::{Anonymiser, WeakKey};

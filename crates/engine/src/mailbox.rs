@@ -1,8 +1,10 @@
 //! How workers that never wait for each other learn what all sources do.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError};
 
 use credence_flow::{Delta, merge};
+
+use crate::sync::Mutex;
 
 /// Lists that one worker has not taken in before it must catch up: about a minute of steps of one other worker.
 const WAITING_MAX: usize = 64;
@@ -28,6 +30,10 @@ impl Mailboxes {
                 waiting.push(Arc::clone(&deltas));
             }
         }
-        merge(heard.iter().map(|list| list.to_vec()))
+        merge(heard)
     }
 }
+
+#[cfg(all(test, loom))]
+#[path = "mailbox_model.rs"]
+mod model;

@@ -1,9 +1,11 @@
 //! Steps of packet time, and how workers exchange what their sources did in one.
 
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError};
 
 use credence_capture::Frame;
 use credence_flow::{Delta, STEP_NS, merge};
+
+use crate::sync::{Condvar, Mutex};
 
 /// Cuts a stream of frames into steps by the latest time seen, in the order of the frames. So the cuts are the same
 /// whoever makes them, and a frame that comes late belongs to the step in which it comes.
@@ -122,7 +124,7 @@ pub struct Exchange {
 struct Round {
     number: u64,
     brought: Vec<Vec<Delta>>,
-    merged: Arc<[Delta]>,
+    merged: Arc<Vec<Delta>>,
     /// A worker is gone; nobody waits for it.
     broken: bool,
 }
@@ -130,17 +132,17 @@ struct Round {
 impl Exchange {
     /// An exchange for so many workers.
     pub fn new(workers: usize) -> Self {
-        let round = Round { number: 0, brought: Vec::new(), merged: Arc::new([]), broken: false };
+        let round = Round { number: 0, brought: Vec::new(), merged: Arc::default(), broken: false };
         Self { round: Mutex::new(round), turned: Condvar::new(), workers }
     }
 
     /// Brings one worker's deltas, waits for the others, and returns the merged list; none when a worker is gone.
-    pub fn meet(&self, deltas: Vec<Delta>) -> Option<Arc<[Delta]>> {
+    pub fn meet(&self, deltas: Vec<Delta>) -> Option<Arc<Vec<Delta>>> {
         let mut round = self.round.lock().unwrap_or_else(PoisonError::into_inner);
         round.brought.push(deltas);
         if round.brought.len() == self.workers {
             let brought = std::mem::take(&mut round.brought);
-            round.merged = merge(brought).into();
+            round.merged = Arc::new(merge(brought));
             round.number += 1;
             self.turned.notify_all();
         } else {
@@ -240,3 +242,7 @@ mod tests {
         });
     }
 }
+
+#[cfg(all(test, loom))]
+#[path = "step_model.rs"]
+mod model;

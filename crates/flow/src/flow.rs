@@ -1,14 +1,13 @@
 //! One flow: what every packet touches, and what only events touch.
 
-use core::mem::size_of;
+mod halves;
 
-use credence_wire::{Anomalies, Header, TcpFlags, Upper};
+use credence_wire::Anomalies;
 
+use self::halves::TCP;
+pub(crate) use self::halves::{Cold, Hot, State};
 use crate::key::FlowKey;
-use crate::table::Now;
-
-/// TCP.
-const TCP: u8 = 6;
+use crate::sighting::Sighting;
 
 /// How long a flow may be silent before its next packet begins a new one, by state, in nanoseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,217 +37,10 @@ impl Default for Timeouts {
     }
 }
 
-/// Bits of a flow's state.
-#[derive(Clone, Copy)]
-pub(crate) struct State(u8);
-
-impl State {
-    /// The reverse flow crosses this gateway as well.
-    pub(crate) const PAIRED: Self = Self(1);
-    /// The peer has offered a value that only a receiver can return.
-    pub(crate) const EXPECTS: Self = Self(1 << 1);
-    /// The source has returned that value.
-    pub(crate) const CONFIRMED: Self = Self(1 << 2);
-    /// FIN or RST was sent.
-    pub(crate) const CLOSED: Self = Self(1 << 3);
-    /// No flow here; `last_ns` holds the next free one.
-    const FREE: Self = Self(1 << 7);
-}
-
-/// The half of a flow that every packet touches: one cache line.
-#[derive(Clone, Copy, Debug)]
-#[repr(C, align(64))]
-pub(crate) struct Hot {
-    src: u128,
-    dst: u128,
-    /// Time of the latest packet, or the next free flow.
-    pub(crate) last_ns: u64,
-    /// Claimed bytes since the last fold.
-    claimed: u32,
-    /// Bytes on the wire since the last fold.
-    wire: u32,
-    /// The scoring epoch in which the flow was last scored.
-    epoch: u32,
-    /// Packets since the last fold.
-    packets: u16,
-    sport: u16,
-    dport: u16,
-    proto: u8,
-    state: u8,
-    tcp_flags: u8,
-    /// The verdict of the last scoring, a number that only the caller understands.
-    verdict: u8,
-    /// Batch of the latest packet.
-    pub(crate) batch: u8,
-}
-
-const _: () =
-    assert!(size_of::<Hot>() == 64 && size_of::<Cold>() == 56, "the arithmetic of the table's memory");
-
-impl Hot {
-    /// A place without a flow.
-    pub(crate) const FREE: Self = Self {
-        src: 0,
-        dst: 0,
-        last_ns: 0,
-        claimed: 0,
-        wire: 0,
-        epoch: 0,
-        packets: 0,
-        sport: 0,
-        dport: 0,
-        proto: 0,
-        state: State::FREE.0,
-        tcp_flags: 0,
-        verdict: 0,
-        batch: 0,
-    };
-
-    pub(crate) const fn new(key: &FlowKey, now: Now) -> Self {
-        Self {
-            src: key.src,
-            dst: key.dst,
-            sport: key.sport,
-            dport: key.dport,
-            proto: key.proto,
-            last_ns: now.ts_ns,
-            batch: now.batch,
-            state: 0,
-            ..Self::FREE
-        }
-    }
-
-    #[inline]
-    pub(crate) fn is(&self, key: &FlowKey) -> bool {
-        self.src == key.src
-            && self.dst == key.dst
-            && self.sport == key.sport
-            && self.dport == key.dport
-            && self.proto == key.proto
-    }
-
-    pub(crate) const fn key(&self) -> FlowKey {
-        FlowKey { src: self.src, dst: self.dst, proto: self.proto, sport: self.sport, dport: self.dport }
-    }
-
-    #[inline]
-    pub(crate) const fn has(&self, state: State) -> bool {
-        self.state & state.0 != 0
-    }
-
-    pub(crate) const fn set(&mut self, state: State) {
-        self.state |= state.0;
-    }
-
-    pub(crate) const fn is_free(&self) -> bool {
-        self.has(State::FREE)
-    }
-
-    pub(crate) const fn is_confirmed(&self) -> bool {
-        self.has(State::CONFIRMED)
-    }
-
-    pub(crate) const fn awaits_echo(&self) -> bool {
-        self.has(State::EXPECTS) && !self.is_confirmed()
-    }
-
-    #[inline]
-    pub(crate) fn touch(&mut self, now: Now) {
-        self.last_ns = self.last_ns.max(now.ts_ns);
-        self.batch = now.batch;
-    }
-
-    #[inline]
-    pub(crate) const fn is_idle(&self, timeouts: &Timeouts, ts_ns: u64) -> bool {
-        let limit = match self.proto {
-            TCP if self.has(State::CLOSED) => timeouts.closed_ns,
-            TCP if self.is_confirmed() => timeouts.established_ns,
-            TCP => timeouts.unanswered_ns,
-            _ if self.has(State::PAIRED) => timeouts.paired_ns,
-            _ => timeouts.unanswered_ns,
-        };
-        ts_ns > self.last_ns.saturating_add(limit)
-    }
-
-    pub(crate) const fn next_free(&self) -> u32 {
-        #[expect(clippy::cast_possible_truncation, reason = "written by link_free from a u32")]
-        let next = self.last_ns as u32;
-        next
-    }
-
-    pub(crate) fn link_free(&mut self, next: u32) {
-        self.last_ns = u64::from(next);
-    }
-}
-
-/// The half of a flow that only events and folds touch.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Cold {
-    first_ns: u64,
-    packets: u64,
-    bytes: u64,
-    anomalies: Anomalies,
-    /// What this flow's source last put before its peer.
-    pub(crate) offer: u32,
-    /// What this flow's source must return to be confirmed.
-    pub(crate) expected: u32,
-    record: u32,
-    fragments: u32,
-    first_frame: u32,
-    score: u16,
-    marks: u8,
-    pub(crate) offers: bool,
-}
-
-impl Cold {
-    /// The flow began since the last fold.
-    const CREATED: u8 = 1;
-    /// A packet with a new anomaly came since the last fold.
-    const ODD: u8 = 1 << 1;
-    /// The flow asked for an exchange, and it has not been judged yet whether it got one.
-    const OPENS: u8 = 1 << 2;
-    /// The reverse flow was there when this one began, so that it answers and does not ask.
-    const ANSWERS: u8 = 1 << 3;
-
-    pub(crate) fn new(now: Now) -> Self {
-        let mut cold = Self { marks: Self::CREATED, record: u32::MAX, ..Self::default() };
-        cold.begins(now);
-        cold
-    }
-
-    /// Makes the packet at `now` the flow's first.
-    fn begins(&mut self, now: Now) {
-        #[expect(clippy::cast_possible_truncation, reason = "the low half breaks ties")]
-        let first_frame = now.frame as u32;
-        (self.first_ns, self.first_frame) = (now.ts_ns, first_frame);
-    }
-
-    /// Notes a packet that came late: it may be older than the one that came first.
-    pub(crate) fn came_late(&mut self, now: Now) {
-        if now.ts_ns < self.first_ns {
-            self.begins(now);
-        }
-    }
-
-    /// Notes that the reverse flow was there first.
-    pub(crate) const fn answers(&mut self) {
-        self.marks |= Self::ANSWERS;
-    }
-}
-
 /// A flow in its table.
 pub struct Flow<'a> {
     pub(crate) hot: &'a mut Hot,
     pub(crate) cold: &'a mut Cold,
-}
-
-/// What is odd about a packet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub struct Odd {
-    /// Its anomalies, with those that only flow state can know, such as an overlap of fragments.
-    pub anomalies: Anomalies,
-    /// Anomalies that are not held against the source of a flow, only shown with the flow.
-    pub harmless: Anomalies,
 }
 
 /// What counting one packet showed.
@@ -260,48 +52,53 @@ pub struct Counted {
     pub full: bool,
 }
 
+/// What a scoring came to, and how long it stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Scoring {
+    /// The epoch of the scoring, in the caller's count.
+    pub epoch: u32,
+    /// The score.
+    pub score: u16,
+    /// The verdict, a number below 8 that only the caller understands.
+    pub verdict: u8,
+    /// The record of the credit cache that the scoring rests on, in the caller's numbers.
+    pub record: u32,
+    /// The Unix second up to which another scoring would come to the same while nothing new is seen of the flow and its
+    /// source; 0 when nobody can promise that.
+    pub stands_until_s: u32,
+}
+
 impl Flow<'_> {
-    /// Counts one packet: what its headers claim and what the wire carried, in bytes. When the caller does not fold
-    /// although [`Counted::full`] says so, the flow's record stays exact and what is [`Pending`] stops growing.
+    /// Counts one packet; `harmless` are the anomalies that are shown with a flow and not held against its source. When
+    /// the caller does not fold although [`Counted::full`] says so, the flow's record stays exact and what is [`Pending`]
+    /// stops growing.
     #[inline]
-    pub fn count(&mut self, header: &Header, odd: Odd, wire_len: u32) -> Counted {
+    pub fn count(&mut self, seen: &Sighting, harmless: Anomalies) -> Counted {
         let hot = &mut *self.hot;
         match hot.packets.checked_add(1) {
             Some(packets) => hot.packets = packets,
             None => self.cold.packets = self.cold.packets.saturating_add(1),
         }
-        hot.wire = hot.wire.saturating_add(wire_len);
-        match u32::try_from(header.bytes).ok().filter(|&b| b < HALF).and_then(|b| hot.claimed.checked_add(b))
-        {
+        hot.wire = hot.wire.saturating_add(seen.wire_len);
+        match u32::try_from(seen.bytes).ok().filter(|&b| b < HALF).and_then(|b| hot.claimed.checked_add(b)) {
             Some(claimed) => hot.claimed = claimed,
-            None => self.cold.bytes = self.cold.bytes.saturating_add(header.bytes),
+            None => self.cold.bytes = self.cold.bytes.saturating_add(seen.bytes),
         }
-        if let Upper::Tcp { flags, .. } = header.upper {
-            if flags.0 & (TcpFlags::FIN | TcpFlags::RST) != 0 {
-                hot.set(State::CLOSED);
-            }
-            hot.tcp_flags |= flags.0;
+        if seen.closes() {
+            hot.set(State::CLOSED);
         }
-        if header.fragment.is_some() {
+        if seen.is_fragment() {
             self.cold.fragments = self.cold.fragments.saturating_add(1);
         }
-        let news = !odd.anomalies.is_empty() && self.add_anomalies(odd);
+        let news = !seen.anomalies.is_empty() && self.add_anomalies(seen.anomalies, harmless);
         let hot = &*self.hot;
         Counted { news, full: hot.packets == u16::MAX || hot.claimed >= HALF || hot.wire >= HALF }
     }
 
-    /// Notes that the flow's first packet asks for an exchange, unless the reverse flow was there before it: the flow
-    /// will be judged by whether it is answered. To be called once, for the first packet.
-    pub fn opens(&mut self, header: &Header) {
-        let asks = match header.upper {
-            Upper::Tcp { flags, .. } => {
-                flags.0 & (TcpFlags::SYN | TcpFlags::ACK | TcpFlags::RST) == TcpFlags::SYN
-            }
-            Upper::Icmpv6 { kind, .. } => kind == ICMPV6_ECHO_REQUEST,
-            Upper::Udp { .. } | Upper::Sctp { .. } | Upper::Dccp { .. } => true,
-            Upper::None => false,
-        };
-        if asks && self.cold.marks & Cold::ANSWERS == 0 {
+    /// Notes what the flow's first packet asks for: unless the reverse flow was there before it, the flow will be judged
+    /// by whether it is answered. To be called once, for the first packet.
+    pub fn opens(&mut self, first: &Sighting) {
+        if first.asks() && self.cold.marks & Cold::ANSWERS == 0 {
             self.cold.marks |= Cold::OPENS;
         }
     }
@@ -358,7 +155,7 @@ impl Flow<'_> {
             fragments: self.cold.fragments,
             anomalies: self.cold.anomalies,
             score: self.cold.score,
-            verdict: self.hot.verdict,
+            verdict: self.hot.verdict(),
             confirmed: self.hot.is_confirmed(),
             paired: self.hot.has(State::PAIRED),
         }
@@ -389,16 +186,6 @@ impl Flow<'_> {
         self.cold.anomalies
     }
 
-    /// Notes the anomalies of a packet. True when one is new to the flow.
-    fn add_anomalies(&mut self, odd: Odd) -> bool {
-        let news = odd.anomalies.without(self.cold.anomalies);
-        self.cold.anomalies = self.cold.anomalies.union(news);
-        if !news.without(odd.harmless).is_empty() {
-            self.cold.marks |= Cold::ODD;
-        }
-        !news.is_empty()
-    }
-
     /// The epoch of the last scoring; 0 before the first.
     #[inline]
     pub const fn epoch(&self) -> u32 {
@@ -408,28 +195,54 @@ impl Flow<'_> {
     /// The verdict of the last scoring, in the caller's numbers.
     #[inline]
     pub const fn verdict(&self) -> u8 {
-        self.hot.verdict
+        self.hot.verdict()
     }
 
-    /// The record number of the credit cache that the caller noted.
+    /// The record number of the credit cache that the last scoring rests on; [`u32::MAX`] before the first.
     pub const fn credit_record(&self) -> u32 {
         self.cold.record
     }
 
-    /// Notes the outcome of a scoring in `epoch`, and the credit record it rests on.
-    pub fn scored(&mut self, epoch: u32, score: u16, verdict: u8, credit_record: u32) {
-        self.hot.epoch = epoch;
-        self.hot.verdict = verdict;
-        self.cold.score = score;
-        self.cold.record = credit_record;
+    /// Notes the outcome of a scoring.
+    pub fn scored(&mut self, scoring: Scoring) {
+        self.hot.epoch = scoring.epoch;
+        self.hot.set_verdict(scoring.verdict);
+        self.hot.stands_until_s = scoring.stands_until_s;
+        self.cold.score = scoring.score;
+        self.cold.record = scoring.record;
     }
-}
 
-/// Whether [`FlowTable::exchange`](crate::FlowTable::exchange) has anything to do for a packet of this flow: at its
-/// first, while it is to return a value, and whenever it puts one before its peer.
-#[inline]
-pub fn wants_exchange(flow: &Flow<'_>, new: bool, header: &Header) -> bool {
-    new || flow.hot.awaits_echo() || header.offers().is_some()
+    /// Whether the last scoring promised to stand for a packet of this time (Unix nanoseconds). A packet that comes in
+    /// an earlier second than one before it may lie before a change that the scoring has seen; for that nothing stands.
+    #[inline]
+    pub const fn stands_at(&self, ts_ns: u64) -> bool {
+        let now_s = ts_ns / 1_000_000_000;
+        now_s < self.hot.stands_until_s as u64 && now_s == self.hot.last_ns / 1_000_000_000
+    }
+
+    /// Lets the last scoring stand in this epoch too.
+    #[inline]
+    pub const fn stand(&mut self, epoch: u32) {
+        self.hot.epoch = epoch;
+    }
+
+    /// Whether [`FlowTable::exchange`](crate::FlowTable::exchange) has anything to do for a packet that is not the
+    /// flow's first: while the flow is to return a value, and whenever it puts one before its peer.
+    #[inline]
+    pub fn wants_exchange(&self, seen: &Sighting) -> bool {
+        self.hot.awaits_echo() || seen.offers().is_some()
+    }
+
+    /// Notes the anomalies of a packet. True when one is new to the flow.
+    #[inline(never)]
+    fn add_anomalies(&mut self, anomalies: Anomalies, harmless: Anomalies) -> bool {
+        let news = anomalies.without(self.cold.anomalies);
+        self.cold.anomalies = self.cold.anomalies.union(news);
+        if !news.without(harmless).is_empty() {
+            self.cold.marks |= Cold::ODD;
+        }
+        !news.is_empty()
+    }
 }
 
 /// How old a flow is before it is held against its source that nobody answered, in nanoseconds: longer than nearly all
@@ -438,9 +251,6 @@ pub const JUDGED_AFTER_NS: u64 = 1_000_000_000;
 
 /// Where 32-bit counters are folded, before they could wrap.
 const HALF: u32 = 1 << 31;
-
-/// The ICMPv6 type of an echo request (RFC 4443, section 4.1).
-const ICMPV6_ECHO_REQUEST: u8 = 128;
 
 /// How the exchange that a flow opened went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,11 +1,12 @@
-use credence_wire::{Anomaly, Fragment, QuicIds};
+use credence_wire::{Anomaly, Fragment, Header, TcpFlags, Upper};
 use proptest::prelude::*;
 
 use super::*;
+use crate::table::Now;
 
 const S: u64 = 1_000_000_000;
 const KEY: FlowKey = FlowKey { src: 1, dst: 2, proto: TCP, sport: 40_000, dport: 443 };
-const START: Now = Now { ts_ns: 5 * S, frame: 7 << 32 | 9, batch: 0 };
+const START: Now = Now { ts_ns: 5 * S, frame: 7 << 32 | 9 };
 
 /// Both halves of a flow, without a table around them.
 struct Halves {
@@ -23,7 +24,7 @@ impl Halves {
     }
 
     fn count(&mut self, bytes: u64, wire_len: u32) -> Counted {
-        self.flow().count(&header(bytes, tcp(TcpFlags::ACK)), Odd::default(), wire_len)
+        self.flow().count(&seen(bytes, tcp(TcpFlags::ACK), wire_len), Anomalies::NONE)
     }
 }
 
@@ -42,6 +43,15 @@ fn header(bytes: u64, upper: Upper) -> Header {
         dport: KEY.dport,
         upper,
     }
+}
+
+fn seen(bytes: u64, upper: Upper, wire_len: u32) -> Sighting {
+    Sighting::of(&header(bytes, upper), Anomalies::NONE, wire_len)
+}
+
+/// A packet with these anomalies.
+fn odd(anomalies: Anomalies) -> Sighting {
+    Sighting::of(&header(60, Upper::None), anomalies, 74)
 }
 
 fn tcp(flags: u8) -> Upper {
@@ -129,29 +139,16 @@ fn claims_beyond_64_bits_saturate() {
 #[test]
 fn an_anomaly_is_news_once() {
     let mut flow = Halves::new(TCP);
-    let (odd, both) = (only(Anomaly::PortZero), only(Anomaly::PortZero).union(only(Anomaly::FragmentAtomic)));
-    let mut count =
-        |anomalies| flow.flow().count(&header(60, Upper::None), Odd { anomalies, ..Odd::default() }, 74).news;
+    let (one, both) = (only(Anomaly::PortZero), only(Anomaly::PortZero).union(only(Anomaly::FragmentAtomic)));
+    let mut count = |anomalies| flow.flow().count(&odd(anomalies), Anomalies::NONE).news;
     assert_eq!(
-        [count(Anomalies::NONE), count(odd), count(odd), count(both), count(both)],
+        [count(Anomalies::NONE), count(one), count(one), count(both), count(both)],
         [false, true, false, true, false]
     );
     assert!(flow.flow().fold(0).odd);
-    assert!(!flow.flow().count(&header(60, Upper::None), Odd { anomalies: both, ..Odd::default() }, 74).news);
+    assert!(!flow.flow().count(&odd(both), Anomalies::NONE).news);
     assert!(!flow.flow().fold(0).odd);
     assert_eq!(flow.flow().anomalies(), both);
-}
-
-#[test]
-fn what_only_flow_state_knows_makes_a_flow_odd_too() {
-    let mut flow = Halves::new(TCP);
-    let overlap = only(Anomaly::FragmentOverlap);
-    assert!(flow.flow().add_anomalies(Odd { anomalies: overlap, ..Odd::default() }));
-    assert!(flow.flow().fold(0).odd);
-    assert!(!flow.flow().add_anomalies(Odd { anomalies: overlap, ..Odd::default() }));
-    assert!(!flow.flow().add_anomalies(Odd::default()));
-    assert!(!flow.flow().fold(0).odd);
-    assert_eq!(flow.flow().finish(u64::MAX).record.anomalies, overlap);
 }
 
 #[test]
@@ -159,34 +156,17 @@ fn fragments_are_counted() {
     let mut flow = Halves::new(17);
     let piece = Fragment { id: 1, offset: 8, len: 8, more: true };
     let fragment = Header { fragment: Some(piece), ..header(56, Upper::None) };
-    flow.flow().count(&fragment, Odd::default(), 70);
-    flow.flow().count(&header(56, Upper::None), Odd::default(), 70);
+    flow.flow().count(&Sighting::of(&fragment, Anomalies::NONE, 70), Anomalies::NONE);
+    flow.flow().count(&seen(56, Upper::None, 70), Anomalies::NONE);
     assert_eq!(flow.flow().finish(u64::MAX).record.fragments, 1);
 }
 
 #[test]
 fn only_what_asks_opens() {
-    let (syn, ack) = (TcpFlags::SYN, TcpFlags::ACK);
-    let udp = Upper::Udp { quic: Some(QuicIds { source: None, destination: None }) };
-    let cases = [
-        (tcp(syn), true),
-        (tcp(syn | 0xc0), true),
-        (tcp(syn | ack), false),
-        (tcp(syn | TcpFlags::RST), false),
-        (tcp(ack), false),
-        (tcp(0), false),
-        (udp, true),
-        (Upper::Sctp { verification_tag: 0, initiate_tag: Some(1) }, true),
-        (Upper::Dccp { kind: 0 }, true),
-        (Upper::Icmpv6 { kind: 128, code: 0 }, true),
-        (Upper::Icmpv6 { kind: 129, code: 0 }, false),
-        (Upper::Icmpv6 { kind: 1, code: 0 }, false),
-        (Upper::None, false),
-    ];
-    for (upper, asks) in cases {
+    for (flags, asks) in [(TcpFlags::SYN, true), (TcpFlags::SYN | TcpFlags::ACK, false)] {
         let mut flow = Halves::new(TCP);
-        flow.flow().opens(&header(60, upper));
-        assert_eq!(flow.flow().awaits_judgement(), asks, "{upper:?}");
+        flow.flow().opens(&seen(60, tcp(flags), 74));
+        assert_eq!(flow.flow().awaits_judgement(), asks);
     }
 }
 
@@ -195,14 +175,14 @@ fn an_answer_opens_nothing() {
     let mut flow = Halves::new(17);
     flow.cold.answers();
     flow.flow().fold(0);
-    flow.flow().opens(&header(60, Upper::Udp { quic: None }));
+    flow.flow().opens(&seen(60, Upper::Udp { quic: None }, 74));
     assert!(!flow.flow().awaits_judgement());
 }
 
 #[test]
 fn an_opening_is_judged_once_and_not_before_its_time() {
     let mut flow = Halves::new(TCP);
-    flow.flow().opens(&header(60, tcp(TcpFlags::SYN)));
+    flow.flow().opens(&seen(60, tcp(TcpFlags::SYN), 74));
     let due = START.ts_ns + JUDGED_AFTER_NS;
     assert_eq!(flow.flow().fold(due - 1).opening, None);
     assert!(flow.flow().awaits_judgement());
@@ -222,7 +202,7 @@ fn an_opening_is_judged_by_what_came_of_it() {
     ];
     for (states, expected) in cases {
         let mut flow = Halves::new(TCP);
-        flow.flow().opens(&header(60, tcp(TcpFlags::SYN)));
+        flow.flow().opens(&seen(60, tcp(TcpFlags::SYN), 74));
         states.iter().for_each(|&s| flow.hot.set(s));
         assert_eq!(
             flow.flow().finish(u64::MAX).pending.opening,
@@ -236,28 +216,26 @@ fn an_opening_is_judged_by_what_came_of_it() {
 fn an_opening_at_the_end_of_the_clock_is_judged() {
     let start = Now { ts_ns: u64::MAX, ..START };
     let mut flow = Halves { hot: Hot::new(&KEY, start), cold: Cold::new(start) };
-    flow.flow().opens(&header(60, tcp(TcpFlags::SYN)));
+    flow.flow().opens(&seen(60, tcp(TcpFlags::SYN), 74));
     assert_eq!(flow.flow().finish(u64::MAX).pending.opening, Some(Opening::Unanswered));
 }
 
 #[test]
 fn a_harmless_anomaly_is_shown_and_not_held_against_the_source() {
-    let mut odd = Odd::default();
-    odd.anomalies.insert(Anomaly::SourceReserved);
-    odd.harmless = odd.anomalies;
+    let harmless = only(Anomaly::SourceReserved);
     let mut flow = Halves::new(TCP);
-    assert!(flow.flow().count(&header(60, Upper::None), odd, 74).news);
+    assert!(flow.flow().count(&odd(harmless), harmless).news);
     assert!(!flow.flow().fold(START.ts_ns).odd);
-    odd.anomalies.insert(Anomaly::TcpNull);
-    flow.flow().count(&header(60, Upper::None), odd, 74);
+    let both = harmless.union(only(Anomaly::TcpNull));
+    flow.flow().count(&odd(both), harmless);
     let ended = flow.flow().finish(u64::MAX);
-    assert!(ended.pending.odd && ended.record.anomalies == odd.anomalies);
+    assert!(ended.pending.odd && ended.record.anomalies == both);
 }
 
 #[test]
 fn a_flow_pushed_out_young_is_not_judged() {
     let mut flow = Halves::new(TCP);
-    flow.flow().opens(&header(60, tcp(TcpFlags::SYN)));
+    flow.flow().opens(&seen(60, tcp(TcpFlags::SYN), 74));
     assert_eq!(flow.flow().finish(START.ts_ns + JUDGED_AFTER_NS - 1).pending.opening, None);
 }
 
@@ -299,21 +277,76 @@ fn each_state_has_its_time_out() {
 fn fin_and_rst_close_and_nothing_else_does() {
     for flags in 0..=u8::MAX {
         let mut flow = Halves::new(TCP);
-        flow.flow().count(&header(60, tcp(flags)), Odd::default(), 74);
+        flow.flow().count(&seen(60, tcp(flags), 74), Anomalies::NONE);
         assert_eq!(flow.hot.has(State::CLOSED), flags & (TcpFlags::FIN | TcpFlags::RST) != 0, "{flags:#x}");
         assert!(!flow.flow().is_confirmed() && !flow.flow().is_paired());
     }
 }
 
+const SCORING: Scoring = Scoring { epoch: 3, score: 870, verdict: 2, record: 41, stands_until_s: 0 };
+
 #[test]
 fn the_last_scoring_is_in_the_record() {
     let mut flow = Halves::new(TCP);
     assert_eq!(flow.flow().epoch(), 0);
-    flow.flow().scored(3, 870, 2, 41);
-    flow.flow().scored(4, 120, 5, 42);
+    flow.flow().scored(SCORING);
+    flow.flow().scored(Scoring { epoch: 4, score: 120, verdict: 5, record: 42, ..SCORING });
     assert_eq!((flow.flow().epoch(), flow.flow().verdict(), flow.flow().credit_record()), (4, 5, 42));
     let record = flow.flow().finish(u64::MAX).record;
     assert_eq!((record.score, record.verdict), (120, 5));
+}
+
+#[test]
+fn a_verdict_of_three_bits_leaves_the_state_alone() {
+    let states = [State::PAIRED, State::EXPECTS, State::CONFIRMED, State::CLOSED];
+    let mut flow = Halves::new(TCP);
+    for verdict in (0..8).chain((0..8).rev()) {
+        flow.flow().scored(Scoring { verdict, ..SCORING });
+        assert!(flow.flow().verdict() == verdict && !flow.hot.is_free());
+        assert!(states.iter().all(|&state| !flow.hot.has(state)));
+    }
+    states.iter().for_each(|&state| flow.hot.set(state));
+    flow.flow().scored(Scoring { verdict: 0, ..SCORING });
+    assert!(states.iter().all(|&state| flow.hot.has(state)) && !flow.hot.is_free());
+}
+
+#[test]
+fn a_scoring_stands_until_its_second_and_not_for_packets_of_an_earlier_one() {
+    let mut flow = Halves::new(TCP);
+    assert!(!flow.flow().stands_at(START.ts_ns), "nothing was promised");
+    flow.flow().scored(Scoring { stands_until_s: 9, ..SCORING });
+    for (ts_ns, stands) in [(5 * S, true), (9 * S - 1, true), (9 * S, false), (8 * S, false), (20 * S, false)]
+    {
+        flow.hot.touch(Now { ts_ns, frame: 1 });
+        assert_eq!(flow.flow().stands_at(ts_ns), stands, "{ts_ns}");
+    }
+}
+
+#[test]
+fn a_packet_passes_only_when_counting_it_is_all_there_is_to_do() {
+    let plain = seen(60, tcp(TcpFlags::ACK), 74);
+    let piece = Fragment { id: 1, offset: 8, len: 8, more: true };
+    let fragment = Header { fragment: Some(piece), ..header(60, Upper::None) };
+    let cases = [
+        (plain, true),
+        (seen(60, tcp(TcpFlags::SYN), 74), false),
+        (seen(60, tcp(TcpFlags::FIN | TcpFlags::ACK), 74), false),
+        (seen(60, tcp(TcpFlags::RST), 74), false),
+        (seen(1 << 20, tcp(TcpFlags::ACK), 74), false),
+        (odd(only(Anomaly::TcpNull)), false),
+        (Sighting::of(&fragment, Anomalies::NONE, 74), false),
+    ];
+    for (seen, passes) in cases {
+        let mut flow = Halves::new(TCP);
+        flow.flow().scored(SCORING);
+        assert_eq!(flow.hot.passes(&seen, SCORING.epoch), passes, "{seen:?}");
+        assert!(!flow.hot.passes(&seen, SCORING.epoch + 1));
+        flow.hot.set(State::EXPECTS);
+        assert!(!flow.hot.passes(&seen, SCORING.epoch));
+        flow.hot.set(State::CONFIRMED);
+        assert_eq!(flow.hot.passes(&seen, SCORING.epoch), passes);
+        assert_eq!(flow.flow().fold(0).packets, 2 * u32::from(passes));
+    }
 }
 
 proptest! {
@@ -321,7 +354,7 @@ proptest! {
 
     #[test]
     fn what_is_folded_adds_up_to_the_record_wherever_it_is_cut(
-        packets in prop::collection::vec((any::<u32>(), 0..=65_589_u32, any::<bool>()), 0..200),
+        packets in prop::collection::vec((prop_oneof![any::<u32>(), 0..70_000_u32], 0..=65_589_u32, prop::bool::weighted(0.1)), 0..200),
     ) {
         let mut flow = Halves::new(TCP);
         let (mut folded, mut wire) = (0, 0);
@@ -329,8 +362,12 @@ proptest! {
             folded += u64::from(pending.packets);
             wire += u64::from(pending.wire_bytes);
         };
+        flow.flow().scored(SCORING);
         for &(bytes, wire_len, cut) in &packets {
-            if flow.count(u64::from(bytes) + 40, wire_len).full || cut {
+            let packet = seen(u64::from(bytes) + 40, tcp(TcpFlags::ACK), wire_len);
+            let passed = flow.hot.passes(&packet, SCORING.epoch);
+            let full = !passed && flow.flow().count(&packet, Anomalies::NONE).full;
+            if full || cut {
                 take(flow.flow().fold(0));
             }
         }

@@ -13,18 +13,18 @@ mod flow;
 mod fragment;
 mod hash;
 mod key;
+mod sighting;
 mod source;
 mod table;
 mod touched;
 
 pub use credence_wire::{Anomalies, Anomaly};
-pub use flow::{
-    Counted, Finished, Flow, FlowRecord, JUDGED_AFTER_NS, Odd, Opening, Pending, Timeouts, wants_exchange,
-};
+pub use flow::{Counted, Finished, Flow, FlowRecord, JUDGED_AFTER_NS, Opening, Pending, Scoring, Timeouts};
 pub use fragment::{Attributed, FRAGMENT_TIMEOUT_NS, Fragments};
 pub use key::FlowKey;
+pub use sighting::Sighting;
 pub use source::{Aggregates, Behaviour, Delta, Deltas, Level, STEP_NS, SketchSeed, merge};
 pub use table::{
-    FlowTable, FullPolicy, Now, PROBES_MAX, Placed, REORDER_NS, Slot, TableConfig, TableCounters,
+    Candidates, FlowTable, FullPolicy, Now, PROBES_MAX, Placed, REORDER_NS, Slot, TableConfig, TableCounters,
 };
 pub use touched::Touched;

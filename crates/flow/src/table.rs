@@ -8,20 +8,24 @@
 //!
 //! Bytes a flow: 64 + 56 + 64 · 1.3 / 12 = 127. Free flows are chained through the flows themselves.
 //!
-//! A caller may place a whole batch before it counts any of it. So whatever `place` decides rests on times and on what
-//! `place` itself did, and where it would need what the batch has not counted yet it answers [`Placed::NextBatch`].
+//! In a table of millions each of these lines is a miss of all caches. So a caller that has a batch of keys first asks
+//! for their buckets ([`FlowTable::prefetch_index`]), then for the flows that these point to ([`FlowTable::prefetch_flow`]), and
+//! only then places them one after the other, as their packets came.
+
+mod index;
 
 use core::hash::Hasher;
 use core::mem::size_of;
 
-use credence_wire::Header;
+use credence_memory::{filled, prefetch};
 
+pub use self::index::Candidates;
+use self::index::{Index, WAYS};
 use crate::flow::{Cold, Finished, Flow, Hot, State, Timeouts};
 use crate::hash::KeyedHash;
 use crate::key::FlowKey;
+use crate::sighting::Sighting;
 
-/// Slots of a bucket.
-const WAYS: usize = 12;
 /// Slots probed at most for one key.
 pub const PROBES_MAX: usize = 2 * WAYS;
 /// Slots for ten flows.
@@ -30,28 +34,6 @@ const SLOTS_PER_TEN_FLOWS: usize = 13;
 pub const REORDER_NS: u64 = 10_000_000_000;
 /// No flow: an empty slot, or the end of the free chain.
 const NONE: u32 = u32::MAX;
-
-/// One cache line of the index. A tag of 0 is an empty slot; tags 12 to 15 are never used.
-#[derive(Clone, Copy)]
-#[repr(C, align(64))]
-struct Bucket {
-    tags: [u8; 16],
-    flows: [u32; WAYS],
-}
-
-impl Bucket {
-    const EMPTY: Self = Self { tags: [0; 16], flows: [NONE; WAYS] };
-
-    /// A bit for each slot whose tag is `tag`.
-    #[inline]
-    fn matches(&self, tag: u8) -> u32 {
-        let mut mask = 0;
-        for (i, &t) in self.tags.iter().enumerate() {
-            mask |= u32::from(t == tag) << i;
-        }
-        mask & ((1 << WAYS) - 1)
-    }
-}
 
 /// What to do with a packet of a new flow when the table or both buckets of its key are full. Flows there that a sweep
 /// would end make room first, whatever the policy.
@@ -87,11 +69,6 @@ pub enum Placed {
     Known(Slot),
     /// The flow begins with this packet.
     New(Slot),
-    /// The answer rests on a flow that had a packet in this very batch, whose state is not settled before that packet
-    /// is counted. The caller finishes the batch so far and asks again under the next batch number, so that the answer
-    /// does not depend on where batches are cut. Since batch numbers wrap, this can come a second time in a row, also
-    /// for the first packet of a batch.
-    NextBatch,
     /// There is no room, and policy keeps what is there.
     Refused,
 }
@@ -111,7 +88,7 @@ pub struct TableCounters {
 
 /// Unidirectional flows in memory that is taken once.
 pub struct FlowTable {
-    buckets: Box<[Bucket]>,
+    index: Index,
     hot: Box<[Hot]>,
     cold: Box<[Cold]>,
     free: u32,
@@ -130,14 +107,14 @@ impl FlowTable {
     pub fn new(config: TableConfig, seed: u64) -> Self {
         let capacity = config.capacity.clamp(1, NONE - 1);
         let buckets = (capacity as usize * SLOTS_PER_TEN_FLOWS).div_ceil(10 * WAYS).max(2);
-        let mut hot = vec![Hot::FREE; capacity as usize].into_boxed_slice();
+        let mut hot = filled(Hot::FREE, capacity as usize);
         for (i, flow) in (0..capacity).zip(hot.iter_mut()) {
             flow.link_free(if i + 1 == capacity { NONE } else { i + 1 });
         }
         Self {
-            buckets: vec![Bucket::EMPTY; buckets].into_boxed_slice(),
+            index: Index::new(buckets),
             hot,
-            cold: vec![Cold::default(); capacity as usize].into_boxed_slice(),
+            cold: filled(Cold::default(), capacity as usize),
             free: 0,
             live: 0,
             sweep: 0,
@@ -149,14 +126,54 @@ impl FlowTable {
         }
     }
 
-    /// The hash that [`place`](Self::place) and [`find`](Self::find) want, so that a batch can be hashed whole.
+    /// Where the flow of `key` may lie, as [`place`](Self::place) wants it, so that a batch can be hashed whole.
     #[inline]
-    pub fn hash(&self, key: &FlowKey) -> u64 {
+    pub fn candidates(&self, key: &FlowKey) -> Candidates {
+        self.index.candidates(self.hash(key))
+    }
+
+    #[inline]
+    fn hash(&self, key: &FlowKey) -> u64 {
         let mut hasher = self.hasher.hasher();
         hasher.write_u128(key.src);
         hasher.write_u128(key.dst);
         hasher.write_u64(u64::from(key.proto) << 32 | u64::from(key.sport) << 16 | u64::from(key.dport));
         hasher.finish()
+    }
+
+    /// Asks for the lines of the index that list the flows of these candidates.
+    #[inline]
+    pub fn prefetch_index(&self, candidates: Candidates) {
+        self.index.prefetch(candidates);
+    }
+
+    /// Asks for the first flow that the index lists there: nearly always the right one, if any is.
+    #[inline]
+    pub fn prefetch_flow(&self, candidates: Candidates) -> Option<Slot> {
+        let flow = self.index.first(candidates)?;
+        prefetch(&self.hot, flow as usize);
+        Some(Slot(flow))
+    }
+
+    /// Asks for what the beginning of a flow of `key` will touch: the index of the flow that it may answer.
+    #[inline]
+    pub fn prefetch_new(&self, key: &FlowKey) {
+        self.index.prefetch(self.candidates(&key.reverse()));
+    }
+
+    /// Counts a packet of the flow at `slot`, if that is all there is to do: the flow of `key` lies there, it was scored in
+    /// this `epoch`, and the packet is neither late nor after a long silence, shows nothing odd, takes no part in an
+    /// exchange and fills no counter. The flow's verdict; none when nothing was done, and [`place`](Self::place) is to be
+    /// asked.
+    #[inline]
+    pub fn pass(&mut self, slot: Slot, key: &FlowKey, now: Now, seen: &Sighting, epoch: u32) -> Option<u8> {
+        let hot = self.hot.get_mut(slot.0 as usize)?;
+        let silence = now.ts_ns.checked_sub(hot.last_ns);
+        (silence.is_some_and(|silence| silence <= self.settled_ns) && hot.is(key) && hot.passes(seen, epoch))
+            .then(|| {
+                hot.last_ns = now.ts_ns;
+                hot.verdict()
+            })
     }
 
     /// The flow of `key`, begun if need be, and paired when it begins while its reverse is there. A flow that has been
@@ -166,30 +183,33 @@ impl FlowTable {
     pub fn place(
         &mut self,
         key: &FlowKey,
-        hash: u64,
+        candidates: Candidates,
         now: Now,
         finished: &mut impl FnMut(Finished),
     ) -> Placed {
-        let Some(flow) = self.search(key, hash) else {
-            return self.insert(key, hash, now, finished);
+        let Some(Slot(flow)) = self.search(key, candidates) else {
+            return self.insert(key, candidates, now, finished);
         };
-        match self.idleness(flow, now.ts_ns, now.batch) {
-            Idleness::Unsettled => Placed::NextBatch,
-            Idleness::Idle => self.renew(flow, key, now, finished),
-            Idleness::Active => {
-                let hot = &mut self.hot[flow as usize];
-                if now.ts_ns < hot.last_ns {
-                    self.cold[flow as usize].came_late(now);
-                }
-                hot.touch(now);
-                Placed::Known(Slot(flow))
-            }
+        let hot = &mut self.hot[flow as usize];
+        if now.ts_ns.saturating_sub(hot.last_ns) > self.settled_ns && hot.is_idle(&self.timeouts, now.ts_ns) {
+            return self.renew(flow, key, now, finished);
         }
+        if now.ts_ns < hot.last_ns {
+            self.cold[flow as usize].came_late(now);
+        }
+        hot.touch(now);
+        Placed::Known(Slot(flow))
     }
 
     /// The flow of `key`, if it is there.
     pub fn find(&self, key: &FlowKey) -> Option<Slot> {
-        self.search(key, self.hash(key)).map(Slot)
+        self.search(key, self.candidates(key))
+    }
+
+    /// Whether the flow of `key` lies at `slot`.
+    #[inline]
+    pub fn holds(&self, slot: Slot, key: &FlowKey) -> bool {
+        self.hot.get(slot.0 as usize).is_some_and(|hot| hot.is(key))
     }
 
     /// Both halves of a flow.
@@ -199,14 +219,14 @@ impl FlowTable {
     }
 
     /// Walks at most `steps` flows onward from where the last call stopped and ends those that were idle already
-    /// [`REORDER_NS`] before `now`, so that a packet that comes late by less still finds its flow.
-    pub fn expire(&mut self, steps: u32, now: Now, finished: &mut impl FnMut(Finished)) {
-        let late = now.ts_ns.saturating_sub(REORDER_NS);
+    /// [`REORDER_NS`] before `now_ns`, so that a packet that comes late by less still finds its flow.
+    pub fn expire(&mut self, steps: u32, now_ns: u64, finished: &mut impl FnMut(Finished)) {
+        let late = now_ns.saturating_sub(REORDER_NS);
         for _ in 0..steps.min(self.capacity()) {
             let flow = self.sweep;
             self.sweep = if flow + 1 == self.capacity() { 0 } else { flow + 1 };
-            let is_idle = || self.idleness(flow, late, now.batch) == Idleness::Idle;
-            if !self.hot[flow as usize].is_free() && is_idle() {
+            let hot = &self.hot[flow as usize];
+            if !hot.is_free() && hot.is_idle(&self.timeouts, late) {
                 self.counters.expired += 1;
                 let ended = self.finish(flow, u64::MAX);
                 self.release(flow, &ended.record.key);
@@ -238,13 +258,11 @@ impl FlowTable {
     }
 
     /// Follows the values that prove receipt: notes what the packet puts before the peer, and confirms the flow when the
-    /// packet returns what the peer has put before it. To be called for the packets of which [`wants_exchange`] says so,
-    /// in their order.
-    ///
-    /// [`wants_exchange`]: crate::wants_exchange
-    pub fn exchange(&mut self, slot: Slot, header: &Header) {
+    /// packet returns what the peer has put before it. To be called for the first packet of each flow and for those of
+    /// which [`Flow::wants_exchange`] says so, in their order.
+    pub fn exchange(&mut self, slot: Slot, seen: &Sighting) {
         let own = slot.0 as usize;
-        if let Some(value) = header.offers() {
+        if let Some(value) = seen.offers() {
             self.cold[own].offer = value;
             self.cold[own].offers = true;
             if self.hot[own].has(State::PAIRED)
@@ -253,7 +271,7 @@ impl FlowTable {
                 self.expect(peer as usize, value);
             }
         }
-        if self.hot[own].awaits_echo() && header.echoes() == Some(self.cold[own].expected) {
+        if self.hot[own].awaits_echo() && seen.echoes() == Some(self.cold[own].expected) {
             self.hot[own].set(State::CONFIRMED);
         }
     }
@@ -271,121 +289,90 @@ impl FlowTable {
 
     /// Memory held, in bytes, the same from start to end.
     pub fn bytes(&self) -> usize {
-        self.buckets.len() * size_of::<Bucket>() + self.hot.len() * (size_of::<Hot>() + size_of::<Cold>())
-    }
-
-    /// The two candidate buckets and the tag of a hash.
-    #[inline]
-    fn candidates(&self, hash: u64) -> ([usize; 2], u8) {
-        let n = self.buckets.len() as u64;
-        let range = |h: u64| (((h & 0xffff_ffff) * n) >> 32) as usize;
-        let tag = ((hash >> 56) as u8).max(1);
-        // The second choice must not follow from the first: another mix of all 64 bits.
-        let second = hash.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
-        ([range(hash), range(second)], tag)
+        self.index.bytes() + self.hot.len() * (size_of::<Hot>() + size_of::<Cold>())
     }
 
     #[inline]
-    fn search(&self, key: &FlowKey, hash: u64) -> Option<u32> {
-        let (buckets, tag) = self.candidates(hash);
-        for b in buckets {
-            let bucket = &self.buckets[b];
-            let mut mask = bucket.matches(tag);
-            while mask != 0 {
-                let flow = bucket.flows[mask.trailing_zeros() as usize];
-                if self.hot[flow as usize].is(key) {
-                    return Some(flow);
-                }
-                mask &= mask - 1;
-            }
-        }
-        None
+    fn search(&self, key: &FlowKey, candidates: Candidates) -> Option<Slot> {
+        self.index.find(candidates, |flow| self.hot[flow as usize].is(key)).map(Slot)
     }
 
     /// Ends an idle flow and begins its key anew in the same place.
+    #[inline(never)]
     fn renew(&mut self, flow: u32, key: &FlowKey, now: Now, finished: &mut impl FnMut(Finished)) -> Placed {
-        let Ok(peer) = self.peer(key, now) else { return Placed::NextBatch };
+        let peer = self.peer(key, now);
         self.counters.expired += 1;
         finished(self.finish(flow, u64::MAX));
         self.begin(flow, key, peer, now);
         Placed::New(Slot(flow))
     }
 
-    fn insert(&mut self, key: &FlowKey, hash: u64, now: Now, finished: &mut impl FnMut(Finished)) -> Placed {
-        let Ok(peer) = self.peer(key, now) else { return Placed::NextBatch };
-        let (buckets, tag) = self.candidates(hash);
-        let empty = buckets.map(|b| self.buckets[b].matches(0));
-        let roomier = usize::from(empty[1].count_ones() > empty[0].count_ones());
-        let (bucket, way, flow) = if self.free != NONE && empty[roomier] != 0 {
-            let flow = self.free;
-            self.free = self.hot[flow as usize].next_free();
-            self.live += 1;
-            (buckets[roomier], empty[roomier].trailing_zeros() as usize, flow)
-        } else {
-            let Some(victim) = self.victim(buckets, now) else {
-                self.counters.refused += 1;
-                return Placed::Refused;
-            };
-            let flow = self.buckets[victim.bucket].flows[victim.way];
-            if self.hot[flow as usize].batch == now.batch {
-                return Placed::NextBatch;
-            }
-            let ended = if victim.lives { &mut self.counters.evicted } else { &mut self.counters.expired };
-            *ended += 1;
-            // A flow that is pushed out young had no time to be answered: a flood must not be held against it.
-            finished(self.finish(flow, if victim.lives { now.ts_ns } else { u64::MAX }));
-            (victim.bucket, victim.way, flow)
+    #[inline(never)]
+    fn insert(
+        &mut self,
+        key: &FlowKey,
+        candidates: Candidates,
+        now: Now,
+        finished: &mut impl FnMut(Finished),
+    ) -> Placed {
+        let peer = self.peer(key, now);
+        let vacancy = self.index.vacancy(candidates).filter(|_| self.free != NONE);
+        let Some((place, flow)) = vacancy
+            .map(|place| (place, self.take_free()))
+            .or_else(|| self.make_room(candidates, now, finished))
+        else {
+            self.counters.refused += 1;
+            return Placed::Refused;
         };
-        self.buckets[bucket].tags[way] = tag;
-        self.buckets[bucket].flows[way] = flow;
+        self.index.set(place, candidates.tag, flow);
         self.begin(flow, key, peer, now);
         Placed::New(Slot(flow))
     }
 
+    /// The first flow of the free chain. The one behind it is the next that a new flow will be written to.
+    fn take_free(&mut self) -> u32 {
+        let flow = self.free;
+        self.free = self.hot[flow as usize].next_free();
+        prefetch(&self.hot, self.free as usize);
+        prefetch(&self.cold, self.free as usize);
+        self.live += 1;
+        flow
+    }
+
+    /// Ends the flow of the candidate buckets that makes room, if one may.
+    fn make_room(
+        &mut self,
+        candidates: Candidates,
+        now: Now,
+        finished: &mut impl FnMut(Finished),
+    ) -> Option<((u32, usize), u32)> {
+        let victim = self.victim(candidates.buckets, now)?;
+        let ended = if victim.lives { &mut self.counters.evicted } else { &mut self.counters.expired };
+        *ended += 1;
+        // A flow that is pushed out young had no time to be answered: a flood must not be held against it.
+        finished(self.finish(victim.flow, if victim.lives { now.ts_ns } else { u64::MAX }));
+        Some((victim.place, victim.flow))
+    }
+
     /// The flow of these buckets that makes room, and whether it is over: one that a sweep would end, or by policy the
     /// unconfirmed one that has been quiet longest.
-    fn victim(&self, buckets: [usize; 2], now: Now) -> Option<Victim> {
+    fn victim(&self, buckets: [u32; 2], now: Now) -> Option<Victim> {
         let late = now.ts_ns.saturating_sub(REORDER_NS);
-        let mut victim: Option<Victim> = None;
-        for bucket in buckets {
-            for (way, &flow) in self.buckets[bucket].flows.iter().enumerate() {
-                let Some(hot) = self.hot.get(flow as usize) else { continue };
-                let idle = self.idleness(flow, late, now.batch);
-                let lives = idle == Idleness::Active;
-                let candidate = Victim { lives, last_ns: hot.last_ns, bucket, way };
-                let may_go = !lives || (self.full == FullPolicy::EvictUnconfirmed && !hot.is_confirmed());
-                if may_go && victim.is_none_or(|v| candidate < v) {
-                    victim = Some(candidate);
-                }
-            }
-        }
-        victim
+        let held =
+            buckets.into_iter().flat_map(|b| self.index.flows(b).map(move |(way, flow)| ((b, way), flow)));
+        let candidates = held.filter_map(|(place, flow)| {
+            let hot = &self.hot[flow as usize];
+            let lives = !hot.is_idle(&self.timeouts, late);
+            let may_go = !lives || (self.full == FullPolicy::EvictUnconfirmed && !hot.is_confirmed());
+            may_go.then_some(Victim { lives, last_ns: hot.last_ns, place, flow })
+        });
+        candidates.min()
     }
 
-    /// Whether a flow is idle at `ts_ns`, for a packet of this batch.
-    #[inline]
-    fn idleness(&self, flow: u32, ts_ns: u64, batch: u8) -> Idleness {
-        let hot = &self.hot[flow as usize];
-        if ts_ns.saturating_sub(hot.last_ns) <= self.settled_ns {
-            Idleness::Active
-        } else if hot.batch == batch {
-            Idleness::Unsettled
-        } else if hot.is_idle(&self.timeouts, ts_ns) {
-            Idleness::Idle
-        } else {
-            Idleness::Active
-        }
-    }
-
-    /// The flow that a flow of `key` beginning now would answer, if it is there and not idle; an error when that is not
-    /// settled before this batch is counted.
-    fn peer(&self, key: &FlowKey, now: Now) -> Result<Option<u32>, Unsettled> {
-        let Some(Slot(peer)) = self.find(&key.reverse()) else { return Ok(None) };
-        match self.idleness(peer, now.ts_ns, now.batch) {
-            Idleness::Active => Ok(Some(peer)),
-            Idleness::Idle => Ok(None),
-            Idleness::Unsettled => Err(Unsettled),
-        }
+    /// The flow that a flow of `key` beginning now would answer, if it is there and not idle.
+    fn peer(&self, key: &FlowKey, now: Now) -> Option<u32> {
+        let Slot(peer) = self.find(&key.reverse())?;
+        (!self.hot[peer as usize].is_idle(&self.timeouts, now.ts_ns)).then_some(peer)
     }
 
     fn begin(&mut self, flow: u32, key: &FlowKey, peer: Option<u32>, now: Now) {
@@ -413,15 +400,7 @@ impl FlowTable {
 
     /// Takes a finished flow out of the index and puts it on the free chain.
     fn release(&mut self, flow: u32, key: &FlowKey) {
-        let (buckets, _) = self.candidates(self.hash(key));
-        for b in buckets {
-            let bucket = &mut self.buckets[b];
-            if let Some(way) = bucket.flows.iter().position(|&f| f == flow) {
-                bucket.tags[way] = 0;
-                bucket.flows[way] = NONE;
-                break;
-            }
-        }
+        self.index.remove(self.candidates(key), flow);
         self.hot[flow as usize] = Hot::FREE;
         self.hot[flow as usize].link_free(self.free);
         self.free = flow;
@@ -429,25 +408,14 @@ impl FlowTable {
     }
 }
 
-/// Whether a flow is still going on at some time.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Idleness {
-    Active,
-    Idle,
-    /// It depends on what packets of the open batch, not counted yet, do to the flow's state.
-    Unsettled,
-}
-
-/// An answer that must wait for the next batch.
-struct Unsettled;
-
 /// A flow that may make room; the least goes first.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Victim {
     lives: bool,
     last_ns: u64,
-    bucket: usize,
-    way: usize,
+    /// Bucket and slot.
+    place: (u32, usize),
+    flow: u32,
 }
 
 /// The time and place of a packet.
@@ -457,8 +425,6 @@ pub struct Now {
     pub ts_ns: u64,
     /// Number of the frame in its source, from 1; the low 32 bits break ties of time in outputs.
     pub frame: u64,
-    /// Number of the batch; wraps.
-    pub batch: u8,
 }
 
 #[cfg(test)]

@@ -1,10 +1,10 @@
 use std::collections::{HashMap, HashSet};
 
-use credence_wire::{Anomalies, QuicIds, TcpFlags, Upper};
+use credence_wire::{Anomalies, Header, QuicIds, TcpFlags, Upper};
 use proptest::prelude::*;
 
 use super::*;
-use crate::flow::{FlowRecord, Odd, wants_exchange};
+use crate::flow::FlowRecord;
 
 const S: u64 = 1_000_000_000;
 const SYN: u8 = TcpFlags::SYN;
@@ -16,8 +16,8 @@ fn table(capacity: u32, full: FullPolicy, seed: u64) -> FlowTable {
     FlowTable::new(TableConfig { capacity, full, timeouts: Timeouts::default() }, seed)
 }
 
-fn now(ts_ns: u64, batch: u8) -> Now {
-    Now { ts_ns, frame: 1, batch }
+fn now(ts_ns: u64) -> Now {
+    Now { ts_ns, frame: 1 }
 }
 
 fn key(n: u32) -> FlowKey {
@@ -46,28 +46,26 @@ fn tcp(key: FlowKey, flags: u8, seq: u32, ack: u32) -> Header {
 }
 
 /// Places a packet; what ended goes to `ended`.
-fn place(table: &mut FlowTable, key: &FlowKey, ts_ns: u64, batch: u8, ended: &mut Vec<FlowRecord>) -> Placed {
-    table.place(key, table.hash(key), now(ts_ns, batch), &mut |f| ended.push(f.record))
+fn place(table: &mut FlowTable, key: &FlowKey, ts_ns: u64, ended: &mut Vec<FlowRecord>) -> Placed {
+    table.place(key, table.candidates(key), now(ts_ns), &mut |f| ended.push(f.record))
 }
 
-/// Packets one by one, each in a batch of its own, as an engine handles them.
+/// Packets one by one, as an engine handles them.
 struct Line {
     table: FlowTable,
     at: u64,
-    batch: u8,
 }
 
 impl Line {
     fn new() -> Self {
-        Self { table: table(64, FullPolicy::default(), 3), at: S, batch: 0 }
+        Self { table: table(64, FullPolicy::default(), 3), at: S }
     }
 
     /// The next packet, a millisecond after the last.
     fn send(&mut self, header: &Header) -> &mut Self {
         self.at += S / 1000;
-        self.batch = self.batch.wrapping_add(1);
         let key = FlowKey::of(header);
-        let placed = place(&mut self.table, &key, self.at, self.batch, &mut Vec::new());
+        let placed = place(&mut self.table, &key, self.at, &mut Vec::new());
         let (slot, new) = match placed {
             Placed::New(slot) => (slot, true),
             Placed::Known(slot) => (slot, false),
@@ -85,15 +83,20 @@ impl Line {
     }
 }
 
+fn sighting(header: &Header) -> Sighting {
+    Sighting::of(header, Anomalies::NONE, 74)
+}
+
 /// What an engine does with a placed packet.
 fn handle(table: &mut FlowTable, slot: Slot, new: bool, header: &Header) {
-    if wants_exchange(&table.flow(slot), new, header) {
-        table.exchange(slot, header);
+    let seen = sighting(header);
+    if new || table.flow(slot).wants_exchange(&seen) {
+        table.exchange(slot, &seen);
     }
     if new {
-        table.flow(slot).opens(header);
+        table.flow(slot).opens(&seen);
     }
-    table.flow(slot).count(header, Odd::default(), 74);
+    table.flow(slot).count(&seen, Anomalies::NONE);
 }
 
 #[path = "table_tests/capacity.rs"]

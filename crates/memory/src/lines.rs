@@ -10,6 +10,9 @@ use core::sync::atomic::AtomicU64;
 #[repr(C, align(64))]
 pub struct Line(pub [AtomicU64; 8]);
 
+/// Lines of a slice at most: its bytes are counted in an `isize`.
+const LEN_MAX: usize = isize::MAX as usize / size_of::<Line>();
+
 /// Lines that begin as zeros. A line costs memory from its first use on, not before, so that a region may be laid out
 /// with room to grow. Huge pages back it where the host gives them.
 #[derive(Debug)]
@@ -26,6 +29,8 @@ impl Lines {
     /// # Panics
     /// When the host has no address space left for it.
     pub fn zeroed(len: usize) -> Self {
+        // A size in bytes that wraps would map less than `len` lines.
+        assert!(len <= LEN_MAX, "{len} lines are more than an address space");
         Self {
             #[cfg(all(target_os = "linux", not(miri)))]
             mapped: mapped::Mapping::new(len),
@@ -104,12 +109,20 @@ mod tests {
 
     #[test]
     fn lines_begin_as_zeros_and_keep_what_is_stored() {
-        let lines = Lines::zeroed(100_000);
-        assert_eq!(lines.len(), 100_000);
+        let len = if cfg!(miri) { 1_000 } else { 100_000 }; // an interpreter takes a minute for more
+        let lines = Lines::zeroed(len);
+        assert_eq!(lines.len(), len);
         assert_eq!(lines.as_ptr().addr() % 64, 0);
         assert!(lines.iter().all(|line| line.0.iter().all(|word| word.load(Relaxed) == 0)));
-        lines[99_999].0[7].store(7, Relaxed);
-        assert_eq!(lines[99_999].0[7].load(Relaxed), 7);
+        lines[len - 1].0[7].store(7, Relaxed);
+        assert_eq!(lines[len - 1].0[7].load(Relaxed), 7);
         assert!(Lines::zeroed(0).is_empty());
+    }
+
+    #[test]
+    #[should_panic(expected = "more than an address space")]
+    fn a_size_that_wraps_is_refused() {
+        let wraps_to_one_line = usize::MAX / size_of::<Line>() + 2;
+        Lines::zeroed(wraps_to_one_line);
     }
 }

@@ -136,6 +136,11 @@ impl Publisher {
         &self.trie
     }
 
+    /// The table that readers walk, which stays as it is for as long as it is borrowed from here.
+    pub fn table(&self) -> &Table {
+        &self.table
+    }
+
     /// The memory of the table, in bytes, of which readers walk a part; the rest is free for the next changes.
     pub fn bytes(&self) -> usize {
         self.table.bytes()

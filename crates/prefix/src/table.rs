@@ -13,8 +13,8 @@
 //! # The image
 //!
 //! A table is one array of 64-byte lines, all links are numbers of lines or of 16-byte units from its beginning, and a
-//! look-up needs but loads and loops of at most nine steps: another process, or a program in the kernel, can walk the same
-//! bytes. Words are 64 bits in the host's order. Version 1:
+//! look-up needs but loads and loops of at most sixteen steps: another process, or a program in the kernel, can walk the
+//! same bytes. Words are 64 bits in the host's order. Version 1:
 //!
 //! - Line 0: word 0 is [`MAGIC`]; word 1 tells where the top index stands, bits 0 to 31 its line, 32 to 63 its levels.
 //! - An index at line *l*: see [`index`]. Slot *s* has the word at `8 l - 2 - s`; node *i* of level *v* is line
@@ -75,8 +75,11 @@ pub struct Table {
 }
 
 impl Table {
-    /// The table of `items`, which come in the order of [`Prefix`], each prefix once. Takes linear time, and memory
-    /// for at most two leaves an item; a routing table's shape takes about an eighth of one.
+    /// The table of `items`, which come in the order of [`Prefix`], each prefix once. Takes linear time.
+    ///
+    /// A prefix takes 36 lines of 64 bytes at most, and the table 64 lines besides: so much takes a single prefix of /65 to
+    /// /127 inside its /64, which needs a tree of its own. Where there are only hosts, each takes five lines at most, where
+    /// there is nothing longer than /64, three; a routing table's shape takes about a sixth of one.
     ///
     /// # Errors
     /// When the items are out of order, a record number is over [`MAX_RECORD`], or there are more than

@@ -191,6 +191,13 @@ struct Measured {
     threshold: fn(&Thresholds) -> u32,
 }
 
+impl Measured {
+    /// The value from which on this term takes something at a level.
+    fn from(&self, thresholds: &Thresholds, level: usize) -> u64 {
+        u64::from((self.threshold)(thresholds)) * LEVEL_FACTOR[level]
+    }
+}
+
 /// The terms of behaviour, in the order in which they are listed.
 const MEASURED: [Measured; 5] = [
     Measured { rule: Rule::FlowRate, slope: 50, of: |b| u64::from(b.flows), threshold: |t| t.flows_per_s },
@@ -234,13 +241,11 @@ fn score(facts: &Facts, policy: &Policy) -> (Score, Terms) {
     for measured in &MEASURED {
         terms.push(worst(facts, measured.rule, |level, behaviour| {
             let value = (measured.of)(behaviour);
-            let threshold = u64::from((measured.threshold)(&policy.thresholds)) * LEVEL_FACTOR[level];
-            (sublinear(value, threshold, measured.slope), value)
+            (sublinear(value, measured.from(&policy.thresholds, level), measured.slope), value)
         }));
     }
     terms.push(worst(facts, Rule::Unanswered, |level, b| {
-        let enough = u64::from(policy.thresholds.openings) * LEVEL_FACTOR[level];
-        (unanswered(b, enough), u64::from(b.unanswered))
+        (unanswered(b, enough(&policy.thresholds, level)), u64::from(b.unanswered))
     }));
     let sum = terms.sum();
     terms.push(plain(Rule::Floor, -sum.min(0), 0));
@@ -267,6 +272,24 @@ fn worst(facts: &Facts, rule: Rule, loss: impl Fn(usize, &Behaviour) -> (i32, u6
     term
 }
 
+/// Openings from which on their share of answers counts at a level.
+fn enough(thresholds: &Thresholds, level: usize) -> u64 {
+    u64::from(thresholds.openings) * LEVEL_FACTOR[level]
+}
+
+impl Thresholds {
+    /// Whether what a prefix of this level does is held against nobody: [`assess`] then gives the same without it.
+    ///
+    /// What is quiet stays quiet while its counters decay. That is why a share of openings in vain that is above a half
+    /// by so little that no whole point comes of it does not count as quiet: decay can round it up.
+    #[inline]
+    pub fn is_quiet(&self, level: Level, behaviour: &Behaviour) -> bool {
+        let level = level as usize;
+        let below = |m: &Measured| (m.of)(behaviour) < m.from(self, level);
+        MEASURED.iter().all(below) && !mostly_in_vain(behaviour, enough(self, level))
+    }
+}
+
 /// `slope` at the threshold and once more at each doubling: ten times the traffic does not cost ten times the points.
 fn sublinear(value: u64, threshold: u64, slope: i32) -> i32 {
     match value.checked_div(threshold).and_then(u64::checked_ilog2) {
@@ -277,11 +300,16 @@ fn sublinear(value: u64, threshold: u64, slope: i32) -> i32 {
 
 /// Nothing up to half of the openings, then in proportion: a client behind a broken path stays below, a scan does not.
 fn unanswered(b: &Behaviour, enough: u64) -> i32 {
-    if u64::from(b.openings) < enough || b.openings == 0 {
+    if !mostly_in_vain(b, enough) {
         return 0;
     }
     let (silent, all) = (i64::from(b.unanswered.min(b.openings)), i64::from(b.openings));
     i32::try_from((UNANSWERED_CAP * (2 * silent - all) / all).max(0)).unwrap_or(0)
+}
+
+/// Whether more than half of at least `enough` openings were in vain.
+fn mostly_in_vain(b: &Behaviour, enough: u64) -> bool {
+    u64::from(b.openings) >= enough && u64::from(b.unanswered.min(b.openings)) * 2 > u64::from(b.openings)
 }
 
 fn decide(facts: &Facts, ladder: Verdict) -> (Verdict, Basis) {

@@ -1,5 +1,5 @@
 use credence_credit::{Authority, EvidenceClass, Measure, Rating, Score};
-use credence_flow::{Anomalies, Anomaly, Behaviour};
+use credence_flow::{Aggregates, Anomalies, Anomaly, Behaviour, Delta, Level};
 use proptest::prelude::*;
 
 use super::*;
@@ -207,7 +207,105 @@ fn any_facts() -> impl Strategy<Value = Facts> {
     )
 }
 
+/// Behaviour whose numbers lie about the thresholds of some level.
+fn borderline() -> impl Strategy<Value = Behaviour> {
+    let about = |threshold: u64| (0..4_u32, 0..4_u64).prop_map(move |(l, n)| (threshold << (2 * l)) + n - 2);
+    let few = |threshold: u64| prop_oneof![Just(0), 0..threshold, about(threshold)];
+    let numbers = (few(20_000), few(200), few(4), few(20), few(20), few(20), 0..8_u64);
+    numbers.prop_map(|(packets, flows, odd, openings, targets, ports, more)| Behaviour {
+        packets,
+        wire_bytes: packets,
+        flows: flows as u32,
+        odd: odd as u32,
+        openings: openings as u32,
+        unanswered: (openings / 2 + more).saturating_sub(3) as u32,
+        targets: targets as u32,
+        ports: ports as u32,
+    })
+}
+
+/// Whether more than half of the openings are in vain, but by so little that it costs no whole point.
+fn costs_less_than_a_point(b: &Behaviour) -> bool {
+    let (vain, all) = (u64::from(b.unanswered), u64::from(b.openings));
+    2 * vain > all && 250 * (2 * vain - all) < all
+}
+
+/// What four addresses of one link do in a step.
+fn any_step() -> impl Strategy<Value = Vec<Delta>> {
+    let numbers =
+        (0..300_000_u64, 0..3_000_u32, 0..40_u32, 0..300_u32, 0..300_u32, any::<u64>(), any::<u64>());
+    let list = proptest::collection::vec(numbers, 0..5);
+    list.prop_map(|list| {
+        (0..)
+            .zip(list)
+            .map(|(prefix, (packets, flows, odd, openings, unanswered, targets, ports))| Delta {
+                prefix,
+                level: Level::Host,
+                packets,
+                wire_bytes: packets,
+                flows,
+                odd,
+                openings,
+                unanswered: unanswered.min(openings),
+                targets: targets & ports << 1,
+                ports: ports & targets << 1,
+            })
+            .collect()
+    })
+}
+
 proptest! {
+    #[test]
+    fn quiet_behaviour_and_no_other_leaves_an_assessment_alone(
+        mut facts in any_facts(), level in 0..4_usize, behaviour in borderline(),
+    ) {
+        let policy = Policy::default();
+        facts.behaviour = [None; 4];
+        let without = assess(&facts, &policy);
+        facts.behaviour[level] = Some(behaviour);
+        let quiet = policy.thresholds.is_quiet(Level::ALL[level], &behaviour);
+        prop_assert!(quiet == (assess(&facts, &policy) == without) || costs_less_than_a_point(&behaviour));
+        prop_assert!(!quiet || assess(&facts, &policy) == without);
+    }
+
+    #[test]
+    fn a_source_that_is_quiet_is_assessed_as_if_nothing_were_known_of_it(
+        mut facts in any_facts(), steps in proptest::collection::vec(any_step(), 1..20), silence in 0..40_u32,
+    ) {
+        let policy = Policy::default();
+        let quiet = |level, did: &Behaviour| policy.thresholds.is_quiet(level, did);
+        let mut aggregates = Aggregates::new(64, 1);
+        let silent = core::iter::repeat_n(Vec::new(), silence as usize);
+        for (step, deltas) in (1..).zip(steps.into_iter().chain(silent)) {
+            aggregates.close_step(step, &deltas, &quiet);
+            for src in 0..5 {
+                facts.behaviour = Level::ALL.map(|level| aggregates.behaviour(level, src));
+                let known = assess(&facts, &policy);
+                let unknown = assess(&Facts { behaviour: [None; 4], ..facts }, &policy);
+                prop_assert!(known == unknown || !aggregates.is_quiet(src), "step {}", step);
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_quiet_stays_quiet_while_it_decays(openings in 0..100_000_u32, vain in 0..100_000_u32) {
+        let (quiet, mut aggregates) = (Policy::default().thresholds, Aggregates::new(8, 1));
+        let none = Behaviour::default();
+        let delta = Delta {
+            prefix: 0, level: Level::Subnet, packets: 0, wire_bytes: 0, flows: 0, odd: 0,
+            openings, unanswered: vain.min(openings), targets: 0, ports: 0,
+        };
+        aggregates.close_step(1, &[delta], &|_, _| true);
+        let mut was_quiet = false;
+        for step in 2..60 {
+            let did = aggregates.behaviour(Level::Subnet, 0).unwrap_or(none);
+            let is_quiet = quiet.is_quiet(Level::Subnet, &did);
+            prop_assert!(is_quiet || !was_quiet, "{:?}", did);
+            was_quiet = is_quiet;
+            aggregates.close_step(step, &[], &|_, _| true);
+        }
+    }
+
     #[test]
     fn terms_add_up_exactly(facts in any_facts()) {
         let a = assess(&facts, &Policy::default());

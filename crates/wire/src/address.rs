@@ -26,7 +26,8 @@ pub(crate) fn check(
 /// What is odd about two addresses of global unicast; none when they are the same or anything else.
 #[inline(always)]
 pub(crate) fn of_usual(src: u128, dst: u128) -> Option<Anomalies> {
-    if !(is_global_unicast(src) && is_global_unicast(dst)) || src == dst {
+    // Both at once: each comparison of its own would be a branch.
+    if !is_global_unicast(src) | !is_global_unicast(dst) | (src == dst) {
         return None;
     }
     let mut odd = Anomalies::NONE;

@@ -1,7 +1,8 @@
 //! Frame bytes to packets: link layers, tunnels, IPv6 with every extension header, and every anomaly by name.
 //!
-//! [`parse()`] takes one frame, and gives the [`Packet`] in it or the reason why there is none; [`pair()`] gives only the
-//! addresses, to distribute frames by. Everything else here is what these two return.
+//! [`parse()`] takes one frame, and gives the [`Packet`] in it or the reason why there is none; [`plain()`] is the short way
+//! for frames that hold nothing but plain TCP or UDP, and [`pair()`] gives only the addresses, to distribute frames by.
+//! Everything else here is what these two return.
 //!
 //! The way down a frame, with the module that knows it:
 //!
@@ -47,3 +48,4 @@ pub use packet::{
     Fragment, Header, Malformed, NotIpv6, Packet, QuicIds, Quoted, TcpFlags, Tunnels, Unkeyed, Upper,
 };
 pub use parse::{pair, parse};
+pub use plain::plain;

@@ -9,7 +9,21 @@ use crate::anomaly::Anomalies;
 use crate::ipv6::Fixed;
 use crate::link::Link;
 use crate::packet::Header;
+use crate::parse::direct;
+use crate::reader::View;
 use crate::upper::{self, Segment};
+
+/// The only header of a frame that is plain TCP or UDP in Ethernet, and what is odd about its addresses: the shortest way
+/// to what [`parse()`](crate::parse()) says of nearly every frame, for callers that want no more than this. None means that [`parse()`](crate::parse()) must be
+/// asked, not that anything is wrong.
+#[inline(always)]
+pub fn plain(link: Link, frame: &[u8], wire_len: u32) -> Option<(Header, Anomalies)> {
+    if !may_be(link, frame) {
+        return None;
+    }
+    let (fixed, slack) = direct(Link::Ethernet, View::of_frame(frame, wire_len))?;
+    read(&fixed, slack)
+}
 
 /// Whether an Ethernet frame may be plain, judged by the byte where its next header would stand. It is asked first, since
 /// it needs next to nothing.

@@ -1,16 +1,20 @@
 //! The project's own chores, run as `cargo xtask CHORE`. None of this is part of the product.
 //!
-//! * [`check`]: `cargo xtask test`, everything that must hold before a change is accepted, and `cargo xtask unsafe`, the
-//!   list of files that may hold `unsafe` code;
+//! * [`check`]: `cargo xtask test`, everything that must hold before a change is accepted; `cargo xtask unsafe`, the list of
+//!   files that may hold `unsafe` code; and `cargo xtask instructions`, what operations cost on record;
 //! * [`captures`]: `cargo xtask captures`, which makes the capture files under `tests/captures` with the kernel's own
 //!   network stack, and builds what no kernel sends;
+//! * [`bench`]: `cargo xtask bench`, every bench, and a table and charts of what came of it;
+//! * [`compare`]: `cargo xtask compare`, credence and its peers on the same capture file;
 //! * [`process`] and [`sys`]: programs that end for certain, and the few system calls that this needs.
 //!
 //! Exit codes: 0 done, 1 something failed, 2 usage, 3 this host lacks a program or a privilege (the message names it and
 //! the command that brings it).
 
+mod bench;
 mod captures;
 mod check;
+mod compare;
 mod process;
 mod sys;
 
@@ -29,7 +33,7 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Chore {
-    /// Run every check: tools, format, lints, unsafe list, licences, tests, benches, fuzz targets, demo
+    /// Run every check: tools, format, lints, unsafe list, licences, tests, benches, instruction counts, fuzz targets, demo
     Test {
         /// Run this step alone; may be given more than once
         #[arg(long, value_name = "STEP", value_parser = check::step_names())]
@@ -40,6 +44,18 @@ enum Chore {
     },
     /// Check that unsafe code stands in the listed files only, each with its reason
     Unsafe,
+    /// Run the tests of unsafe code under Miri (needs a nightly toolchain)
+    Miri,
+    /// Run every bench and tell what came of it in a table, and in charts that the README shows
+    Bench(bench::BenchArgs),
+    /// Count the instructions of what every packet goes through, and compare them with the record
+    Instructions {
+        /// Replace the record by what is counted now
+        #[arg(long)]
+        record: bool,
+    },
+    /// Measure credence and whichever of its peers are installed on one capture file, by processor time a packet
+    Compare(compare::CompareArgs),
     /// Make the capture files of the tests and of the demo (needs root, iproute2 and tcpdump)
     Captures {
         /// Directory to write to
@@ -69,6 +85,10 @@ fn main() -> ExitCode {
     let done = workspace_root().and_then(|root| match arguments.chore {
         Chore::Test { only, keep_going } => check::run(&root, &only, keep_going),
         Chore::Unsafe => check::unsafe_list::check(&root),
+        Chore::Miri => check::concurrency::miri(&root),
+        Chore::Bench(args) => bench::run(&root, &args),
+        Chore::Instructions { record } => check::instructions::run(&root, record),
+        Chore::Compare(args) => compare::run(&root, &args),
         Chore::Captures { out, only } => captures::run(&root.join(out), &only),
     });
     match done {

@@ -14,6 +14,9 @@ use crate::sys;
 /// Time between two looks at a child.
 const POLL: Duration = Duration::from_millis(25);
 
+/// Time between two looks at a child whose time is measured: looking costs little, and the wall clock must not be coarse.
+const GLANCE: Duration = Duration::from_millis(1);
+
 /// Time a group gets between the request to end and the end.
 const GRACE: Duration = Duration::from_secs(2);
 
@@ -109,6 +112,36 @@ pub(crate) fn read(command: &mut Command, limit: Duration) -> Result<String> {
     Ok(text)
 }
 
+/// What a program took from the machine.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Usage {
+    /// Processor time of all its threads, the user's and the system's.
+    pub(crate) cpu: Duration,
+    /// Time from its start to its end.
+    pub(crate) wall: Duration,
+    /// The most memory that it had resident, in bytes.
+    pub(crate) peak_bytes: u64,
+}
+
+/// Runs a command and returns what it took.
+///
+/// # Errors
+/// As [`run`].
+pub(crate) fn measure(command: &mut Command, limit: Duration) -> Result<Usage> {
+    let started = now();
+    let group = Group::spawn(command)?;
+    loop {
+        if let Some((status, cpu, peak_bytes)) = sys::reap(group.0.id())? {
+            let wall = started.elapsed();
+            ensure!(status.success(), "`{}` ended with {status}", shown(command));
+            return Ok(Usage { cpu, wall, peak_bytes });
+        }
+        ensure!(!sys::interrupted(), "interrupted");
+        ensure!(started.elapsed() < limit, "took longer than its limit of {} s", limit.as_secs());
+        thread::sleep(GLANCE);
+    }
+}
+
 /// Runs a command in silence and returns whether it succeeded; one that cannot be started did not.
 pub(crate) fn succeeds(command: &mut Command, limit: Duration) -> bool {
     command.stdout(Stdio::null()).stderr(Stdio::null());
@@ -148,6 +181,17 @@ mod tests {
         assert!(failure.to_string().contains("exit status: 7"), "{failure}");
         assert!(succeeds(&mut sh("true"), 10 * SECOND));
         assert!(!succeeds(&mut Command::new("no-such-program"), 10 * SECOND));
+    }
+
+    #[test]
+    fn what_a_program_took_is_measured() {
+        let idle = measure(&mut sh("sleep 0.05"), 10 * SECOND).unwrap();
+        let busy =
+            measure(&mut sh("i=0; while [ $i -lt 100000 ]; do i=$((i+1)); done"), 60 * SECOND).unwrap();
+        assert!(idle.wall >= SECOND / 20 && idle.cpu < SECOND / 20, "{idle:?}");
+        assert!(busy.cpu > idle.cpu && busy.peak_bytes > 100_000, "{busy:?}");
+        let failure = measure(&mut sh("exit 7"), 10 * SECOND).unwrap_err();
+        assert!(failure.to_string().contains("exit status: 7"), "{failure}");
     }
 
     #[test]

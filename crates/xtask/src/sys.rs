@@ -1,10 +1,16 @@
 //! The few system calls that neither the standard library nor a wrapper offers safely. Nothing else here is unsafe.
-#![allow(unsafe_code, reason = "network namespaces, sticky IPv6 options, signals to a process group")]
+#![allow(
+    unsafe_code,
+    reason = "network namespaces, sticky IPv6 options, signals to a process group, a child's use of the machine"
+)]
 
 use std::fs::File;
 use std::io::{Error, Result};
 use std::os::fd::AsRawFd as _;
+use std::os::unix::process::ExitStatusExt as _;
+use std::process::ExitStatus;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 
@@ -46,6 +52,29 @@ pub(crate) fn signal_child(pid: u32, signal: libc::c_int) {
     assert!(pid > 1, "a child of our own");
     // SAFETY: takes integers only; the process is a child that is not reaped yet, so the id is not reused.
     unsafe { libc::kill(pid, signal) };
+}
+
+/// How a child of this program ended, the processor time it took, and the most bytes that it had resident; nothing while it
+/// runs. After an answer the child is gone.
+pub(crate) fn reap(pid: u32) -> Result<Option<(ExitStatus, Duration, u64)>> {
+    let pid = libc::pid_t::try_from(pid).expect("process ids fit pid_t");
+    let mut status = 0;
+    let mut usage = std::mem::MaybeUninit::<libc::rusage>::zeroed();
+    // SAFETY: both pointers are to locals that live through the call; the process is a child that only this reaps.
+    let reaped = unsafe { libc::wait4(pid, &raw mut status, libc::WNOHANG, usage.as_mut_ptr()) };
+    if reaped < 0 {
+        return Err(Error::last_os_error());
+    }
+    // SAFETY: a structure of integers, for which the zeroes it was made of are a value.
+    let usage = unsafe { usage.assume_init() };
+    let time = |time: libc::timeval| {
+        let (seconds, micros) = (u64::try_from(time.tv_sec), u64::try_from(time.tv_usec));
+        Duration::from_secs(seconds.unwrap_or(0)) + Duration::from_micros(micros.unwrap_or(0))
+    };
+    let cpu = time(usage.ru_utime) + time(usage.ru_stime);
+    // Linux tells kibibytes.
+    let peak_bytes = u64::try_from(usage.ru_maxrss).unwrap_or(0) * 1024;
+    Ok((reaped == pid).then(|| (ExitStatus::from_raw(status), cpu, peak_bytes)))
 }
 
 /// Moves the calling thread, and only it, into the network namespace behind `namespace`.

@@ -4,12 +4,13 @@ use std::io::{self, Read};
 
 use super::BLOCK_MAX;
 
-/// How many bytes are buffered at first: some thousands of frames a read, and room for the largest frame.
-const WINDOW_LEN: usize = 1024 * 1024;
+/// How many bytes are buffered at first: thousands of small frames a read, and little enough to stay in a core's
+/// second-level cache, where the frames are still found when they are parsed.
+const WINDOW_LEN: usize = 512 * 1024;
 
 /// A stretch of a stream, of which the front is consumed and the back is filled.
 ///
-/// It holds 1 MiB and grows only to take a single pcapng block that is longer, to [`BLOCK_MAX`] bytes at
+/// It holds half a MiB and grows only to take a single pcapng block that is longer, to [`BLOCK_MAX`] bytes at
 /// most.
 pub(super) struct Window {
     bytes: Vec<u8>,

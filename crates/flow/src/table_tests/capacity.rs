@@ -5,12 +5,12 @@ use super::*;
 /// Every live flow has one slot of the index, in a bucket of its key and under its tag; the free chain holds the rest.
 fn check_integrity(table: &FlowTable) {
     let mut indexed = vec![false; table.hot.len()];
-    for (b, bucket) in table.buckets.iter().enumerate() {
+    for (b, bucket) in (0..).zip(table.index.buckets()) {
         for (way, &flow) in bucket.flows.iter().enumerate() {
             assert_eq!(flow == NONE, bucket.tags[way] == 0, "bucket {b}, way {way}");
             if flow != NONE {
                 let hot = &table.hot[flow as usize];
-                let (buckets, tag) = table.candidates(table.hash(&hot.key()));
+                let Candidates { buckets, tag } = table.candidates(&hot.key());
                 assert!(!hot.is_free() && buckets.contains(&b) && tag == bucket.tags[way]);
                 assert!(
                     !core::mem::replace(&mut indexed[flow as usize], true),
@@ -44,9 +44,9 @@ fn random_keys(seed: u64) -> impl Iterator<Item = FlowKey> {
 fn fill(table: &mut FlowTable, keys: impl Iterator<Item = FlowKey>) -> u32 {
     let mut placed = 0;
     for key in keys {
-        match place(table, &key, S, 0, &mut Vec::new()) {
+        match place(table, &key, S, &mut Vec::new()) {
             Placed::New(_) => placed += 1,
-            Placed::Refused | Placed::NextBatch => break,
+            Placed::Refused => break,
             Placed::Known(_) => panic!("keys are distinct"),
         }
     }
@@ -58,8 +58,8 @@ fn confirm(table: &mut FlowTable, clients: core::ops::Range<u32>) {
     for n in clients {
         let (ask, answer) = (key(n), key(n).reverse());
         let packets = [tcp(ask, SYN, 1, 0), tcp(answer, SYN | ACK, 5, 2), tcp(ask, ACK, 2, 6)];
-        for (header, batch) in packets.iter().zip(1..) {
-            match place(table, &FlowKey::of(header), S, batch, &mut Vec::new()) {
+        for header in &packets {
+            match place(table, &FlowKey::of(header), S, &mut Vec::new()) {
                 Placed::New(slot) => handle(table, slot, true, header),
                 Placed::Known(slot) => handle(table, slot, false, header),
                 other => panic!("{other:?}"),
@@ -115,8 +115,8 @@ fn the_smallest_tables_work() {
         let mut table = table(capacity, FullPolicy::EvictUnconfirmed, 1);
         assert_eq!(table.capacity(), capacity.max(1));
         let mut ended = Vec::new();
-        for (key, batch) in random_keys(1).zip(0..=u8::MAX) {
-            place(&mut table, &key, S, batch, &mut ended);
+        for key in random_keys(1).take(256) {
+            place(&mut table, &key, S, &mut ended);
             check_integrity(&table);
         }
         let TableCounters { created, evicted, refused, .. } = table.counters();
@@ -143,12 +143,10 @@ fn a_swept_table_can_be_filled_again() {
     assert_eq!(fill(&mut table, random_keys(1)), 3_000);
     let idle_at = S + Timeouts::default().unanswered_ns + REORDER_NS;
     let mut expired = 0;
-    table.expire(u32::MAX, now(idle_at, 1), &mut |_| expired += 1);
+    table.expire(u32::MAX, idle_at, &mut |_| expired += 1);
     assert_eq!(expired, 0, "a flow is idle only past its time-out");
-    table.expire(1_000, now(idle_at + 1, 0), &mut |_| expired += 1);
-    assert_eq!(expired, 0, "a flow of the open batch stays");
     for _ in 0..3 {
-        table.expire(1_000, now(idle_at + 1, 1), &mut |_| expired += 1);
+        table.expire(1_000, idle_at + 1, &mut |_| expired += 1);
     }
     assert_eq!((expired, table.live(), table.counters().expired), (3_000, 0, 3_000));
     check_integrity(&table);
@@ -161,8 +159,7 @@ fn a_flood_of_one_packet_flows_pushes_out_no_confirmed_flow() {
     confirm(&mut table, 0..500);
     let (mut ended, mut refused) = (Vec::new(), 0);
     for (n, flood) in random_keys(9).take(100_000).enumerate() {
-        let (ts_ns, batch) = (2 * S + n as u64 * 1000, (n / 64) as u8);
-        match place(&mut table, &flood, ts_ns, batch, &mut ended) {
+        match place(&mut table, &flood, 2 * S + n as u64 * 1000, &mut ended) {
             Placed::New(_) => {}
             Placed::Refused => refused += 1,
             other => panic!("{other:?}"),
@@ -184,8 +181,8 @@ fn a_flood_of_one_packet_flows_pushes_out_no_confirmed_flow() {
 fn a_table_full_of_confirmed_flows_refuses_new_ones() {
     let mut table = table(64, FullPolicy::EvictUnconfirmed, 5);
     confirm(&mut table, 0..32);
-    for (flood, batch) in random_keys(9).take(1_000).zip((10..=200).cycle()) {
-        assert_eq!(place(&mut table, &flood, 2 * S, batch, &mut Vec::new()), Placed::Refused);
+    for flood in random_keys(9).take(1_000) {
+        assert_eq!(place(&mut table, &flood, 2 * S, &mut Vec::new()), Placed::Refused);
     }
     assert_eq!((table.counters().refused, table.counters().evicted), (1_000, 0));
 }
@@ -198,7 +195,7 @@ fn a_confirmed_flow_that_is_over_makes_room_before_anything_is_refused_or_pushed
         let over = S + Timeouts::default().established_ns + REORDER_NS + 1;
         let mut ended = Vec::new();
         let newcomer = random_keys(9).next().unwrap();
-        assert!(matches!(place(&mut table, &newcomer, over, 9, &mut ended), Placed::New(_)));
+        assert!(matches!(place(&mut table, &newcomer, over, &mut ended), Placed::New(_)));
         assert_eq!((ended.len(), ended[0].confirmed), (1, true));
         assert_eq!((table.counters().expired, table.counters().evicted, table.live()), (1, 0, 64));
         check_integrity(&table);
@@ -206,36 +203,20 @@ fn a_confirmed_flow_that_is_over_makes_room_before_anything_is_refused_or_pushed
 }
 
 #[test]
-fn a_full_table_asks_for_the_next_batch_before_it_pushes_out_a_flow_of_this_one() {
-    let mut table = table(256, FullPolicy::EvictUnconfirmed, 8);
-    let mut ended = Vec::new();
-    let mut keys = random_keys(4);
-    let held: Vec<_> = keys.by_ref().take(256).collect();
-    for key in &held {
-        assert!(matches!(place(&mut table, key, S, 7, &mut ended), Placed::New(_)));
-    }
-    let newcomer = keys.next().unwrap();
-    assert_eq!(place(&mut table, &newcomer, S, 7, &mut ended), Placed::NextBatch);
-    assert!(ended.is_empty() && held.iter().all(|key| table.find(key).is_some()));
-    assert_eq!(table.counters(), TableCounters { created: 256, ..TableCounters::default() });
-    assert!(matches!(place(&mut table, &newcomer, S, 8, &mut ended), Placed::New(_)));
-    assert_eq!((ended.len(), table.live()), (1, 256));
-}
-
-#[test]
 fn the_unconfirmed_flow_that_is_silent_longest_makes_room() {
     let mut table = table(100, FullPolicy::EvictUnconfirmed, 1);
     confirm(&mut table, 0..10);
     for n in 100..180 {
-        place(&mut table, &key(n), 2 * S + u64::from(n * 37 % 80), 0, &mut Vec::new());
+        place(&mut table, &key(n), 2 * S + u64::from(n * 37 % 80), &mut Vec::new());
     }
-    for (n, batch) in (1_000..1_200).zip(1..) {
-        let (buckets, _) = table.candidates(table.hash(&key(n)));
-        let held = buckets.map(|b| table.buckets[b].flows).concat().into_iter().filter(|&f| f != NONE);
+    for n in 1_000..1_200 {
+        let Candidates { buckets, .. } = table.candidates(&key(n));
+        let held = buckets.map(|b| table.index.buckets()[b as usize].flows).concat();
+        let held = held.into_iter().filter(|&f| f != NONE);
         let unconfirmed = held.map(|f| &table.hot[f as usize]).filter(|h| !h.is_confirmed());
         let oldest = unconfirmed.map(|h| h.last_ns).min();
         let mut ended = Vec::new();
-        place(&mut table, &key(n), 3 * S + u64::from(batch), batch, &mut ended);
+        place(&mut table, &key(n), 3 * S + u64::from(n), &mut ended);
         assert_eq!(ended.first().map(|r| r.last_ns), oldest);
     }
 }
@@ -246,8 +227,8 @@ fn a_flow_that_takes_the_place_of_its_peer_is_not_paired_with_itself() {
     for seed in 0..20 {
         let mut table = table(1, FullPolicy::EvictUnconfirmed, seed);
         let mut ended = Vec::new();
-        place(&mut table, &key(1), S, 1, &mut ended);
-        if let Placed::New(slot) = place(&mut table, &key(1).reverse(), 2 * S, 2, &mut ended) {
+        place(&mut table, &key(1), S, &mut ended);
+        if let Placed::New(slot) = place(&mut table, &key(1).reverse(), 2 * S, &mut ended) {
             taken += 1;
             assert_eq!((ended[0].key, table.flow(slot).is_paired()), (key(1), false));
         }
@@ -261,7 +242,7 @@ fn a_refusing_table_keeps_what_is_there() {
     let held: Vec<_> = random_keys(1).take(1_000).collect();
     assert_eq!(fill(&mut table, held.iter().copied()), 1_000);
     for flood in random_keys(2).take(10_000) {
-        assert_eq!(place(&mut table, &flood, 2 * S, 1, &mut Vec::new()), Placed::Refused);
+        assert_eq!(place(&mut table, &flood, 2 * S, &mut Vec::new()), Placed::Refused);
     }
     assert!(held.iter().all(|key| table.find(key).is_some()));
     assert_eq!(table.counters(), TableCounters { created: 1_000, refused: 10_000, ..Default::default() });
@@ -271,7 +252,7 @@ fn a_refusing_table_keeps_what_is_there() {
 fn colliding(table: &FlowTable, how_many: usize) -> Vec<FlowKey> {
     let mut shared = HashMap::<_, Vec<FlowKey>>::new();
     for key in (0..).map(key) {
-        let (mut buckets, tag) = table.candidates(table.hash(&key));
+        let Candidates { mut buckets, tag } = table.candidates(&key);
         buckets.sort_unstable();
         let keys = shared.entry((buckets, tag)).or_default();
         keys.push(key);
@@ -292,8 +273,8 @@ fn keys_that_all_collide_fill_their_two_buckets_and_then_the_policy_acts() {
         let others: Vec<_> = random_keys(1).take(10).collect();
         fill(&mut table, others.iter().copied());
         let mut ended = Vec::new();
-        for (key, batch) in rest.iter().zip(1..) {
-            let placed = place(&mut table, key, S + u64::from(batch), batch, &mut ended);
+        for (key, late_ns) in rest.iter().zip(1..) {
+            let placed = place(&mut table, key, S + late_ns, &mut ended);
             assert_eq!(placed == Placed::Refused, full == FullPolicy::Refuse, "{placed:?}");
         }
         let kept = if full == FullPolicy::Refuse { first } else { rest };
@@ -312,16 +293,16 @@ proptest! {
         capacity in 1_u32..80,
         seed in any::<u64>(),
         refuse in any::<bool>(),
-        packets in prop::collection::vec((0_u32..120, 0..30 * S, any::<u8>()), 0..300),
+        packets in prop::collection::vec((0_u32..120, 0..30 * S, 0_u32..16), 0..300),
     ) {
         let full = if refuse { FullPolicy::Refuse } else { FullPolicy::EvictUnconfirmed };
         let mut table = table(capacity, full, seed);
         let bytes = table.bytes();
         let (mut clock, mut ended) = (0, Vec::new());
-        for (n, step, batch) in packets {
+        for (n, step, swept) in packets {
             clock += step;
-            place(&mut table, &key(n), clock, batch, &mut ended);
-            table.expire(u32::from(batch) / 16, now(clock, batch), &mut |f| ended.push(f.record));
+            place(&mut table, &key(n), clock, &mut ended);
+            table.expire(swept, clock, &mut |f| ended.push(f.record));
             prop_assert!(table.live() <= capacity);
         }
         check_integrity(&table);

@@ -14,7 +14,7 @@ struct Sent {
 #[derive(Clone, Debug)]
 struct Handling {
     seed: u64,
-    first_batch: u8,
+    /// Packets whose flows are asked for together, before the first of them is placed.
     batch_lens: Vec<usize>,
     /// Flows that the sweep walks after each batch.
     sweeps: Vec<u32>,
@@ -146,39 +146,29 @@ fn sorted(mut outcomes: Vec<Outcome>) -> Vec<Outcome> {
     outcomes
 }
 
-/// Runs the packets through a table as an engine does: places a batch whole, then handles it packet by packet.
+/// Epoch in which every flow of a run is scored.
+const EPOCH: u32 = 7;
+
+/// Runs the packets through a table as an engine does: asks for the flows of a batch, then counts each packet in the
+/// short way if it can be and in the long way if not.
 fn run(packets: &[Sent], config: TableConfig, how: &Handling) -> (Vec<Outcome>, TableCounters) {
     let mut table = FlowTable::new(config, how.seed);
     let mut outcomes = Vec::new();
-    let (mut at, mut batch, mut latest, mut waits) = (0, how.first_batch, 0, 0);
+    let (mut rest, mut frame, mut latest) = (packets, 0, 0);
     let mut lens = how.batch_lens.iter().cycle();
     let mut sweeps = how.sweeps.iter().cycle();
-    while at < packets.len() {
-        let end = packets.len().min(at + lens.next().unwrap());
-        let mut placed = Vec::new();
-        for (i, sent) in packets.iter().enumerate().take(end).skip(at) {
-            let key = FlowKey::of(&sent.header);
-            let now = Now { ts_ns: sent.ts_ns, frame: i as u64 + 1, batch };
-            let mut finished = |f: Finished| outcomes.push((f.record, f.pending.opening));
-            match table.place(&key, table.hash(&key), now, &mut finished) {
-                Placed::NextBatch => break,
-                answer => placed.push(answer),
-            }
+    while !rest.is_empty() {
+        let (batch, later) = rest.split_at(rest.len().min(*lens.next().unwrap()));
+        rest = later;
+        let guesses: Vec<_> =
+            batch.iter().map(|s| table.prefetch_flow(table.candidates(&FlowKey::of(&s.header)))).collect();
+        for (sent, guess) in batch.iter().zip(guesses) {
+            frame += 1;
             latest = latest.max(sent.ts_ns);
+            let finished = &mut |f: Finished| outcomes.push((f.record, f.pending.opening));
+            step(&mut table, sent, Now { ts_ns: sent.ts_ns, frame }, guess, finished);
         }
-        for (answer, sent) in placed.iter().zip(&packets[at..]) {
-            match *answer {
-                Placed::New(slot) => handle(&mut table, slot, true, &sent.header),
-                Placed::Known(slot) => handle(&mut table, slot, false, &sent.header),
-                _ => {}
-            }
-        }
-        waits = if placed.is_empty() { waits + 1 } else { 0 };
-        assert!(waits <= 1, "a packet waits for one batch more than the wrap of batch numbers explains");
-        at += placed.len();
-        batch = batch.wrapping_add(1);
-        let swept = Now { ts_ns: latest, frame: 0, batch };
-        table.expire(*sweeps.next().unwrap(), swept, &mut |f| outcomes.push((f.record, f.pending.opening)));
+        table.expire(*sweeps.next().unwrap(), latest, &mut |f| outcomes.push((f.record, f.pending.opening)));
         assert!(table.live() <= table.capacity());
     }
     let before_drain = outcomes.len() as u64;
@@ -188,6 +178,27 @@ fn run(packets: &[Sent], config: TableConfig, how: &Handling) -> (Vec<Outcome>, 
     table.drain(&mut |f| outcomes.push((f.record, f.pending.opening)));
     assert_eq!(table.live(), 0);
     (sorted(outcomes), counters)
+}
+
+/// One packet.
+fn step(
+    table: &mut FlowTable,
+    sent: &Sent,
+    now: Now,
+    guess: Option<Slot>,
+    finished: &mut impl FnMut(Finished),
+) {
+    let (key, seen) = (FlowKey::of(&sent.header), sighting(&sent.header));
+    if guess.is_some_and(|slot| table.pass(slot, &key, now, &seen, EPOCH).is_some()) {
+        return;
+    }
+    let (slot, new) = match table.place(&key, table.candidates(&key), now, finished) {
+        Placed::New(slot) => (slot, true),
+        Placed::Known(slot) => (slot, false),
+        Placed::Refused => return,
+    };
+    handle(table, slot, new, &sent.header);
+    table.flow(slot).stand(EPOCH);
 }
 
 fn config(capacity: u32, full: FullPolicy) -> TableConfig {
@@ -232,12 +243,7 @@ fn packets(endpoints: u32) -> impl Strategy<Value = Vec<Sent>> {
 fn handling() -> impl Strategy<Value = Handling> {
     let lens = prop::collection::vec(1_usize..40, 1..8);
     let sweeps = prop::collection::vec(prop_oneof![Just(0), 1..100_u32, Just(u32::MAX)], 1..8);
-    (any::<u64>(), any::<u8>(), lens, sweeps).prop_map(|(seed, first_batch, batch_lens, sweeps)| Handling {
-        seed,
-        first_batch,
-        batch_lens,
-        sweeps,
-    })
+    (any::<u64>(), lens, sweeps).prop_map(|(seed, batch_lens, sweeps)| Handling { seed, batch_lens, sweeps })
 }
 
 proptest! {
@@ -261,7 +267,7 @@ proptest! {
     ) {
         let full = if refuse { FullPolicy::Refuse } else { FullPolicy::EvictUnconfirmed };
         let whole = Handling { sweeps: vec![0], ..how };
-        let singly = Handling { batch_lens: vec![1], first_batch: 0, ..whole.clone() };
+        let singly = Handling { batch_lens: vec![1], ..whole.clone() };
         let (outcomes, counters) = run(&packets, config(8, full), &whole);
         let (expected, expected_counters) = run(&packets, config(8, full), &singly);
         prop_assert_eq!(counters, expected_counters);
@@ -273,7 +279,7 @@ proptest! {
 fn check_cuts(packets: &[Sent]) {
     let expected = Twin::run(packets);
     for len in [1, packets.len()] {
-        let how = Handling { seed: 1, first_batch: 9, batch_lens: vec![len], sweeps: vec![0] };
+        let how = Handling { seed: 1, batch_lens: vec![len], sweeps: vec![0] };
         assert_eq!(run(packets, config(64, FullPolicy::default()), &how).0, expected, "batches of {len}");
     }
 }
@@ -300,7 +306,7 @@ fn an_idle_flow_that_no_sweep_has_ended_is_no_peer() {
     let sent = |key, s: u64| Sent { header: header(key, Upper::Udp { quic: None }), ts_ns: s * S };
     let packets = [sent(udp, 1), sent(udp.reverse(), 100)];
     for sweep in [0, u32::MAX] {
-        let how = Handling { seed: 1, first_batch: 0, batch_lens: vec![1], sweeps: vec![sweep] };
+        let how = Handling { seed: 1, batch_lens: vec![1], sweeps: vec![sweep] };
         let (outcomes, _) = run(&packets, config(64, FullPolicy::default()), &how);
         assert!(outcomes.iter().all(|(r, _)| !r.paired), "{outcomes:?}");
     }
@@ -326,7 +332,7 @@ fn a_flow_that_is_over_makes_room_in_its_own_batch_as_in_a_later_one() {
     let at = |n, s: u64| Sent { header: tcp(key(n), ACK, 0, 0), ts_ns: s * S };
     let packets = [at(1, 1), at(2, 60)];
     for len in [1, 2] {
-        let how = Handling { seed: 1, first_batch: 0, batch_lens: vec![len], sweeps: vec![0] };
+        let how = Handling { seed: 1, batch_lens: vec![len], sweeps: vec![0] };
         let mut placed = HashSet::new();
         for seed in 0..20 {
             let (outcomes, counters) =

@@ -3,11 +3,9 @@
 #![allow(unsafe_code)] // vector loads of lines, and the call of code for a processor that was asked for it
 
 use core::arch::x86_64::{
-    __m128i, __m256i, __m512i, _mm_loadl_epi64, _mm_loadu_si128, _mm256_add_epi16, _mm256_add_epi32,
-    _mm256_add_epi64, _mm256_cmple_epu16_mask, _mm256_cmple_epu32_mask, _mm256_cmple_epu64_mask,
-    _mm256_cvtepu8_epi32, _mm256_cvtepu16_epi32, _mm256_loadu_si256, _mm256_or_si256, _mm256_set1_epi16,
-    _mm256_set1_epi32, _mm256_set1_epi64x, _mm256_slli_epi32, _mm256_xor_si256, _mm512_cmplt_epu64_mask,
-    _mm512_load_si512, _mm512_set1_epi64,
+    __m512i, _mm512_add_epi32, _mm512_and_si512, _mm512_cmplt_epu64_mask, _mm512_load_si512,
+    _mm512_permutexvar_epi8, _mm512_set1_epi32, _mm512_set1_epi64, _mm512_ternarylogic_epi32,
+    _mm512_testn_epi32_mask,
 };
 use core::hint::select_unpredictable;
 use core::sync::atomic::AtomicU64;
@@ -17,7 +15,7 @@ use credence_memory::Line;
 
 use super::Table;
 use super::batch::Kernel;
-use super::leaf::{Kind, aim};
+use super::leaf::{self, Kind};
 use super::word::Word;
 
 /// Whether this processor has what [`match_batch`] uses.
@@ -26,6 +24,8 @@ pub(super) fn is_there() -> bool {
     is_x86_feature_detected!("avx512f")
         && is_x86_feature_detected!("avx512bw")
         && is_x86_feature_detected!("avx512vl")
+        && is_x86_feature_detected!("avx512dq")
+        && is_x86_feature_detected!("avx512vbmi")
         && is_x86_feature_detected!("bmi1")
         && is_x86_feature_detected!("bmi2")
         && is_x86_feature_detected!("popcnt")
@@ -38,7 +38,7 @@ pub(super) fn match_batch(table: &Table, addrs: &[u128], out: &mut [u32]) {
     unsafe { with_vectors(table, addrs, out) }
 }
 
-#[target_feature(enable = "avx512f,avx512bw,avx512vl,bmi1,bmi2,popcnt")]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vbmi,bmi1,bmi2,popcnt")]
 fn with_vectors(table: &Table, addrs: &[u128], out: &mut [u32]) {
     table.match_batch::<Avx512>(addrs, out);
 }
@@ -80,82 +80,88 @@ impl Kernel for Avx512 {
     }
 
     #[inline(always)]
-    fn find_common(leaf: &Line, key: u64, otherwise: u32) -> u32 {
-        let (wanted, based) = aim(leaf.0[0].load(Relaxed), Kind::W16, key);
-        let mask = compare_16(windows(leaf), wanted);
-        select(leaf, Kind::W16, if based { mask } else { 0 }, otherwise)
-    }
-
-    #[inline(always)]
     fn find(leaf: &Line, key: u64, otherwise: u32) -> u32 {
         let header = leaf.0[0].load(Relaxed);
-        let kind = Kind::of(header);
-        let (wanted, based) = aim(header, kind, key);
-        let mask = match kind {
-            Kind::W16 => compare_16(windows(leaf), wanted),
-            Kind::W24 => compare_32(windows_24(leaf), wanted),
-            Kind::W32 => compare_32(windows(leaf), wanted) & 0x7f,
-            Kind::W64 => compare_64(windows(leaf), wanted),
-        };
-        select(leaf, kind, if based { mask } else { 0 }, otherwise)
+        let kind = (header & 3) as usize;
+        if kind == Kind::W64 as usize {
+            return find_wide(leaf, key, otherwise); // one leaf in hundreds
+        }
+        let shift = (header >> 2) as u32;
+        let based = key.wrapping_shr(shift.wrapping_add(WIDTH_MINUS_ONE + 8 * kind as u32)) == header >> 15;
+        let wanted = (key << 1).wrapping_shr(shift) as u32 & WINDOW[kind];
+        let mask = select_unpredictable(based, matches(widened(leaf, kind), wanted), 0);
+        // Without a match that is 32, and the place some other of the line's.
+        let at = (7 + kind + mask.trailing_zeros() as usize) % 16;
+        // SAFETY: one of the sixteen 32-bit numbers of the line, which is not written while it can be reached.
+        let found = unsafe { bytes::<0>(leaf).cast::<u32>().wrapping_add(at).read() };
+        // Which of the two cannot be predicted.
+        select_unpredictable(mask == 0, otherwise, found)
     }
 }
 
-/// The number of the first entry of `mask`, or `otherwise`.
-#[inline(always)]
-fn select(leaf: &Line, kind: Kind, mask: u32, otherwise: u32) -> u32 {
-    let at = 16 - kind.capacity() + (mask | 1 << (kind.capacity() - 1)).trailing_zeros() as usize;
-    // SAFETY: at most the sixteenth 32-bit number of the line, which is not written while it can be reached.
-    let found = unsafe { bytes::<0>(leaf).cast::<u32>().wrapping_add(at).read() };
-    // Which of the two cannot be predicted.
-    select_unpredictable(mask == 0, otherwise, found)
+/// As [`Kernel::find`], for a leaf of [`Kind::W64`].
+#[cold]
+fn find_wide(leaf: &Line, key: u64, otherwise: u32) -> u32 {
+    leaf::find(&leaf::load(leaf), key, otherwise)
 }
 
-/// The 32 bytes behind the header.
+/// A bit for each of sixteen windows that contains `wanted`.
 #[inline(always)]
-fn windows(leaf: &Line) -> __m256i {
-    // SAFETY: bytes 8 to 39 of the line's 64, which is not written while it can be reached.
-    unsafe { _mm256_loadu_si256(bytes::<8>(leaf).cast()) }
-}
-
-/// Eight windows of 24 bits, widened: the lower 16 bits of all, then the upper 8 of all.
-#[inline(always)]
-fn windows_24(leaf: &Line) -> __m256i {
-    // SAFETY: bytes 8 to 23 of the line.
-    let low: __m128i = unsafe { _mm_loadu_si128(bytes::<8>(leaf).cast()) };
-    // SAFETY: bytes 24 to 31 of the line.
-    let high: __m128i = unsafe { _mm_loadl_epi64(bytes::<24>(leaf).cast()) };
+fn matches(windows: __m512i, wanted: u32) -> u32 {
     // SAFETY: see [`Avx512`]; so in all that follows.
-    let low = unsafe { _mm256_cvtepu16_epi32(low) };
+    let wanted = unsafe { _mm512_set1_epi32(wanted.cast_signed()) };
     // SAFETY: as above.
-    let high = unsafe { _mm256_cvtepu8_epi32(high) };
+    let ones = unsafe { _mm512_set1_epi32(-1) };
     // SAFETY: as above.
-    let high = unsafe { _mm256_slli_epi32::<16>(high) };
+    let below = unsafe { _mm512_add_epi32(windows, ones) };
+    // Where the window and what is wanted differ above the sentinel: (w ^ k) & !(w ^ (w - 1)), by its truth table.
     // SAFETY: as above.
-    unsafe { _mm256_or_si256(low, high) }
+    let differ = unsafe { _mm512_ternarylogic_epi32::<0b0010_0100>(windows, wanted, below) };
+    // SAFETY: as above.
+    u32::from(unsafe { _mm512_testn_epi32_mask(differ, differ) })
 }
 
-macro_rules! compare {
-    ($name:ident, $int:ty, $set:ident, $add:ident, $le:ident, $valid:literal) => {
-        /// A bit for each window that contains `wanted`.
-        #[inline(always)]
-        fn $name(windows: __m256i, wanted: u64) -> u32 {
-            // SAFETY: see [`Avx512`]; so in all that follows.
-            let wanted = unsafe { $set(wanted as $int) };
-            // SAFETY: as above.
-            let ones = unsafe { $set(-1) };
-            // SAFETY: as above.
-            let below = unsafe { $add(windows, ones) };
-            // SAFETY: as above.
-            let differ = unsafe { _mm256_xor_si256(windows, wanted) };
-            // SAFETY: as above.
-            let tail = unsafe { _mm256_xor_si256(windows, below) };
-            // SAFETY: as above.
-            u32::from(unsafe { $le(differ, tail) }) & $valid
-        }
-    };
+/// Bits of a window of the narrowest kind, less one; each kind after it but the last has eight more.
+const WIDTH_MINUS_ONE: u32 = Kind::W16.width() - 1;
+
+/// The bits of a window of each kind but the last, in a lane of 32.
+const WINDOW: [u32; 4] = [0xffff, 0xff_ffff, u32::MAX, u32::MAX];
+
+/// Which bytes of a line make up the windows of each kind but the last, in sixteen lanes of 32 bits; lanes without an entry
+/// repeat the last one, and [`WINDOW`] clears what a window does not have.
+const SPREAD: &[Spread; 4] = &[spread(Kind::W16), spread(Kind::W24), spread(Kind::W32), spread(Kind::W32)];
+
+#[repr(align(64))]
+struct Spread([u8; 64]);
+
+const fn spread(kind: Kind) -> Spread {
+    let mut bytes = [0; 64];
+    let mut at = 0;
+    while at < 64 {
+        let (lane, byte) = (at / 4, at % 4);
+        let place = if lane < kind.capacity() { lane } else { kind.capacity() - 1 };
+        bytes[at] = match kind {
+            Kind::W16 => 8 + 2 * place + byte % 2,
+            Kind::W24 if byte < 2 => 8 + 2 * place + byte,
+            Kind::W24 => 24 + place,
+            Kind::W32 | Kind::W64 => 8 + 4 * place + byte,
+        } as u8;
+        at += 1;
+    }
+    Spread(bytes)
 }
 
-compare!(compare_16, i16, _mm256_set1_epi16, _mm256_add_epi16, _mm256_cmple_epu16_mask, 0x1ff);
-compare!(compare_32, i32, _mm256_set1_epi32, _mm256_add_epi32, _mm256_cmple_epu32_mask, 0xff);
-compare!(compare_64, i64, _mm256_set1_epi64x, _mm256_add_epi64, _mm256_cmple_epu64_mask, 0xf);
+/// The windows of a leaf of any kind but the last, each in a lane of its own.
+#[inline(always)]
+fn widened(leaf: &Line, kind: usize) -> __m512i {
+    // SAFETY: a line is 64 aligned bytes, which are not written while it can be reached.
+    let line: __m512i = unsafe { _mm512_load_si512(bytes::<0>(leaf).cast()) };
+    // SAFETY: 64 aligned bytes.
+    let places = unsafe { _mm512_load_si512(SPREAD[kind].0.as_ptr().cast()) };
+    // SAFETY: see [`Avx512`].
+    let spread = unsafe { _mm512_permutexvar_epi8(places, line) };
+    // SAFETY: as above.
+    let window = unsafe { _mm512_set1_epi32(WINDOW[kind].cast_signed()) };
+    // SAFETY: as above.
+    unsafe { _mm512_and_si512(spread, window) }
+}

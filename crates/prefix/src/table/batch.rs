@@ -1,16 +1,16 @@
 //! Many look-ups at once.
 //!
 //! They go down together, one step at a time: each step's lines are independent of each other and named ahead, so that
-//! the processor waits for many at once. No step branches on what it finds; the few look-ups that need more than a leaf of
-//! the commonest kind are listed, and finished after the others.
+//! the processor waits for many at once. No step branches on what it finds, and the few look-ups that need more than a leaf
+//! are finished after the others.
 
-use core::sync::atomic::Ordering::{Acquire, Relaxed};
+use core::sync::atomic::Ordering::Acquire;
 
 use credence_memory::{Line, prefetch};
 
-use super::index::{self, ABOVE, FANOUT, word_at};
-use super::leaf::{self, Kind};
-use super::walk::{Place, halves};
+use super::index::{self, ABOVE, FANOUT, slot_at, word_at};
+use super::leaf;
+use super::walk::{Changed, Place, halves};
 use super::word::{LINK, Link, Root, Word};
 use super::{NO_MATCH, Table};
 
@@ -22,9 +22,6 @@ pub(super) trait Kernel {
     fn word(lines: &[Line], at: usize) -> Word;
     /// The number of bounds of a node below `key`.
     fn rank(node: &Line, key: u64) -> u32;
-    /// The most specific entry of a leaf of the commonest kind that contains `key`, or `otherwise`; some number when the
-    /// leaf is of another kind.
-    fn find_common(leaf: &Line, key: u64, otherwise: u32) -> u32;
     /// The most specific entry of any leaf that contains `key`, or `otherwise`.
     fn find(leaf: &Line, key: u64, otherwise: u32) -> u32;
 }
@@ -37,8 +34,8 @@ struct Lanes<const N: usize> {
     outer: [u32; N],
     /// The line of the chunk.
     chunk: [u32; N],
-    /// The node on the chunk's last level, then the slot of the leaf.
-    slot: [u32; N],
+    /// The node on the chunk's last level, then the place of the leaf's word.
+    at: [u32; N],
     word: [Word; N],
 }
 
@@ -48,9 +45,20 @@ impl<const N: usize> Lanes<N> {
         keys: [0; N],
         outer: [0; N],
         chunk: [0; N],
-        slot: [0; N],
+        at: [0; N],
         word: [Word(0); N],
     };
+
+    fn place<'a>(&self, lines: &'a [Line], lane: usize) -> Place<'a> {
+        Place {
+            lines,
+            root: self.root,
+            outer: self.outer[lane] as usize,
+            chunk: self.chunk[lane],
+            slot: slot_at(self.chunk[lane], self.at[lane]),
+            word: self.word[lane],
+        }
+    }
 }
 
 impl Table {
@@ -77,17 +85,18 @@ impl Table {
             let first = K::rank(K::line(lines, chunk), key);
             let second = K::rank(K::line(lines, chunk + ABOVE[1] + first), key);
             let node = first * FANOUT as u32 + second;
-            lanes.slot[lane] = node;
+            lanes.at[lane] = node;
             prefetch(lines, (chunk + ABOVE[2] + node) as usize);
         }
         for lane in 0..count {
-            let (key, chunk, node) = (lanes.keys[lane], lanes.chunk[lane], lanes.slot[lane]);
+            let (key, chunk, node) = (lanes.keys[lane], lanes.chunk[lane], lanes.at[lane]);
             let slot = node * FANOUT as u32 + K::rank(K::line(lines, chunk + ABOVE[2] + node), key);
-            lanes.slot[lane] = slot;
-            prefetch(lines, word_at(chunk, slot as usize) / 8);
+            let at = word_at(chunk, slot as usize);
+            lanes.at[lane] = at as u32;
+            prefetch(lines, at / 8);
         }
         for lane in 0..count {
-            let word = K::word(lines, word_at(lanes.chunk[lane], lanes.slot[lane] as usize));
+            let word = K::word(lines, lanes.at[lane] as usize);
             lanes.word[lane] = word;
             prefetch(lines, word.line() as usize);
         }
@@ -97,18 +106,8 @@ impl Table {
     #[inline(always)]
     fn match_leaves<K: Kernel, const N: usize>(&self, lanes: &Lanes<N>, addrs: &[u128], out: &mut [u32]) {
         let lines = &*self.lines;
-        let (mut uncommon, mut count) = ([0_u32; N], 0);
-        for (lane, out) in out.iter_mut().enumerate() {
-            let word = lanes.word[lane];
-            let leaf = K::line(lines, word.line());
-            *out = K::find_common(leaf, lanes.keys[lane], word.answer());
-            uncommon[count % N] = lane as u32; // never over, and so without a check
-            count += usize::from(Kind::of(leaf.0[0].load(Relaxed)) != Kind::W16);
-        }
-        for &lane in &uncommon[..count] {
-            let lane = lane as usize;
-            let word = lanes.word[lane];
-            out[lane] = K::find(K::line(lines, word.line()), lanes.keys[lane], word.answer());
+        for ((out, &key), &word) in out.iter_mut().zip(&lanes.keys).zip(&lanes.word) {
+            *out = K::find(K::line(lines, word.line()), key, word.answer());
         }
         if out.iter().fold(0, |all, found| all | found) & LINK != 0 {
             self.match_further(lanes, addrs, out);
@@ -135,17 +134,21 @@ impl Table {
         }
         for &lane in further {
             let lane = lane as usize;
-            let place = Place {
-                lines,
-                root: lanes.root,
-                outer: lanes.outer[lane] as usize,
-                chunk: lanes.chunk[lane],
-                slot: lanes.slot[lane] as usize,
-                word: lanes.word[lane],
-            };
-            out[lane] =
-                self.settle(addrs[lane], &place, out[lane]).unwrap_or_else(|_| self.find(addrs[lane]));
+            out[lane] = match out[lane] {
+                NO_MATCH => self.inherited(lanes, lane),
+                found => self.settle(addrs[lane], &lanes.place(lines, lane), found),
+            }
+            .unwrap_or_else(|_| self.find(addrs[lane]));
         }
+    }
+
+    /// As [`Place::inherited`], with no more steps than that takes.
+    #[inline(always)]
+    fn inherited<const N: usize>(&self, lanes: &Lanes<N>, lane: usize) -> Result<u32, Changed> {
+        let outer = Plain::word(&self.lines, word_at(lanes.root.line, lanes.outer[lane] as usize));
+        let inner = Plain::word(&self.lines, lanes.at[lane] as usize);
+        let same = outer.line() == lanes.chunk[lane] && inner == lanes.word[lane] && self.root() == lanes.root;
+        if same { Ok(outer.answer()) } else { Err(Changed) }
     }
 }
 
@@ -166,11 +169,6 @@ impl Kernel for Plain {
     #[inline(always)]
     fn rank(node: &Line, key: u64) -> u32 {
         index::rank(node, key)
-    }
-
-    #[inline(always)]
-    fn find_common(leaf: &Line, key: u64, otherwise: u32) -> u32 {
-        leaf::find_common(&leaf::load(leaf), key, otherwise)
     }
 
     #[inline(always)]
@@ -199,6 +197,16 @@ impl Table {
         if super::avx512::is_there() {
             return super::avx512::match_batch(self, addrs, out);
         }
+        self.match_batch::<Plain>(addrs, out);
+    }
+
+    /// As [`longest_match_batch`](Self::longest_match_batch), with instructions that every processor has. The answers are
+    /// the same; this is for telling what vectors save, and for testing on one processor what runs on others.
+    ///
+    /// # Panics
+    /// When the two slices differ in length.
+    pub fn longest_match_batch_plain(&self, addrs: &[u128], out: &mut [u32]) {
+        assert_eq!(addrs.len(), out.len(), "one place for each answer");
         self.match_batch::<Plain>(addrs, out);
     }
 

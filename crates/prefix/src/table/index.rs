@@ -33,6 +33,12 @@ pub(crate) const fn word_at(line: u32, slot: usize) -> usize {
     line as usize * 8 - 2 - slot
 }
 
+/// The slot whose word stands there; the inverse of [`word_at`].
+#[inline(always)]
+pub(crate) const fn slot_at(line: u32, at: u32) -> usize {
+    (line * 8 - 2 - at) as usize
+}
+
 /// Lines that the words of so many slots take in front of the nodes.
 const fn word_lines(slots: usize) -> u32 {
     (slots + 1).div_ceil(8) as u32

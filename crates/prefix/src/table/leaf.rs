@@ -18,7 +18,6 @@
 //!
 //! Places without an entry repeat the last one, which changes no answer. A leaf without entries has a base that no key has.
 
-use core::hint::select_unpredictable;
 use core::sync::atomic::Ordering::Relaxed;
 
 use credence_memory::Line;
@@ -249,15 +248,6 @@ pub(crate) fn find(words: &[u64; 8], key: u64, otherwise: u32) -> u32 {
         0 => otherwise,
         mask => id(words, Kind::of(words[0]), mask.trailing_zeros() as usize),
     }
-}
-
-/// As [`find`] for a leaf of [`Kind::W16`]; for any other, some number.
-#[inline(always)]
-pub(crate) fn find_common(words: &[u64; 8], key: u64, otherwise: u32) -> u32 {
-    let (wanted, based) = aim(words[0], Kind::W16, key);
-    let mask = select_unpredictable(based, compare::<9>(words, Kind::W16, wanted), 0);
-    let found = id(words, Kind::W16, (mask | 1 << 8).trailing_zeros() as usize);
-    select_unpredictable(mask == 0, otherwise, found)
 }
 
 /// As [`find`], among the entries that are records.

@@ -112,3 +112,7 @@ impl<'a> Place<'a> {
 pub(super) const fn halves(addr: u128) -> (u64, u64) {
     ((addr >> 64) as u64, addr as u64)
 }
+
+#[cfg(all(test, loom))]
+#[path = "walk_model.rs"]
+mod model;

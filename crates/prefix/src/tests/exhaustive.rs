@@ -1,10 +1,13 @@
 //! Every set of prefixes over a universe of eight addresses, laid at the places where the structures have seams.
 
-use super::twin::{Twin, copied, edges};
+use super::twin::{Twin, edges};
 use crate::{Prefix, Trie};
 
 /// Where the lowest bit of a small universe lies: at the top, astride the boundary of the two stages, at single hosts.
 const LOWEST_BITS: [u32; 6] = [125, 64, 63, 62, 61, 0];
+
+/// How many items a run of the trie holds at most: so few that every set has many nodes, and so many that none has.
+const RUNS: [u8; 3] = [2, 4, 16];
 
 /// The fifteen prefixes over three bits, at `base` and with the lowest of the three bits at `low`.
 fn universe(base: u128, low: u32) -> Vec<Prefix> {
@@ -54,32 +57,33 @@ fn every_set_of_prefixes_gives_the_trie_of_a_scan() {
         universe[7..].iter().flat_map(|&prefix| [prefix.first(), prefix.last() + 1]).collect();
     for mask in 0..1 << universe.len() {
         let twin = subset(&universe, mask);
-        // Against the order, so that nodes are put over others as well as under them.
-        let trie: Trie<u32> = twin.items().into_iter().rev().collect();
-        twin.assert_trie(&trie, &probes);
-        for &prefix in &universe {
-            assert_eq!(trie.get(prefix).copied(), twin.get(prefix));
-            assert_eq!(copied(trie.covered_by(prefix)), twin.matching(|p| prefix.covers(p)));
+        for run_most in RUNS {
+            twin.assert_grown(Trie::with_runs(run_most), &universe, &probes);
         }
     }
 }
 
 #[test]
-fn removing_in_any_order_leaves_a_sound_trie_and_at_last_only_the_root() {
+fn removing_in_any_order_leaves_a_sound_trie_and_all_memory_free() {
     let universe = universe(bases(62)[0], 62);
-    for step in [1, 2, 4, 7, 8, 11, 13, 14] {
-        let mut twin = subset(&universe, u32::MAX);
-        let mut trie: Trie<u32> = twin.items().into_iter().collect();
-        let full = trie.bytes();
-        // Each step is prime to fifteen, so that each prefix goes once.
-        for i in 0..universe.len() {
-            let prefix = universe[i * step % universe.len()];
-            assert_eq!(trie.remove(prefix), twin.remove(prefix));
-            assert_eq!(trie.remove(prefix), None);
-            twin.assert_trie(&trie, &edges(prefix));
+    for (step, run_most) in
+        [1, 2, 4, 7, 8, 11, 13, 14].into_iter().flat_map(|step| RUNS.map(|most| (step, most)))
+    {
+        let mut trie = Trie::with_runs(run_most);
+        let mut bytes = Vec::new();
+        for _ in 0..3 {
+            let mut twin = subset(&universe, u32::MAX);
+            trie.extend(twin.items());
+            // Each step is prime to fifteen, so that each prefix goes once.
+            for i in 0..universe.len() {
+                let prefix = universe[i * step % universe.len()];
+                assert_eq!(trie.remove(prefix), twin.remove(prefix));
+                assert_eq!(trie.remove(prefix), None);
+                twin.assert_trie(&trie, &edges(prefix));
+            }
+            assert!(trie.is_empty());
+            bytes.push(trie.bytes());
         }
-        assert!(trie.is_empty());
-        trie.extend(subset(&universe, u32::MAX).items());
-        assert_eq!(trie.bytes(), full, "freed nodes are used again");
+        assert_eq!(bytes[1], bytes[2], "freed memory is used again");
     }
 }

@@ -60,8 +60,9 @@ proptest! {
         operations in vec(operation(), 0..120),
         addrs in vec(address(), 0..40),
         asked in vec(prefix(), 0..20),
+        run_most in 2..=16_u8,
     ) {
-        let (mut trie, mut twin) = (Trie::new(), Twin::default());
+        let (mut trie, mut twin) = (Trie::with_runs(run_most), Twin::default());
         for operation in &operations {
             apply(operation, &mut trie, &mut twin);
             trie.assert_sound();

@@ -62,6 +62,17 @@ impl Twin {
             assert_eq!(copied(trie.covering(addr)), self.matching(|prefix| prefix.contains(addr)));
         }
     }
+
+    /// Asserts that an empty trie that gets the same, prefix by prefix, gives the same answers about all of `universe` too.
+    pub(crate) fn assert_grown(&self, mut trie: Trie<u32>, universe: &[Prefix], probes: &[u128]) {
+        // Against the order, so that nodes are put over others as well as under them.
+        trie.extend(self.items().into_iter().rev());
+        self.assert_trie(&trie, probes);
+        for &prefix in universe {
+            assert_eq!(trie.get(prefix).copied(), self.get(prefix));
+            assert_eq!(copied(trie.covered_by(prefix)), self.matching(|p| prefix.covers(p)));
+        }
+    }
 }
 
 pub(crate) fn copied<'a>(items: impl Iterator<Item = (Prefix, &'a u32)>) -> Vec<(Prefix, u32)> {

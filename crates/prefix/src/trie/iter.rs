@@ -1,6 +1,8 @@
 //! The walks over a trie that yield prefixes.
 
-use super::{NIL, Node, ROOT, Step, Trie};
+use super::node::Link;
+use super::slots::{Item, Items, Run};
+use super::{Trie, side};
 use crate::Prefix;
 
 /// The prefixes that cover a given one, from the shortest to the longest. Made by [`Trie::covering`] and
@@ -9,12 +11,38 @@ use crate::Prefix;
 pub struct Covering<'a, V> {
     trie: &'a Trie<V>,
     target: Prefix,
-    next: Option<u32>,
+    /// The items to be looked at before the walk goes on.
+    items: Items<'a, V>,
+    next: Link,
 }
 
 impl<'a, V> Covering<'a, V> {
-    pub(super) const fn new(trie: &'a Trie<V>, target: Prefix) -> Self {
-        Self { trie, target, next: Some(ROOT) }
+    pub(super) fn new(trie: &'a Trie<V>, target: Prefix) -> Self {
+        Self { trie, target, items: trie.slots.items(Run::EMPTY), next: trie.top() }
+    }
+
+    /// One step down: the items there, and where the walk goes on.
+    fn step(&mut self) -> Option<()> {
+        let (run, next) = match self.next {
+            Link::Nothing => return None,
+            Link::Run(run) => (run, Link::Nothing),
+            Link::Node(at) => self.pass(at),
+        };
+        self.items = self.trie.slots.items(run);
+        self.next = next;
+        Some(())
+    }
+
+    /// The own item of a node, and what lies below it on the way.
+    fn pass(&self, at: u32) -> (Run, Link) {
+        let node = self.trie.nodes.node(at);
+        let own = node.own_run();
+        let covers = self.trie.slots.items(own).all(|item| item.covers(self.target));
+        if !covers || node.len() > self.target.len() {
+            return (Run::EMPTY, Link::Nothing);
+        }
+        let ends = node.len() == self.target.len();
+        (own, if ends { Link::Nothing } else { node.link(side(self.target, node.len())) })
     }
 }
 
@@ -22,16 +50,13 @@ impl<'a, V> Iterator for Covering<'a, V> {
     type Item = (Prefix, &'a V);
 
     fn next(&mut self) -> Option<Self::Item> {
-        while let Some(at) = self.next {
-            self.next = match self.trie.step(at, self.target) {
-                Step::Down(_, child) => Some(child),
-                Step::Here | Step::Gap(_) | Step::Beside(..) => None,
-            };
-            if let Some(item) = item(self.trie.node(at)) {
-                return Some(item);
+        let target = self.target;
+        loop {
+            if let Some(item) = self.items.find(|item| item.covers(target)) {
+                return Some(pair(item));
             }
+            self.step()?;
         }
-        None
     }
 }
 
@@ -39,13 +64,31 @@ impl<'a, V> Iterator for Covering<'a, V> {
 #[derive(Clone, Debug)]
 pub struct Iter<'a, V> {
     trie: &'a Trie<V>,
+    /// The items that come next.
+    items: Items<'a, V>,
     /// The tops of the subtrees still to be walked, the next one last: at most one for each length.
-    pending: Vec<u32>,
+    pending: Vec<Link>,
 }
 
 impl<'a, V> Iter<'a, V> {
-    pub(super) fn new(trie: &'a Trie<V>, top: Option<u32>) -> Self {
-        Self { trie, pending: Vec::from_iter(top) }
+    pub(super) fn new(trie: &'a Trie<V>, top: Link) -> Self {
+        let items = trie.slots.items(top.run().unwrap_or(Run::EMPTY));
+        let pending = if top.run().is_some() { Vec::new() } else { vec![top] };
+        Self { trie, items, pending }
+    }
+
+    /// The items of a subtree that come first; the others wait.
+    fn enter(&mut self, top: Link) -> Run {
+        match top {
+            Link::Nothing => Run::EMPTY,
+            Link::Run(run) => run,
+            Link::Node(at) => {
+                let node = self.trie.nodes.node(at);
+                let [left, right] = node.links();
+                self.pending.extend([right, left]);
+                node.own_run()
+            }
+        }
     }
 }
 
@@ -53,18 +96,16 @@ impl<'a, V> Iterator for Iter<'a, V> {
     type Item = (Prefix, &'a V);
 
     fn next(&mut self) -> Option<Self::Item> {
-        while let Some(at) = self.pending.pop() {
-            let node = self.trie.node(at);
-            let [left, right] = node.children;
-            self.pending.extend([right, left].into_iter().filter(|&child| child != NIL));
-            if let Some(item) = item(node) {
-                return Some(item);
+        loop {
+            if let Some(item) = self.items.next() {
+                return Some(pair(item));
             }
+            let top = self.pending.pop()?;
+            self.items = self.trie.slots.items(self.enter(top));
         }
-        None
     }
 }
 
-fn item<V>(node: &Node<V>) -> Option<(Prefix, &V)> {
-    Some((node.prefix, node.value.as_ref()?))
+const fn pair<V>(item: &Item<V>) -> (Prefix, &V) {
+    (item.prefix(), item.value())
 }

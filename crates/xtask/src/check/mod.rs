@@ -1,5 +1,7 @@
 //! `cargo xtask test`: everything that must hold, one step after another, each under a time limit.
 
+pub(crate) mod concurrency;
+pub(crate) mod instructions;
 mod steps;
 mod tools;
 pub(crate) mod unsafe_list;
@@ -68,17 +70,17 @@ fn run_step(step: &'static Step, tools: &Tools) -> Row {
 }
 
 fn print_table(rows: &[Row]) {
-    eprintln!("\n{:<10} {:>8}  result", "step", "seconds");
+    eprintln!("\n{:<12} {:>8}  result", "step", "seconds");
     for row in rows {
         let result = match &row.end {
             End::Passed(None) => "passed".to_owned(),
             End::Passed(Some(note)) => format!("passed; {note}"),
             End::Failed(error) => format!("FAILED: {error:#}"),
         };
-        eprintln!("{:<10} {:>8.1}  {}", row.step.name, row.time.as_secs_f64(), result);
+        eprintln!("{:<12} {:>8.1}  {}", row.step.name, row.time.as_secs_f64(), result);
     }
     let total: Duration = rows.iter().map(|row| row.time).sum();
-    eprintln!("{:<10} {:>8.1}", "all", total.as_secs_f64());
+    eprintln!("{:<12} {:>8.1}", "all", total.as_secs_f64());
 }
 
 /// The error that the program ends with: a lack of the host before any other, since it explains the others.

@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 
 use super::tools::Tools;
-use super::unsafe_list;
+use super::{concurrency, instructions, unsafe_list};
 use crate::process;
 
 /// One step. `run` returns what it left undone, if anything.
@@ -54,7 +54,19 @@ pub(super) const STEPS: &[Step] = &[
         limit: minutes(30),
         run: tests,
     },
+    Step {
+        name: "models",
+        about: "models of concurrent code, in every order",
+        limit: minutes(15),
+        run: concurrency::models,
+    },
     Step { name: "benches", about: "every bench once, so that none rots", limit: minutes(15), run: benches },
+    Step {
+        name: "instructions",
+        about: "instructions of what every packet goes through, against the record",
+        limit: minutes(4),
+        run: instructions::check,
+    },
     Step { name: "fuzz", about: "every fuzz target for ten seconds", limit: minutes(15), run: fuzz },
     Step {
         name: "demo",

@@ -33,6 +33,12 @@ const SYSTEM_TOOLS: &[SystemTool] = &[
         why: "tests of live capture make network namespaces with it",
     },
     SystemTool { program: "c++", argument: "--version", package: "g++", why: "the fuzzing library is C++" },
+    SystemTool {
+        program: "valgrind",
+        argument: "--version",
+        package: "valgrind",
+        why: "it counts the instructions that are held to a record",
+    },
 ];
 
 /// A program that cargo builds.
@@ -196,7 +202,7 @@ mod tests {
         for tool in SYSTEM_TOOLS {
             assert!(text.contains(tool.program) && text.contains(tool.why), "{text}");
         }
-        assert!(text.ends_with("`sudo apt-get install iproute2 g++`"), "{text}");
+        assert!(text.ends_with("`sudo apt-get install iproute2 g++ valgrind`"), "{text}");
     }
 
     #[test]

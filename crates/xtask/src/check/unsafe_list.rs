@@ -19,8 +19,13 @@ const LIST: &[(&str, &str)] = &[
     ("crates/capture/src/sys/socket.rs", "packet sockets and their options"),
     ("crates/capture/tests/live/tun.rs", "a tun device for the tests of live capture"),
     ("crates/memory/src/huge.rs", "the request for huge pages"),
+    ("crates/memory/src/lines.rs", "the mapping that a table's lines lie in"),
     ("crates/memory/src/prefetch.rs", "the processor's prefetch instruction"),
-    ("crates/xtask/src/sys.rs", "system calls of the chores: namespaces, socket options, signals to groups"),
+    ("crates/prefix/src/table/avx512.rs", "vector loads of a table's lines"),
+    (
+        "crates/xtask/src/sys.rs",
+        "system calls of the chores: namespaces, socket options, signals to groups, what a child took",
+    ),
 ];
 
 /// Where the workspace keeps its sources.

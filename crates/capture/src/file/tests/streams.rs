@@ -102,7 +102,7 @@ fn endless_blocks_without_a_frame_let_the_caller_breathe() {
     for _ in 0..3 {
         assert_eq!(source.poll(&mut |_| panic!("there is no frame")).unwrap(), Poll::Idle);
     }
-    assert_eq!(source.window.memory(), 1024 * 1024);
+    assert_eq!(source.window.memory(), 512 * 1024);
 }
 
 /// The same bytes without end.

@@ -1,0 +1,203 @@
+//! The index of a flow table: where the flow of a hash may lie.
+
+use credence_memory::{filled, prefetch};
+
+use super::NONE;
+
+/// Slots of a bucket.
+pub(super) const WAYS: usize = 12;
+
+/// One cache line of the index. A tag of 0 is an empty slot; tags 12 to 15 are never used.
+#[derive(Clone, Copy)]
+#[repr(C, align(64))]
+pub(super) struct Bucket {
+    pub(super) tags: [u8; 16],
+    pub(super) flows: [u32; WAYS],
+}
+
+impl Bucket {
+    const EMPTY: Self = Self { tags: [0; 16], flows: [NONE; WAYS] };
+
+    /// The tags in two words, with a zero byte where a tag is `tag`.
+    #[inline]
+    fn words(&self, tag: u8) -> [u64; 2] {
+        let wide = u128::from_le_bytes(self.tags);
+        [wide as u64, (wide >> 64) as u64].map(|word| word ^ (ONES * u64::from(tag)))
+    }
+
+    /// A bit for each slot whose tag is `tag`.
+    #[inline]
+    pub(super) fn matches(&self, tag: u8) -> u32 {
+        // Gathers the lowest bits of eight bytes: each product lands in another bit of the highest byte.
+        let gathered = |highs: u64| ((highs >> 7).wrapping_mul(0x0102_0408_1020_4080) >> 56) as u32;
+        let [low, high] = self.words(tag).map(|word| gathered(zeros(word)));
+        (low | high << 8) & ((1 << WAYS) - 1)
+    }
+}
+
+/// One in each byte of a word.
+const ONES: u64 = 0x0101_0101_0101_0101;
+/// The highest bit of each byte of a word.
+const HIGHS: u64 = ONES << 7;
+
+/// The highest bit of each byte that is zero.
+#[inline]
+const fn zeros(word: u64) -> u64 {
+    // Adding carries into the highest bit of each byte that has another one set; what stays clear was zero.
+    !(((word & !HIGHS) + !HIGHS) | word | !HIGHS)
+}
+
+/// As [`zeros`] in half of the instructions, up to the lowest zero byte; bytes of one above it may show as well.
+#[inline]
+const fn lowest_zero(word: u64) -> u64 {
+    word.wrapping_sub(ONES) & !word & HIGHS
+}
+
+/// Where the flow of a key may lie: two buckets of the index, and a tag in them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Candidates {
+    pub(super) buckets: [u32; 2],
+    pub(super) tag: u8,
+}
+
+/// Buckets of slots, each slot with eight bits of the hash of its flow.
+pub(super) struct Index(Box<[Bucket]>);
+
+impl Index {
+    pub(super) fn new(buckets: usize) -> Self {
+        Self(filled(Bucket::EMPTY, buckets))
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        size_of_val(&*self.0)
+    }
+
+    /// The two candidate buckets and the tag of a hash.
+    #[inline]
+    pub(super) fn candidates(&self, hash: u64) -> Candidates {
+        let n = self.0.len() as u64;
+        let range = |h: u64| (((h & 0xffff_ffff) * n) >> 32) as u32;
+        let tag = ((hash >> 56) as u8).max(1);
+        // The second choice must not follow from the first: another mix of all 64 bits.
+        let second = hash.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
+        Candidates { buckets: [range(hash), range(second)], tag }
+    }
+
+    /// Asks for both candidate buckets.
+    #[inline]
+    pub(super) fn prefetch(&self, candidates: Candidates) {
+        candidates.buckets.into_iter().for_each(|bucket| prefetch(&self.0, bucket as usize));
+    }
+
+    /// The first flow that is listed under the tag. A flow lies in either bucket as often as in the other, so that a branch
+    /// between them would be mispredicted half of the time: both are read.
+    #[inline]
+    pub(super) fn first(&self, candidates: Candidates) -> Option<u32> {
+        let [one, other] = candidates.buckets.map(|bucket| &self.0[bucket as usize]);
+        let (a, b) = (one.words(candidates.tag), other.words(candidates.tag));
+        // Bit 8 i + k is for byte i of word k: the lowest of all is true, since `lowest_zero` is wrong only above it.
+        let mask =
+            lowest_zero(a[0]) >> 7 | lowest_zero(a[1]) >> 6 | lowest_zero(b[0]) >> 5 | lowest_zero(b[1]) >> 4;
+        let at = mask.trailing_zeros();
+        let bucket = if at & 2 == 0 { one } else { other };
+        let way = at / 8 + 8 * (at & 1);
+        bucket.flows.get(way as usize).copied().filter(|_| mask != 0)
+    }
+
+    /// The first of the flows listed under the tag of which `is_it` says so.
+    #[inline]
+    pub(super) fn find(&self, candidates: Candidates, mut is_it: impl FnMut(u32) -> bool) -> Option<u32> {
+        for bucket in candidates.buckets {
+            let bucket = &self.0[bucket as usize];
+            let mut mask = bucket.matches(candidates.tag);
+            while mask != 0 {
+                let flow = bucket.flows[mask.trailing_zeros() as usize];
+                if is_it(flow) {
+                    return Some(flow);
+                }
+                mask &= mask - 1;
+            }
+        }
+        None
+    }
+
+    /// An empty slot of the candidate bucket that has more of them.
+    pub(super) fn vacancy(&self, candidates: Candidates) -> Option<(u32, usize)> {
+        let empty = candidates.buckets.map(|bucket| self.0[bucket as usize].matches(0));
+        let roomier = usize::from(empty[1].count_ones() > empty[0].count_ones());
+        (empty[roomier] != 0).then(|| (candidates.buckets[roomier], empty[roomier].trailing_zeros() as usize))
+    }
+
+    /// The flows of a bucket with their slots.
+    pub(super) fn flows(&self, bucket: u32) -> impl Iterator<Item = (usize, u32)> {
+        self.0[bucket as usize].flows.iter().copied().enumerate().filter(|&(_, flow)| flow != NONE)
+    }
+
+    pub(super) fn set(&mut self, (bucket, way): (u32, usize), tag: u8, flow: u32) {
+        self.0[bucket as usize].tags[way] = tag;
+        self.0[bucket as usize].flows[way] = flow;
+    }
+
+    /// Takes `flow` out of its candidate buckets.
+    pub(super) fn remove(&mut self, candidates: Candidates, flow: u32) {
+        for bucket in candidates.buckets {
+            if let Some(way) = self.0[bucket as usize].flows.iter().position(|&f| f == flow) {
+                return self.set((bucket, way), 0, NONE);
+            }
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn buckets(&self) -> &[Bucket] {
+        &self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn one_by_one(bytes: &[u8], byte: u8) -> u32 {
+        (0..).zip(bytes).fold(0, |mask, (i, &b)| mask | u32::from(b == byte) << i)
+    }
+
+    /// Tags that are often equal, and often neighbours.
+    fn any_tags() -> impl Strategy<Value = [u8; WAYS]> {
+        prop_oneof![
+            prop::array::uniform12(prop_oneof![0_u8..3, 0x7e..0x82_u8, any::<u8>()]),
+            prop::array::uniform12(any::<u8>()),
+        ]
+    }
+
+    fn bucket(tags: [u8; WAYS], first_flow: u32) -> Bucket {
+        let mut bucket =
+            Bucket { flows: core::array::from_fn(|way| first_flow + way as u32), ..Bucket::EMPTY };
+        bucket.tags[..WAYS].copy_from_slice(&tags);
+        bucket
+    }
+
+    proptest! {
+        #[test]
+        fn tags_are_compared_as_one_by_one(tags in any_tags(), strange in any::<u8>()) {
+            for tag in tags.into_iter().chain([strange, 0]) {
+                prop_assert_eq!(bucket(tags, 0).matches(tag), one_by_one(&tags, tag));
+            }
+        }
+
+        #[test]
+        fn the_first_flow_under_a_tag_has_that_tag_and_there_is_none_when_none_has(
+            one in any_tags(), other in any_tags(), strange in 1..=u8::MAX,
+        ) {
+            let index = Index(Box::new([bucket(one, 0), bucket(other, 100)]));
+            for tag in one.into_iter().chain(other).chain([strange]).filter(|&tag| tag != 0) {
+                let under = |flow: u32| if flow < 100 { one[flow as usize] } else { other[flow as usize - 100] };
+                match index.first(Candidates { buckets: [0, 1], tag }) {
+                    Some(flow) => prop_assert_eq!(under(flow), tag),
+                    None => prop_assert!(!one.contains(&tag) && !other.contains(&tag)),
+                }
+            }
+        }
+    }
+}
