@@ -120,5 +120,5 @@ fn main() {
         return;
     };
     let subject = SUBJECTS.iter().find(|subject| subject.0 == name);
-    subject.unwrap_or_else(|| panic!("no subject is called {name}")).1();
+    subject.expect("a subject of the list").1();
 }

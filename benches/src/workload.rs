@@ -79,7 +79,7 @@ impl Workload {
     fn hosts(&self, prefixes: &[Prefix]) -> Vec<u128> {
         let listed = hits(prefixes, self.hosts, self.seed + 1);
         let strays = strays(self.hosts, self.seed + 2);
-        let host = |at: usize| if at % 5 == 0 { strays[at] } else { listed[at] };
+        let host = |at: usize| if at.is_multiple_of(5) { strays[at] } else { listed[at] };
         (0..self.hosts).map(host).collect()
     }
 }

@@ -24,8 +24,8 @@ use crate::table::space::{Full, Piece, Space};
 use crate::table::word::{Link, Root};
 use crate::{MAX_PREFIXES, MAX_RECORD, Prefix, Table, TableError, Trie};
 
-/// Hosts that a tree inside a /64 is left with when it becomes a block again: a third of what a block takes, so that it
-/// does not soon become a tree again.
+/// Prefixes that a tree inside a /64 is left with when it may become a leaf or a block again: fewer than those take at
+/// most, so that it does not soon become a tree again.
 const BLOCK_AGAIN: usize = 8;
 
 /// The writer's end: a trie of all prefixes, and the table that readers walk, kept in step with every change.
@@ -208,6 +208,10 @@ impl Publisher {
         let link = self.tree(&table, Stage::Upper, table.root(), none, &|_| ()).link(subnet.start);
         let inside = match link.map(Link::of) {
             None => self.all_inside(&table, prefix)?,
+            Some(Link::Leaf(line)) => {
+                self.limbo.retire(Piece::Line(line));
+                self.all_inside(&table, prefix)?
+            }
             Some(Link::Hosts(unit)) => {
                 let block = Block::new(&table.lines, unit);
                 self.limbo.retire(Piece::Hosts(unit, block.units()));

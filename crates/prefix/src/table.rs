@@ -23,7 +23,8 @@
 //!   covers all of it, 32 to 63 that prefix's record number; the last two are 0 and 2³² - 1 where no prefix does.
 //! - A chunk is an index of three levels. A leaf: see [`leaf`]; hosts: see [`hosts`].
 //! - In a leaf, a number with bit 31 set is a link into a /64. With bit 30 clear, bits 0 to 29 are the unit of a block of
-//!   hosts; with bit 30 set, bits 0 to 24 and 25 to 28 are line and levels of a tree's top index.
+//!   hosts; with bit 30 set, bits 0 to 24 and 25 to 28 are line and levels of a tree's top index, or, with no levels, the
+//!   line of a single leaf.
 //!
 //! A walk answers with the first entry of the leaf that contains the key; behind a link, with what is found there or, if
 //! nothing is, with the next entry that is a record; without an entry, with the leaf's cover, then the chunk's. Whoever
@@ -77,8 +78,8 @@ pub struct Table {
 impl Table {
     /// The table of `items`, which come in the order of [`Prefix`], each prefix once. Takes linear time.
     ///
-    /// A prefix takes 36 lines of 64 bytes at most, and the table 64 lines besides: so much takes a single prefix of /65 to
-    /// /127 inside its /64, which needs a tree of its own. Where there are only hosts, each takes five lines at most, where
+    /// A prefix takes 19 lines of 64 bytes at most, and the table 64 lines besides: so much takes each of two prefixes in the
+    /// two halves of a /64, which need a tree of their own. Where there are only hosts, each takes five lines at most, where
     /// there is nothing longer than /64, three; a routing table's shape takes about a sixth of one.
     ///
     /// # Errors

@@ -163,6 +163,9 @@ impl Walk<'_> {
         if number & TREE == 0 {
             return self.hosts((number & 0x3fff_ffff) as usize * 2, lower);
         }
+        if number >> 25 & 0xf == 0 {
+            return self.leaf((number & 0x1ff_ffff) as usize * 8, lower, None);
+        }
         self.met.tree = true;
         self.tree((number & 0x1ff_ffff).into(), (number >> 25 & 0xf).into(), lower, None)
     }

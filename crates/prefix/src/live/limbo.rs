@@ -5,8 +5,10 @@ use std::collections::VecDeque;
 use super::epoch::Epochs;
 use crate::table::space::{Piece, Space};
 
-/// Pieces that wait before the writer asks whether readers have moved on: asking costs about as much as ten changes.
+/// Pieces that wait before the writer asks whether readers have moved on: asking costs about as much as a change.
 const MANY: usize = 256;
+/// Units of 16 bytes that wait at most before it asks, 16 KiB: the indexes of one or two chunks.
+const MANY_UNITS: usize = 1_024;
 
 /// Retired pieces in the order of their epochs.
 #[derive(Debug)]
@@ -14,21 +16,24 @@ pub(super) struct Limbo {
     /// The epoch in which pieces are retired.
     now: u64,
     waiting: VecDeque<(u64, Piece)>,
+    /// The units of those pieces.
+    units: usize,
 }
 
 impl Limbo {
     pub(super) fn new(epochs: &Epochs) -> Self {
-        Self { now: epochs.now(), waiting: VecDeque::new() }
+        Self { now: epochs.now(), waiting: VecDeque::new(), units: 0 }
     }
 
     pub(super) fn retire(&mut self, piece: Piece) {
         self.waiting.push_back((self.now, piece));
+        self.units += piece.units();
     }
 
     /// Frees what no reader can be reading any more, if it is worth the while. To be called between changes, when all
     /// that has been retired is out of reach.
     pub(super) fn settle(&mut self, epochs: &Epochs, space: &mut Space) {
-        if self.waiting.len() >= MANY {
+        if self.waiting.len() >= MANY || self.units >= MANY_UNITS {
             self.reclaim(epochs, space);
         }
     }
@@ -38,6 +43,7 @@ impl Limbo {
         let oldest = epochs.advance();
         self.now = epochs.now();
         while let Some((_, piece)) = self.waiting.pop_front_if(|(epoch, _)| *epoch < oldest) {
+            self.units -= piece.units();
             space.free(piece);
         }
     }
@@ -49,7 +55,7 @@ impl Limbo {
 
 #[cfg(test)]
 impl Limbo {
-    pub(super) fn units(&self) -> usize {
-        self.waiting.iter().map(|(_, piece)| piece.units()).sum()
+    pub(super) const fn units(&self) -> usize {
+        self.units
     }
 }

@@ -147,7 +147,8 @@ impl Table {
     fn inherited<const N: usize>(&self, lanes: &Lanes<N>, lane: usize) -> Result<u32, Changed> {
         let outer = Plain::word(&self.lines, word_at(lanes.root.line, lanes.outer[lane] as usize));
         let inner = Plain::word(&self.lines, lanes.at[lane] as usize);
-        let same = outer.line() == lanes.chunk[lane] && inner == lanes.word[lane] && self.root() == lanes.root;
+        let same =
+            outer.line() == lanes.chunk[lane] && inner == lanes.word[lane] && self.root() == lanes.root;
         if same { Ok(outer.answer()) } else { Err(Changed) }
     }
 }

@@ -6,7 +6,7 @@ use credence_memory::Line;
 
 use super::hosts;
 use super::index::{CHUNK_LEVELS, Index, levels_of, lines_of};
-use super::leaf::Entry;
+use super::leaf::{Entry, encode};
 use super::pack::{Packed, Packer};
 use super::space::{Full, Space};
 use super::word::{Cover, Link, Root, Word};
@@ -83,6 +83,9 @@ impl Memory<'_> {
             if let Some(link) = self.hosts(&hosts)? {
                 return Ok(link);
             }
+        }
+        if let Some(words) = encode(&entries) {
+            return Ok(Link::Leaf(self.leaf(&words)?));
         }
         Ok(Link::Tree(self.tree(Packer::new(0, u64::MAX, Vec::new(), &entries))?))
     }

@@ -1,7 +1,9 @@
 //! Which lines of a table are in use.
 //!
 //! Leaves are single lines, indexes are blocks of lines, the hosts of a /64 are blocks of 16-byte units. What is given
-//! back is used again for the same size before new memory is touched.
+//! back is used again before new memory is touched: of indexes the smallest that is large enough, and for leaves, when none
+//! is free, the smallest of all. So no history takes more than the most that leaves, hosts and indexes ever took, each by
+//! themselves, and what the sizes of indexes do not fit.
 
 use std::collections::BTreeMap;
 
@@ -58,18 +60,29 @@ impl Space {
     }
 
     pub(crate) fn line(&mut self) -> Result<u32, Full> {
-        match self.free_lines.pop() {
-            Some(line) => Ok(line),
-            None => self.fresh(1),
+        if let Some(line) = self.free_lines.pop() {
+            return Ok(line);
         }
+        // The smallest free index becomes lines: it is the one least likely to be an index again.
+        if let Some((first, size)) = self.free_index(1) {
+            self.free_lines.extend((first + 1..first + size).rev());
+            return Ok(first);
+        }
+        self.fresh(1)
     }
 
     pub(crate) fn index(&mut self, lines: u32) -> Result<u32, Full> {
         let size = lines.next_multiple_of(GRAIN);
-        match self.free_indexes.get_mut(&size).and_then(Vec::pop) {
-            Some(first) => Ok(first),
-            None => self.fresh(size),
+        let Some((first, found)) = self.free_index(size) else { return self.fresh(size) };
+        if found > size {
+            self.free_indexes.entry(found - size).or_default().push(first + size);
         }
+        Ok(first)
+    }
+
+    /// The smallest free index of at least so many lines, and how many it has.
+    fn free_index(&mut self, least: u32) -> Option<(u32, u32)> {
+        self.free_indexes.range_mut(least..).find_map(|(&size, list)| Some((list.pop()?, size)))
     }
 
     pub(crate) fn hosts(&mut self, units: usize) -> Result<u32, Full> {
@@ -81,7 +94,7 @@ impl Space {
             self.free_units[larger - units].push(unit + units as u32);
             return Ok(unit);
         }
-        let first = self.fresh(SLAB)? * UNITS;
+        let first = self.index(SLAB)? * UNITS;
         let (mut unit, end) = (first + units as u32, first + SLAB * UNITS);
         while unit < end {
             let size = ((end - unit) as usize).min(UNITS_MAX);
@@ -119,9 +132,8 @@ impl Space {
     }
 }
 
-#[cfg(test)]
 impl Piece {
-    /// Units that it takes, what its size is rounded up by included.
+    /// Units of 16 bytes that it takes, what its size is rounded up by included.
     pub(crate) fn units(self) -> usize {
         match self {
             Self::Line(_) => UNITS as usize,

@@ -54,6 +54,10 @@ impl Table {
     fn find_inside(&self, link: Link, lower: u64) -> Result<Option<u32>, Changed> {
         let root = match link {
             Link::Hosts(unit) => return Ok(Block::new(&self.lines, unit).find(lower)),
+            Link::Leaf(line) => {
+                let found = find(&load(&self.lines[line as usize]), lower, NO_MATCH);
+                return Ok((found != NO_MATCH).then_some(found));
+            }
             Link::Tree(root) => root,
         };
         let place = Place::at(&self.lines, root, lower);

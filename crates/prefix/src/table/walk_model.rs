@@ -212,7 +212,7 @@ impl Words {
         for _ in 0..LOOKUPS {
             let found = self.find(again);
             let place = answers.iter().position(|&answer| answer == found);
-            let place = place.unwrap_or_else(|| panic!("{found} was never the answer"));
+            let place = place.expect("what was found was never the answer");
             assert!(place >= last, "the answer went back");
             last = place;
         }

@@ -56,7 +56,7 @@ impl Word {
 /// Set in the number of an entry that leads on to the hosts of a /64. [`NO_MATCH`] has this bit too and is no such link.
 pub(crate) const LINK: u32 = 1 << 31;
 
-/// Set besides [`LINK`] when the hosts have a tree of their own.
+/// Set besides [`LINK`] when there is more than single hosts: a leaf, or a tree of so many levels.
 const LINK_TREE: u32 = 1 << 30;
 
 /// Where the prefixes inside a /64 stand.
@@ -64,6 +64,8 @@ const LINK_TREE: u32 = 1 << 30;
 pub(crate) enum Link {
     /// A block of single hosts, by its number of 16 bytes.
     Hosts(u32),
+    /// A single leaf over the lower 64 bits, by its line.
+    Leaf(u32),
     /// A tree over the lower 64 bits.
     Tree(Root),
 }
@@ -75,12 +77,17 @@ impl Link {
         if id & LINK_TREE == 0 {
             return Self::Hosts(id & !LINK);
         }
-        Self::Tree(Root { line: id & (MAX_LINES - 1), levels: id >> 25 & 0xf })
+        let root = Root { line: id & (MAX_LINES - 1), levels: id >> 25 & 0xf };
+        match root {
+            Root { line, levels: 0 } => Self::Leaf(line),
+            _ => Self::Tree(root),
+        }
     }
 
     pub(crate) const fn id(self) -> u32 {
         match self {
             Self::Hosts(unit) => LINK | unit,
+            Self::Leaf(line) => LINK | LINK_TREE | line,
             Self::Tree(root) => LINK | LINK_TREE | root.levels << 25 | root.line,
         }
     }
@@ -122,7 +129,10 @@ mod tests {
     #[test]
     fn links_give_back_what_went_in_and_none_is_the_number_of_no_match() {
         let deepest = Root { line: MAX_LINES - 1, levels: 8 };
-        for link in [Link::Hosts(0), Link::Hosts(4 * MAX_LINES - 1), Link::Tree(deepest)] {
+        let leaves = [Link::Leaf(1), Link::Leaf(MAX_LINES - 1)];
+        for link in
+            [Link::Hosts(0), Link::Hosts(4 * MAX_LINES - 1), Link::Tree(deepest)].into_iter().chain(leaves)
+        {
             assert_eq!(Link::of(link.id()), link);
             assert!(link.id() & LINK != 0 && link.id() != NO_MATCH);
         }

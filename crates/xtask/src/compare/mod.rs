@@ -90,10 +90,8 @@ enum Format {
 /// When the inputs cannot be made, when credence itself fails, and when the program is interrupted. A peer that fails is
 /// told in the outcome.
 pub(crate) fn run(root: &Path, args: &CompareArgs) -> Result<()> {
-    ensure!(
-        args.runs > 0 && !args.flows.is_empty(),
-        "nothing to measure: give at least one run and one capture"
-    );
+    let counts = [args.packets, args.prefixes, args.runs];
+    ensure!(!counts.iter().chain(&args.flows).any(|&count| count == 0), "give at least one of everything");
     let temporary = tempfile::tempdir()?;
     let directory = args.keep.as_deref().unwrap_or(temporary.path());
     let built = Built::new(root, args)?;
