@@ -45,7 +45,7 @@ pub(super) const STEPS: &[Step] = &[
     Step {
         name: "clippy",
         about: "lints of every target, warnings are errors",
-        limit: minutes(15),
+        limit: minutes(12),
         run: clippy,
     },
     Step {
@@ -57,7 +57,7 @@ pub(super) const STEPS: &[Step] = &[
     Step {
         name: "models",
         about: "models of concurrent code, in every order",
-        limit: minutes(15),
+        limit: minutes(8),
         run: concurrency::models,
     },
     Step { name: "benches", about: "every bench once, so that none rots", limit: minutes(15), run: benches },
@@ -67,11 +67,11 @@ pub(super) const STEPS: &[Step] = &[
         limit: minutes(4),
         run: instructions::check,
     },
-    Step { name: "fuzz", about: "every fuzz target for ten seconds", limit: minutes(15), run: fuzz },
+    Step { name: "fuzz", about: "every fuzz target for ten seconds", limit: minutes(13), run: fuzz },
     Step {
         name: "demo",
         about: "the demo ends with figures that are not zero",
-        limit: minutes(15),
+        limit: minutes(12),
         run: demo,
     },
 ];
