@@ -108,7 +108,8 @@ impl Lists {
     /// Whether traffic of this source must not be lost whatever anyone says.
     #[inline]
     pub fn is_never_blocked(&self, addr: u128) -> bool {
-        self.never_block.longest_match(addr).is_some()
+        // Without a list there is nothing to walk, which the packet path would do for each new flow.
+        !self.never_block.is_empty() && self.never_block.longest_match(addr).is_some()
     }
 
     /// Whether this address is the operator's or a customer's.

@@ -228,25 +228,30 @@ fn score(facts: &Facts, policy: &Policy) -> (Score, Terms) {
         None => plain(Rule::Unrated, i32::from(policy.neutral), 0),
     };
     let mut terms = Terms::start(start);
-    for (severity, rule) in [
-        (Severity::Evasive, Rule::AnomalyEvasive),
-        (Severity::Invalid, Rule::AnomalyInvalid),
-        (Severity::Unusual, Rule::AnomalyUnusual),
-    ] {
-        let count = severity.count(facts.anomalies);
-        let (each, most) = severity.weight();
-        let loss = i32::try_from(count).unwrap_or(i32::MAX).saturating_mul(each).min(most);
-        terms.push(plain(rule, -loss, u64::from(count)));
+    // Most flows show nothing: what would come to no points is not reckoned.
+    if !facts.anomalies.is_empty() {
+        for (severity, rule) in [
+            (Severity::Evasive, Rule::AnomalyEvasive),
+            (Severity::Invalid, Rule::AnomalyInvalid),
+            (Severity::Unusual, Rule::AnomalyUnusual),
+        ] {
+            let count = severity.count(facts.anomalies);
+            let (each, most) = severity.weight();
+            let loss = i32::try_from(count).unwrap_or(i32::MAX).saturating_mul(each).min(most);
+            terms.push(plain(rule, -loss, u64::from(count)));
+        }
     }
-    for measured in &MEASURED {
-        terms.push(worst(facts, measured.rule, |level, behaviour| {
-            let value = (measured.of)(behaviour);
-            (sublinear(value, measured.from(&policy.thresholds, level), measured.slope), value)
+    if facts.behaviour.iter().any(Option::is_some) {
+        for measured in &MEASURED {
+            terms.push(worst(facts, measured.rule, |level, behaviour| {
+                let value = (measured.of)(behaviour);
+                (sublinear(value, measured.from(&policy.thresholds, level), measured.slope), value)
+            }));
+        }
+        terms.push(worst(facts, Rule::Unanswered, |level, b| {
+            (unanswered(b, enough(&policy.thresholds, level)), u64::from(b.unanswered))
         }));
     }
-    terms.push(worst(facts, Rule::Unanswered, |level, b| {
-        (unanswered(b, enough(&policy.thresholds, level)), u64::from(b.unanswered))
-    }));
     let sum = terms.sum();
     terms.push(plain(Rule::Floor, -sum.min(0), 0));
     // A credit score is at most 1000 and every later term takes.
