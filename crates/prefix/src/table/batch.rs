@@ -26,27 +26,31 @@ pub(super) trait Kernel {
     fn find(leaf: &Line, key: u64, otherwise: u32) -> u32;
 }
 
+/// How many look-ups go down together: few enough that their keys and lines stay in a core's first cache. Since the next
+/// ones go down while the leaves of these arrive, more gain nothing: at a million prefixes 256 took a tenth longer.
+const LANES: usize = 64;
+
 /// Look-ups on their way down.
-struct Lanes<const N: usize> {
+struct Lanes {
     root: Root,
-    keys: [u64; N],
+    keys: [u64; LANES],
     /// The slot in the top index.
-    outer: [u32; N],
+    outer: [u32; LANES],
     /// The line of the chunk.
-    chunk: [u32; N],
+    chunk: [u32; LANES],
     /// The node on the chunk's last level, then the place of the leaf's word.
-    at: [u32; N],
-    word: [Word; N],
+    at: [u32; LANES],
+    word: [Word; LANES],
 }
 
-impl<const N: usize> Lanes<N> {
+impl Lanes {
     const NONE: Self = Self {
         root: Root { line: 0, levels: 0 },
-        keys: [0; N],
-        outer: [0; N],
-        chunk: [0; N],
-        at: [0; N],
-        word: [Word(0); N],
+        keys: [0; LANES],
+        outer: [0; LANES],
+        chunk: [0; LANES],
+        at: [0; LANES],
+        word: [Word(0); LANES],
     };
 
     fn place<'a>(&self, lines: &'a [Line], lane: usize) -> Place<'a> {
@@ -62,14 +66,14 @@ impl<const N: usize> Lanes<N> {
 }
 
 impl Table {
-    /// Takes at most `N` look-ups down to their leaves, whose lines are on their way when it returns.
+    /// Takes at most [`LANES`] look-ups down to their leaves, whose lines are on their way when it returns.
     #[inline(always)]
-    fn descend<K: Kernel, const N: usize>(&self, lanes: &mut Lanes<N>, addrs: &[u128]) {
+    fn descend<K: Kernel>(&self, lanes: &mut Lanes, addrs: &[u128]) {
         let lines = &*self.lines;
         let root = self.root();
-        let count = addrs.len().min(N);
+        let count = addrs.len().min(LANES);
         lanes.root = root;
-        for (lane, &addr) in addrs.iter().take(N).enumerate() {
+        for (lane, &addr) in addrs.iter().take(LANES).enumerate() {
             let key = halves(addr).0;
             lanes.keys[lane] = key;
             let mut node = 0;
@@ -104,7 +108,7 @@ impl Table {
 
     /// The last steps: leaves, and what leads on from them.
     #[inline(always)]
-    fn match_leaves<K: Kernel, const N: usize>(&self, lanes: &Lanes<N>, addrs: &[u128], out: &mut [u32]) {
+    fn match_leaves<K: Kernel>(&self, lanes: &Lanes, addrs: &[u128], out: &mut [u32]) {
         let lines = &*self.lines;
         for ((out, &key), &word) in out.iter_mut().zip(&lanes.keys).zip(&lanes.word) {
             *out = K::find(K::line(lines, word.line()), key, word.answer());
@@ -115,11 +119,11 @@ impl Table {
     }
 
     /// Follows links into /64s, and covers of chunks.
-    fn match_further<const N: usize>(&self, lanes: &Lanes<N>, addrs: &[u128], out: &mut [u32]) {
+    fn match_further(&self, lanes: &Lanes, addrs: &[u128], out: &mut [u32]) {
         let lines = &*self.lines;
-        let (mut further, mut count) = ([0_u32; N], 0);
+        let (mut further, mut count) = ([0_u32; LANES], 0);
         for (lane, &found) in out.iter().enumerate() {
-            further[count % N] = lane as u32;
+            further[count % LANES] = lane as u32;
             count += usize::from(found & LINK != 0);
         }
         let further = &further[..count];
@@ -144,7 +148,7 @@ impl Table {
 
     /// As [`Place::inherited`], with no more steps than that takes.
     #[inline(always)]
-    fn inherited<const N: usize>(&self, lanes: &Lanes<N>, lane: usize) -> Result<u32, Changed> {
+    fn inherited(&self, lanes: &Lanes, lane: usize) -> Result<u32, Changed> {
         let outer = Plain::word(&self.lines, word_at(lanes.root.line, lanes.outer[lane] as usize));
         let inner = Plain::word(&self.lines, lanes.at[lane] as usize);
         let same =
@@ -178,10 +182,6 @@ impl Kernel for Plain {
     }
 }
 
-/// How many look-ups go down together: few enough that their keys and lines stay in a core's first cache. Since the next
-/// ones go down while the leaves of these arrive, more gain nothing: at a million prefixes 256 took a tenth longer.
-const LANES: usize = 64;
-
 impl Table {
     /// Writes to each place of `out` the record number for the address at the same place of `addrs`, or [`NO_MATCH`].
     /// Many times faster than one by one, as soon as there are a few. Each answer is that of some moment during the call;
@@ -208,28 +208,23 @@ impl Table {
         self.match_batch::<Plain>(addrs, out);
     }
 
-    /// As [`longest_match_batch`](Self::longest_match_batch), with these instructions.
+    /// As [`longest_match_batch`](Self::longest_match_batch), with these instructions: takes each chunk of look-ups down
+    /// while the leaves of the one before arrive.
     #[inline(always)]
     pub(super) fn match_batch<K: Kernel>(&self, addrs: &[u128], out: &mut [u32]) {
-        self.match_chunks::<K, LANES>(addrs, out);
-    }
-
-    /// Takes each chunk of look-ups down while the leaves of the one before arrive.
-    #[inline(always)]
-    fn match_chunks<K: Kernel, const N: usize>(&self, addrs: &[u128], out: &mut [u32]) {
-        let (mut one, mut other) = (Lanes::<N>::NONE, Lanes::<N>::NONE);
+        let (mut one, mut other) = (Lanes::NONE, Lanes::NONE);
         let (mut ahead, mut behind) = (&mut one, &mut other);
         let mut waiting: Option<(&[u128], &mut [u32])> = None;
-        for (addrs, out) in addrs.chunks(N).zip(out.chunks_mut(N)) {
-            self.descend::<K, N>(ahead, addrs);
+        for (addrs, out) in addrs.chunks(LANES).zip(out.chunks_mut(LANES)) {
+            self.descend::<K>(ahead, addrs);
             if let Some((addrs, out)) = waiting.take() {
-                self.match_leaves::<K, N>(behind, addrs, out);
+                self.match_leaves::<K>(behind, addrs, out);
             }
             core::mem::swap(&mut ahead, &mut behind);
             waiting = Some((addrs, out));
         }
         if let Some((addrs, out)) = waiting {
-            self.match_leaves::<K, N>(behind, addrs, out);
+            self.match_leaves::<K>(behind, addrs, out);
         }
     }
 }
