@@ -1,11 +1,9 @@
 //! The records of a pcap file.
-//!
-//! The crate `pcap-parser` reads the file's header. The four words in front of each frame are read here: through the
-//! crate's general parser a frame took 65 instructions, what it is put into included, and takes 42 without. A test holds
-//! this reading to the crate's.
 
-use pcap_parser::nom;
-use pcap_parser::pcap::parse_pcap_header;
+use pcap_parser::pcap::{
+    LegacyPcapBlock, parse_pcap_frame, parse_pcap_frame_be, parse_pcap_frame_modified, parse_pcap_header,
+};
+use pcap_parser::{PcapError, nom};
 
 use super::Stop;
 use crate::Flaw;
@@ -18,9 +16,11 @@ const RECORD_HEADER_LEN: usize = 16;
 /// Kuznetzov's variant adds the interface, the protocol and the packet type to each record.
 const RECORD_HEADER_LEN_MODIFIED: usize = 24;
 
+type ParseRecord = fn(&[u8]) -> nom::IResult<&[u8], LegacyPcapBlock<'_>, PcapError<&[u8]>>;
+
 /// What a pcap file's header says of all its records.
 pub(super) struct Records {
-    big_endian: bool,
+    parse: ParseRecord,
     header_len: usize,
     ns_per_tick: u64,
     linktype: u16,
@@ -40,17 +40,18 @@ impl Records {
     /// judged it have refused good files.
     pub(super) fn from_header(bytes: &[u8]) -> Option<Self> {
         let (_, header) = parse_pcap_header(bytes).ok()?;
-        // The variant is known in little-endian order alone.
-        let (big_endian, header_len) = if header.is_modified_format() {
-            (false, RECORD_HEADER_LEN_MODIFIED)
+        let (parse, header_len): (ParseRecord, _) = if header.is_modified_format() {
+            (parse_pcap_frame_modified, RECORD_HEADER_LEN_MODIFIED)
+        } else if header.is_bigendian() {
+            (parse_pcap_frame_be, RECORD_HEADER_LEN)
         } else {
-            (header.is_bigendian(), RECORD_HEADER_LEN)
+            (parse_pcap_frame, RECORD_HEADER_LEN)
         };
         let ns_per_tick = if header.is_nanosecond_precision() { 1 } else { 1_000 };
         // The upper half of the field tells of a frame check sequence behind each frame, whose bytes lie
         // beyond what the network layer claims.
         let linktype = header.network.0 as u16;
-        Some(Self { big_endian, header_len, ns_per_tick, linktype })
+        Some(Self { parse, header_len, ns_per_tick, linktype })
     }
 
     /// Takes whole records off the front of `bytes` until `frames` is full, and returns how many bytes they
@@ -66,29 +67,25 @@ impl Records {
         (bytes.len() - rest.len(), Ok(()))
     }
 
-    /// Takes one record off the front of `rest`, and returns what is left. A length beyond the limit is refused before
-    /// anything is read for it.
+    /// Takes one record off the front of `rest`, and returns what is left.
     fn record<'a>(&self, rest: &'a [u8], frames: &mut Frames<'a>) -> Result<&'a [u8], Stop> {
-        let Some(header) = rest.first_chunk() else { return Err(Stop::Need(self.header_len - rest.len())) };
-        let [seconds, ticks, captured, original] = self.words(*header);
-        check_length(captured as usize)?;
-        let len = self.header_len + captured as usize;
-        let Some((record, left)) = rest.split_at_checked(len) else {
-            return Err(Stop::Need(len - rest.len()));
-        };
-        let ts_ns = u64::from(seconds) * 1_000_000_000 + u64::from(ticks) * self.ns_per_tick;
-        frames.push(ts_ns, original, self.linktype, &record[self.header_len..]);
+        let (left, record) = (self.parse)(rest).map_err(|error| self.stop(rest.len(), &error))?;
+        check_length(record.caplen as usize)?;
+        let ts_ns = u64::from(record.ts_sec) * 1_000_000_000 + u64::from(record.ts_usec) * self.ns_per_tick;
+        frames.push(ts_ns, record.origlen, self.linktype, record.data);
         Ok(left)
     }
 
-    /// The words that every record begins with: seconds, ticks, captured length, original length.
-    fn words(&self, header: [u8; RECORD_HEADER_LEN]) -> [u32; 4] {
-        let words = u128::from_le_bytes(header);
-        let word = |at: u32| {
-            let word = (words >> (32 * at)) as u32;
-            if self.big_endian { word.swap_bytes() } else { word }
-        };
-        [word(0), word(1), word(2), word(3)]
+    /// Why no record could be taken off `available` bytes. What is needed in all tells the length that the
+    /// record's header declares, and one beyond the limit is refused before anything is read for it.
+    fn stop(&self, available: usize, error: &nom::Err<PcapError<&[u8]>>) -> Stop {
+        let stop = Stop::from_parser(error);
+        match stop {
+            Stop::Need(needed) => {
+                check_length((available + needed).saturating_sub(self.header_len)).err().unwrap_or(stop)
+            }
+            Stop::Flaw(_) => stop,
+        }
     }
 
     pub(super) fn describe(&self) -> &'static str {
