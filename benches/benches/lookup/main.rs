@@ -23,7 +23,7 @@ use std::rc::Rc;
 
 use credence_benches::prefixes::{feed, hits, routed, strays, zipf};
 use credence_benches::{criterion, large, smoke};
-use credence_prefix::{Prefix, Publisher, Reader, Table};
+use credence_prefix::{Instructions, Prefix, Publisher, Reader, Table};
 use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, Criterion, Throughput};
 
@@ -71,8 +71,10 @@ impl Arena {
         let addrs = &addrs[..STREAM / 4];
         let (mut found, mut again) = (vec![0; addrs.len()], vec![0; addrs.len()]);
         self.table.longest_match_batch(addrs, &mut found);
-        self.table.longest_match_batch_plain(addrs, &mut again);
-        assert!(found == again, "vectors and plain instructions");
+        for instructions in Instructions::available() {
+            self.table.longest_match_batch_with(instructions, addrs, &mut again);
+            assert!(found == again, "the fastest instructions and {}", instructions.name());
+        }
         self.live.reader().longest_match_batch(addrs, &mut again);
         assert!(found == again, "a table alone and a live one");
         for contender in &self.singly {
@@ -110,7 +112,11 @@ impl Arena {
         };
         let mut reader = self.live.reader();
         batch("credence_batch", &mut |addrs, out| self.table.longest_match_batch(addrs, out));
-        batch("credence_plain_batch", &mut |addrs, out| self.table.longest_match_batch_plain(addrs, out));
+        for instructions in Instructions::available().skip(1) {
+            batch(&format!("credence_{}_batch", instructions.name()), &mut |addrs, out| {
+                self.table.longest_match_batch_with(instructions, addrs, out);
+            });
+        }
         batch("credence_live_batch", &mut |addrs, out| reader.longest_match_batch(addrs, out));
         batch("credence_live_batch256", &mut |addrs, out| in_batches(&mut reader, addrs, out));
     }

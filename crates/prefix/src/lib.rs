@@ -23,5 +23,5 @@ mod tests;
 
 pub use live::{Publisher, Reader};
 pub use prefix::{Prefix, PrefixError};
-pub use table::{MAGIC, MAX_PREFIXES, MAX_RECORD, NO_MATCH, Table, TableError};
+pub use table::{Instructions, MAGIC, MAX_PREFIXES, MAX_RECORD, NO_MATCH, Table, TableError};
 pub use trie::{Covering, Iter, Trie};

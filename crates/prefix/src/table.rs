@@ -31,8 +31,6 @@
 //! falls back from one word to another must see the first unchanged afterwards, or begin anew: in between, each may have
 //! belonged to another state. Memory is used again only after every walk that could have seen it has ended.
 
-#[cfg(target_arch = "x86_64")]
-mod avx512;
 mod batch;
 pub(crate) mod build;
 pub(crate) mod hosts;
@@ -41,12 +39,15 @@ pub(crate) mod leaf;
 pub(crate) mod memory;
 pub(crate) mod pack;
 pub(crate) mod space;
+#[cfg(target_arch = "x86_64")]
+mod vector;
 mod walk;
 pub(crate) mod word;
 
 use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use core::sync::atomic::{AtomicU32, AtomicUsize};
 
+pub use batch::Instructions;
 pub use build::TableError;
 use credence_memory::{Line, Lines};
 use space::Space;

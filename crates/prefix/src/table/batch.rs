@@ -8,8 +8,11 @@ use core::sync::atomic::Ordering::Acquire;
 
 use credence_memory::{Line, prefetch};
 
+use super::hosts::Block;
 use super::index::{self, ABOVE, FANOUT, slot_at, word_at};
 use super::leaf;
+#[cfg(target_arch = "x86_64")]
+use super::vector;
 use super::walk::{Changed, Place, halves};
 use super::word::{LINK, Link, Root, Word};
 use super::{NO_MATCH, Table};
@@ -24,10 +27,12 @@ pub(super) trait Kernel {
     fn rank(node: &Line, key: u64) -> u32;
     /// The most specific entry of any leaf that contains `key`, or `otherwise`.
     fn find(leaf: &Line, key: u64, otherwise: u32) -> u32;
+    /// The record of exactly `host` in the block at this unit, or [`NO_MATCH`].
+    fn host(lines: &[Line], unit: u32, host: u64) -> u32;
 }
 
 /// How many look-ups go down together: few enough that their keys and lines stay in a core's first cache. Since the next
-/// ones go down while the leaves of these arrive, more gain nothing: at a million prefixes 256 took a tenth longer.
+/// ones go down while the leaves of these arrive, more gain nothing: at a million prefixes 32 and 128 took as long or longer.
 const LANES: usize = 64;
 
 /// Look-ups on their way down.
@@ -41,6 +46,9 @@ struct Lanes {
     /// The node on the chunk's last level, then the place of the leaf's word.
     at: [u32; LANES],
     word: [Word; LANES],
+    /// The lanes that their leaf has not answered, as many as that.
+    further: [u8; LANES],
+    count: usize,
 }
 
 impl Lanes {
@@ -51,6 +59,8 @@ impl Lanes {
         chunk: [0; LANES],
         at: [0; LANES],
         word: [Word(0); LANES],
+        further: [0; LANES],
+        count: 0,
     };
 
     fn place<'a>(&self, lines: &'a [Line], lane: usize) -> Place<'a> {
@@ -106,44 +116,57 @@ impl Table {
         }
     }
 
-    /// The last steps: leaves, and what leads on from them.
+    /// Searches the leaves. The blocks of hosts that they name are on their way when it returns.
     #[inline(always)]
-    fn match_leaves<K: Kernel>(&self, lanes: &Lanes, addrs: &[u128], out: &mut [u32]) {
+    fn match_leaves<K: Kernel>(&self, lanes: &mut Lanes, out: &mut [u32]) {
         let lines = &*self.lines;
         for ((out, &key), &word) in out.iter_mut().zip(&lanes.keys).zip(&lanes.word) {
             *out = K::find(K::line(lines, word.line()), key, word.answer());
         }
+        lanes.count = 0;
         if out.iter().fold(0, |all, found| all | found) & LINK != 0 {
-            self.match_further(lanes, addrs, out);
+            self.name_hosts(lanes, out);
+        }
+    }
+
+    /// Notes which look-ups lead on from their leaves.
+    fn name_hosts(&self, lanes: &mut Lanes, out: &[u32]) {
+        let mut count = 0;
+        for (lane, &found) in out.iter().enumerate() {
+            lanes.further[count % LANES] = lane as u8;
+            count += usize::from(found & LINK != 0);
+        }
+        lanes.count = count;
+        for &lane in &lanes.further[..count] {
+            if let Some(unit) = hosts(out[usize::from(lane)]) {
+                prefetch(&self.lines, unit as usize / 4);
+                prefetch(&self.lines, unit as usize / 4 + 1);
+            }
         }
     }
 
     /// Follows links into /64s, and covers of chunks.
-    fn match_further(&self, lanes: &Lanes, addrs: &[u128], out: &mut [u32]) {
-        let lines = &*self.lines;
-        let (mut further, mut count) = ([0_u32; LANES], 0);
-        for (lane, &found) in out.iter().enumerate() {
-            further[count % LANES] = lane as u32;
-            count += usize::from(found & LINK != 0);
+    #[inline(always)]
+    fn match_further<K: Kernel>(&self, lanes: &Lanes, addrs: &[u128], out: &mut [u32]) {
+        for &lane in &lanes.further[..lanes.count] {
+            let lane = usize::from(lane);
+            let found = out[lane];
+            let host = match hosts(found) {
+                Some(unit) => K::host(&self.lines, unit, halves(addrs[lane]).1),
+                None => NO_MATCH,
+            };
+            out[lane] =
+                if host == NO_MATCH { self.match_last(lanes, lane, addrs[lane], found) } else { host };
         }
-        let further = &further[..count];
-        for &lane in further {
-            let found = out[lane as usize];
-            if found != NO_MATCH
-                && let Link::Hosts(unit) = Link::of(found)
-            {
-                prefetch(lines, unit as usize / 4);
-                prefetch(lines, unit as usize / 4 + 1);
-            }
+    }
+
+    /// The answer of a look-up that found neither a record in its leaf nor a host.
+    fn match_last(&self, lanes: &Lanes, lane: usize, addr: u128, found: u32) -> u32 {
+        match found {
+            NO_MATCH => self.inherited(lanes, lane),
+            found => self.settle(addr, &lanes.place(&self.lines, lane), found),
         }
-        for &lane in further {
-            let lane = lane as usize;
-            out[lane] = match out[lane] {
-                NO_MATCH => self.inherited(lanes, lane),
-                found => self.settle(addrs[lane], &lanes.place(lines, lane), found),
-            }
-            .unwrap_or_else(|_| self.find(addrs[lane]));
-        }
+        .unwrap_or_else(|_| self.find(addr))
     }
 
     /// As [`Place::inherited`], with no more steps than that takes.
@@ -154,6 +177,38 @@ impl Table {
         let same =
             outer.line() == lanes.chunk[lane] && inner == lanes.word[lane] && self.root() == lanes.root;
         if same { Ok(outer.answer()) } else { Err(Changed) }
+    }
+
+    /// As [`longest_match_batch`](Self::longest_match_batch), with these instructions. Three chunks of look-ups are on their
+    /// way at a time: one goes down while the leaves of the one before and the hosts of the one before that arrive.
+    #[inline(always)]
+    pub(super) fn match_batch<K: Kernel>(&self, addrs: &[u128], out: &mut [u32]) {
+        let mut lanes = [Lanes::NONE; 3];
+        let chunk = |at: usize| at * LANES..addrs.len().min((at + 1) * LANES);
+        let chunks = addrs.len().div_ceil(LANES);
+        for step in 0..chunks + 2 {
+            if step < chunks {
+                self.descend::<K>(&mut lanes[step % 3], &addrs[chunk(step)]);
+            }
+            if let Some(at) = step.checked_sub(1).filter(|&at| at < chunks) {
+                self.match_leaves::<K>(&mut lanes[at % 3], &mut out[chunk(at)]);
+            }
+            if let Some(at) = step.checked_sub(2) {
+                self.match_further::<K>(&lanes[at % 3], &addrs[chunk(at)], &mut out[chunk(at)]);
+            }
+        }
+    }
+}
+
+/// The unit of the block of hosts that a leaf named, if it named one.
+#[inline(always)]
+const fn hosts(found: u32) -> Option<u32> {
+    if found & LINK == 0 || found == NO_MATCH {
+        return None;
+    }
+    match Link::of(found) {
+        Link::Hosts(unit) => Some(unit),
+        Link::Leaf(_) | Link::Tree(_) => None,
     }
 }
 
@@ -180,6 +235,49 @@ impl Kernel for Plain {
     fn find(leaf: &Line, key: u64, otherwise: u32) -> u32 {
         leaf::find(&leaf::load(leaf), key, otherwise)
     }
+
+    #[inline(always)]
+    fn host(lines: &[Line], unit: u32, host: u64) -> u32 {
+        Block::new(lines, unit).find(host).unwrap_or(NO_MATCH)
+    }
+}
+
+/// Instructions that look-ups can be made with. The answers are the same with any.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Instructions(Set);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Set {
+    #[cfg(target_arch = "x86_64")]
+    Avx512,
+    #[cfg(target_arch = "x86_64")]
+    Avx2,
+    Plain,
+}
+
+impl Instructions {
+    /// Those that every processor has.
+    pub const PLAIN: Self = Self(Set::Plain);
+
+    /// Those that this processor has, the fastest first.
+    pub fn available() -> impl Iterator<Item = Self> {
+        #[cfg(target_arch = "x86_64")]
+        let vectors = [(Set::Avx512, vector::has_avx512()), (Set::Avx2, vector::has_avx2())];
+        #[cfg(not(target_arch = "x86_64"))]
+        let vectors = [];
+        vectors.into_iter().filter(|&(_, is_there)| is_there).map(|(set, _)| Self(set)).chain([Self::PLAIN])
+    }
+
+    /// What they are called, in lower case.
+    pub const fn name(self) -> &'static str {
+        match self.0 {
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx512 => "avx512",
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx2 => "avx2",
+            Set::Plain => "plain",
+        }
+    }
 }
 
 impl Table {
@@ -190,41 +288,23 @@ impl Table {
     /// # Panics
     /// When the two slices differ in length.
     pub fn longest_match_batch(&self, addrs: &[u128], out: &mut [u32]) {
-        assert_eq!(addrs.len(), out.len(), "one place for each answer");
-        #[cfg(target_arch = "x86_64")]
-        if super::avx512::is_there() {
-            return super::avx512::match_batch(self, addrs, out);
-        }
-        self.match_batch::<Plain>(addrs, out);
+        let fastest = Instructions::available().next().unwrap_or(Instructions::PLAIN);
+        self.longest_match_batch_with(fastest, addrs, out);
     }
 
-    /// As [`longest_match_batch`](Self::longest_match_batch), with instructions that every processor has. The answers are
-    /// the same; this is for telling what vectors save, and for testing on one processor what runs on others.
+    /// As [`longest_match_batch`](Self::longest_match_batch), with these instructions: for telling what vectors save, and
+    /// for testing on one processor what runs on others.
     ///
     /// # Panics
     /// When the two slices differ in length.
-    pub fn longest_match_batch_plain(&self, addrs: &[u128], out: &mut [u32]) {
+    pub fn longest_match_batch_with(&self, instructions: Instructions, addrs: &[u128], out: &mut [u32]) {
         assert_eq!(addrs.len(), out.len(), "one place for each answer");
-        self.match_batch::<Plain>(addrs, out);
-    }
-
-    /// As [`longest_match_batch`](Self::longest_match_batch), with these instructions: takes each chunk of look-ups down
-    /// while the leaves of the one before arrive.
-    #[inline(always)]
-    pub(super) fn match_batch<K: Kernel>(&self, addrs: &[u128], out: &mut [u32]) {
-        let (mut one, mut other) = (Lanes::NONE, Lanes::NONE);
-        let (mut ahead, mut behind) = (&mut one, &mut other);
-        let mut waiting: Option<(&[u128], &mut [u32])> = None;
-        for (addrs, out) in addrs.chunks(LANES).zip(out.chunks_mut(LANES)) {
-            self.descend::<K>(ahead, addrs);
-            if let Some((addrs, out)) = waiting.take() {
-                self.match_leaves::<K>(behind, addrs, out);
-            }
-            core::mem::swap(&mut ahead, &mut behind);
-            waiting = Some((addrs, out));
-        }
-        if let Some((addrs, out)) = waiting {
-            self.match_leaves::<K>(behind, addrs, out);
+        match instructions.0 {
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx512 => vector::match_batch_avx512(self, addrs, out),
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx2 => vector::match_batch_avx2(self, addrs, out),
+            Set::Plain => self.match_batch::<Plain>(addrs, out),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Named shapes: those on which other implementations have failed, and the worst for this one.
 
 use super::twin::{Twin, copied, edges};
-use crate::{MAX_RECORD, NO_MATCH, Prefix, Table, Trie};
+use crate::{Instructions, MAX_RECORD, NO_MATCH, Prefix, Table, Trie};
 
 fn prefix(text: &str) -> Prefix {
     text.parse().unwrap()
@@ -122,9 +122,9 @@ fn the_largest_record_number_is_an_answer_and_not_a_link() {
     assert_eq!(cases.map(|case| table.longest_match(case.0).unwrap_or(NO_MATCH)), out);
 }
 
-/// The processor that runs the tests decides which instructions a batch takes; the plain ones must be right anywhere.
+/// The processor that runs the tests decides which instructions a batch takes; the others must be right as well.
 #[test]
-fn plain_instructions_answer_as_vectors_do() {
+fn all_instructions_answer_alike() {
     let mut state = 1_u128;
     let mut random = || {
         state = state.wrapping_mul(0x2360_ed05_1fc6_5da4_4385_df64_9fcc_f645).wrapping_add(1);
@@ -142,12 +142,13 @@ fn plain_instructions_answer_as_vectors_do() {
     probes.extend((0..10_000).map(|_| random()));
     for batch in [1, 63, 64, 65, 256, 257, probes.len()] {
         for addrs in probes.chunks(batch).take(200) {
-            let (mut plain, mut found) = (vec![0; addrs.len()], vec![0; addrs.len()]);
-            table.longest_match_batch_plain(addrs, &mut plain);
-            table.longest_match_batch(addrs, &mut found);
-            assert_eq!(plain, found);
-            let single = addrs.iter().map(|&addr| table.longest_match(addr).unwrap_or(NO_MATCH));
-            assert!(single.eq(plain), "in batches of {batch}");
+            let single: Vec<u32> =
+                addrs.iter().map(|&addr| table.longest_match(addr).unwrap_or(NO_MATCH)).collect();
+            let mut found = vec![0; addrs.len()];
+            for instructions in Instructions::available() {
+                table.longest_match_batch_with(instructions, addrs, &mut found);
+                assert_eq!(single, found, "{} in batches of {batch}", instructions.name());
+            }
         }
     }
 }
@@ -155,7 +156,7 @@ fn plain_instructions_answer_as_vectors_do() {
 #[test]
 #[should_panic(expected = "one place for each answer")]
 fn a_plain_batch_without_room_for_its_answers_is_our_own_mistake() {
-    Table::default().longest_match_batch_plain(&[1], &mut []);
+    Table::default().longest_match_batch_with(Instructions::PLAIN, &[1], &mut []);
 }
 
 #[test]

@@ -21,7 +21,9 @@ const LIST: &[(&str, &str)] = &[
     ("crates/memory/src/huge.rs", "the request for huge pages"),
     ("crates/memory/src/lines.rs", "the mapping that a table's lines lie in"),
     ("crates/memory/src/prefetch.rs", "the processor's prefetch instruction"),
-    ("crates/prefix/src/table/avx512.rs", "vector loads of a table's lines"),
+    ("crates/prefix/src/table/vector.rs", "vector loads of a table's lines"),
+    ("crates/prefix/src/table/vector/avx2.rs", "256-bit vectors"),
+    ("crates/prefix/src/table/vector/avx512.rs", "512-bit vectors"),
     (
         "crates/xtask/src/sys.rs",
         "system calls of the chores: namespaces, socket options, signals to groups, what a child took",
