@@ -6,10 +6,10 @@ use credence_benches::random::Random;
 use credence_benches::smoke;
 use credence_prefix::{Prefix, Publisher};
 
-use crate::report::{Report, quantiles};
+use crate::report::{Report, median, quantiles};
 
-/// More prefixes than a leaf holds.
-const WIDE: usize = 10;
+/// A prefix, and the record to insert it with, if it is not removed.
+pub(crate) type Change = (Prefix, Option<u32>);
 
 /// Removes a random prefix and inserts another, in turns. What is inserted was removed before, or never there.
 pub(crate) struct Churn {
@@ -26,14 +26,8 @@ impl Churn {
         Self { held, absent, random: Random::new(seed), record: 0 }
     }
 
-    /// Makes the next change.
-    pub(crate) fn step(&mut self, live: &mut Publisher) {
-        let (prefix, insert) = self.next();
-        change(live, prefix, insert);
-    }
-
-    /// The next change: a prefix, and the record to insert it with, if it is not removed.
-    fn next(&mut self) -> (Prefix, Option<u32>) {
+    /// The next change.
+    pub(crate) fn next(&mut self) -> Change {
         self.record = (self.record + 1) % 1_000_000;
         let insert = self.record.is_multiple_of(2);
         let (from, to) = match insert {
@@ -46,7 +40,7 @@ impl Churn {
     }
 }
 
-fn change(live: &mut Publisher, prefix: Prefix, insert: Option<u32>) {
+pub(crate) fn change(live: &mut Publisher, prefix: Prefix, insert: Option<u32>) {
     match insert {
         Some(record) => drop(live.insert(prefix, record).expect("the size stays")),
         None => drop(live.remove(prefix)),
@@ -55,23 +49,45 @@ fn change(live: &mut Publisher, prefix: Prefix, insert: Option<u32>) {
 
 /// Times changes one by one.
 pub(crate) fn time(report: &Report, name: &str, live: &mut Publisher, churn: &mut Churn) {
-    let (mut alone, mut some, mut wide) = (Vec::new(), Vec::new(), Vec::new());
+    let [mut all, mut leaf, mut repacked, mut covering] = [const { Vec::new() }; 4];
     for _ in 0..if smoke() { 2_000 } else { 400_000 } {
-        let (prefix, insert) = churn.next();
+        let ((prefix, insert), repacks) = (churn.next(), live.repacks());
         let start = Instant::now();
         change(live, prefix, insert);
         let time = start.elapsed().as_nanos() as u64;
+        all.push(time);
         // Asked afterwards, since asking brings near what the change has to fetch.
-        let others = live.trie().covered_by(prefix).filter(|item| item.0 != prefix);
-        match others.take(WIDE).count() {
-            0 => alone.push(time),
-            WIDE.. => wide.push(time),
-            _ => some.push(time),
+        let covers = live.trie().covered_by(prefix).any(|item| item.0 != prefix);
+        match (live.repacks() > repacks, covers) {
+            (true, _) => repacked.push(time),
+            (false, false) => leaf.push(time),
+            (false, true) => covering.push(time),
         }
     }
-    for (kind, times) in [("alone", &mut alone), ("some", &mut some), ("wide", &mut wide)] {
+    let kinds =
+        [("all", &mut all), ("leaf", &mut leaf), ("repacked", &mut repacked), ("covering", &mut covering)];
+    for (kind, times) in kinds {
         if !times.is_empty() {
             report.line(&format!("live/changes/{name}/{kind}"), quantiles(times));
         }
     }
+}
+
+/// Tells how many changes a second there are with nobody beside, one by one and in a list.
+pub(crate) fn rate(report: &Report, name: &str, live: &mut Publisher, churn: &mut Churn) {
+    let (rounds, size) = if smoke() { (1, 1_000) } else { (7, 200_000) };
+    let [mut single, mut listed] = [const { Vec::new() }; 2];
+    for _ in 0..rounds {
+        for (rates, is_list) in [(&mut single, false), (&mut listed, true)] {
+            let list: Vec<Change> = (0..size).map(|_| churn.next()).collect();
+            let start = Instant::now();
+            match is_list {
+                true => drop(live.apply(list).expect("the size stays")),
+                false => list.into_iter().for_each(|(prefix, insert)| change(live, prefix, insert)),
+            }
+            rates.push(start.elapsed().as_nanos() as f64 / f64::from(size));
+        }
+    }
+    let figures = [("single_ns", median(&mut single)), ("listed_ns", median(&mut listed))];
+    report.line(&format!("live/rate/{name}"), figures);
 }

@@ -4,14 +4,16 @@
 //! line is an object with the id and its figures. The tables are those of the bench `lookup`. States: `built`, as it comes
 //! from sorted prefixes; `churned`, after a million random changes, ten million with `CREDENCE_BENCH_LARGE=1`.
 //!
-//! - `changes`: the distribution of single changes, in nanoseconds, by what the prefix covers of the table: `alone`, no
-//!   other prefix, so that it lies in one leaf; `some`; `wide`, more than a leaf holds. Each is timed by itself, with the
-//!   clock's own time in it, which `live/clock` tells. The maxima are mostly the machine's: a thread that is sent away for
-//!   a while.
+//! - `rate`: nanoseconds a change with nobody beside, one by one and in a list for `apply`; medians of seven rounds.
+//! - `changes`: the distribution of changes made one by one, in nanoseconds: of `all`; of those to a prefix that covers no
+//!   other, which write one `leaf`; of those that find it too full or too empty, so that leaves are `repacked`; of the rest,
+//!   to prefixes `covering` others. Each is timed by itself, with the clock's own time in it, which `live/clock` tells. The
+//!   maxima are mostly the machine's: a thread that is sent away for a while.
 //! - `bytes`: bytes a prefix, free and waiting memory included; `packed`, what a table built of the same prefixes takes.
 //! - `readers`: look-ups a second on one thread in batches of 256, with another thread beside it: `alone`, none; `control`,
-//!   one that spins and writes nothing; `paced`, a writer at a million changes a second; `flat_out`, a writer at full
-//!   speed. They take turns of a quarter of a second; medians and best of all rounds.
+//!   one that spins and writes nothing; `paced`, a writer at a million changes a second; writers at full speed, one by one
+//!   (`single`) and in lists (`listed`). They take turns of a fifth of a second; medians and best of all rounds, and what
+//!   the reader loses against the control.
 
 #![expect(clippy::disallowed_methods, reason = "what takes how long is the question")]
 
@@ -59,6 +61,9 @@ fn state(report: &Report, name: &str, live: &mut Publisher, churn: &mut Churn) {
             [("each", each(live.bytes())), ("packed", each(packed.bytes()))],
         );
     }
+    if report.wants(&format!("live/rate/{name}")) {
+        changes::rate(report, name, live, churn);
+    }
     if report.wants(&format!("live/changes/{name}")) {
         changes::time(report, name, live, churn);
     }
@@ -71,9 +76,8 @@ fn table(report: &Report, name: &str, prefixes: Vec<Prefix>, other: &[Prefix]) {
     let mut live = Publisher::with(prefixes.iter().copied().zip(0..)).expect("sorted prefixes");
     let mut changes = Churn::new(prefixes, other, 9);
     state(report, &format!("{name}/built"), &mut live, &mut changes);
-    for _ in 0..churn() {
-        changes.step(&mut live);
-    }
+    let churned = live.apply((0..churn()).map(|_| changes.next()));
+    churned.expect("the size stays");
     readers::assert_answers(&live);
     state(report, &format!("{name}/churned"), &mut live, &mut changes);
 }

@@ -12,14 +12,16 @@ use credence_benches::random::Random;
 use credence_benches::smoke;
 use credence_prefix::{NO_MATCH, Prefix, Publisher, Reader};
 
-use crate::changes::Churn;
-use crate::report::Report;
+use crate::changes::{Change, Churn, change};
+use crate::report::{Report, median};
 
 const BATCH: usize = 256;
 /// Changes a second of a paced writer.
 const PACE: u64 = 1_000_000;
 /// Changes that a writer makes before it looks at the clock.
-const TURN: u64 = 64;
+const TURN: usize = 64;
+/// Changes that are drawn for a writer beforehand: more than it can make.
+const DRAWN: usize = 1_000_000;
 
 /// Who runs beside the reader.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,37 +29,43 @@ enum Beside {
     Nobody,
     Spinner,
     Paced,
-    FlatOut,
+    Single,
+    Listed,
 }
 
 impl Beside {
-    const ALL: [(&'static str, Self); 4] = [
+    const ALL: [(&'static str, Self); 5] = [
         ("alone", Self::Nobody),
         ("control", Self::Spinner),
         ("paced", Self::Paced),
-        ("flat_out", Self::FlatOut),
+        ("single", Self::Single),
+        ("listed", Self::Listed),
     ];
 
-    /// Runs until it is done; returns the number of changes.
-    fn run(self, live: &mut Publisher, churn: &mut Churn, done: &AtomicBool) -> u64 {
-        let (start, mut changes, mut random) = (Instant::now(), 0, Random::new(1));
+    /// Makes changes of the list until the reader is done; returns how many.
+    fn run(self, live: &mut Publisher, list: &[Change], done: &AtomicBool) -> usize {
+        let (start, mut made, mut random) = (Instant::now(), 0, Random::new(1));
         while self != Self::Nobody && !done.load(Relaxed) {
-            let due = Duration::from_nanos(changes * 1_000_000_000 / PACE);
+            let due = Duration::from_nanos(made as u64 * 1_000_000_000 / PACE);
             if self == Self::Spinner || (self == Self::Paced && start.elapsed() < due) {
                 black_box(random.bits());
                 continue;
             }
-            (0..TURN).for_each(|_| churn.step(live));
-            changes += TURN;
+            let turn = &list[made..][..TURN.min(list.len() - made)];
+            match self {
+                Self::Single => turn.iter().for_each(|&(prefix, insert)| change(live, prefix, insert)),
+                _ => drop(live.apply(turn.iter().copied()).expect("the size stays")),
+            }
+            made += turn.len();
         }
-        changes
+        made
     }
 }
 
 /// Measures all in turns.
 pub(crate) fn time(report: &Report, name: &str, live: &mut Publisher, churn: &mut Churn) {
     let addrs = hits(&held(live), 1 << 18, 2);
-    let (rounds, turn) = if smoke() { (1, 5) } else { (9, 250) };
+    let (rounds, turn) = if smoke() { (1, 5) } else { (9, 200) };
     let mut results = Beside::ALL.map(|_| (Vec::new(), Vec::new()));
     for _ in 0..rounds {
         for ((_, beside), (reads, changes)) in Beside::ALL.iter().zip(&mut results) {
@@ -66,12 +74,12 @@ pub(crate) fn time(report: &Report, name: &str, live: &mut Publisher, churn: &mu
             changes.push(changed);
         }
     }
-    let alone = median(&mut results[0].0);
+    let control = median(&mut results[1].0);
     for ((what, _), (reads, changes)) in Beside::ALL.iter().zip(&mut results) {
         let figures = [
             ("mlps", median(reads)),
             ("mlps_best", reads[reads.len() - 1]),
-            ("of_alone_percent", 100.0 * median(reads) / alone),
+            ("loss_percent", 100.0 * (1.0 - median(reads) / control)),
             ("changes_per_ms", median(changes)),
         ];
         report.line(&format!("live/readers/{name}/{what}"), figures);
@@ -87,8 +95,10 @@ fn one(
     turn: Duration,
 ) -> (f64, f64) {
     let (mut reader, done) = (live.reader(), AtomicBool::new(false));
-    thread::scope(|scope| {
-        let companion = scope.spawn(|| beside.run(live, churn, &done));
+    let drawn = if matches!(beside, Beside::Nobody | Beside::Spinner) { 0 } else { DRAWN };
+    let list: Vec<Change> = (0..drawn).map(|_| churn.next()).collect();
+    let (reads, made) = thread::scope(|scope| {
+        let companion = scope.spawn(|| beside.run(live, &list, &done));
         let (start, mut count) = (Instant::now(), 0);
         for stretch in addrs.chunks_exact(16 * BATCH).cycle() {
             look_up(&mut reader, stretch);
@@ -99,9 +109,12 @@ fn one(
         }
         let time = start.elapsed().as_secs_f64();
         done.store(true, Relaxed);
-        let changes = companion.join().expect("a writer that does not panic");
-        (count as f64 / time / 1e6, changes as f64 / time / 1e3)
-    })
+        let made = companion.join().expect("a writer that does not panic");
+        ((count as f64 / time / 1e6, made as f64 / time / 1e3), made)
+    });
+    // What was drawn counts as done from now on.
+    live.apply(list[made..].iter().copied()).expect("the size stays");
+    reads
 }
 
 fn look_up(reader: &mut Reader, addrs: &[u128]) {
@@ -124,10 +137,4 @@ pub(crate) fn assert_answers(live: &Publisher) {
 
 fn held(live: &Publisher) -> Vec<Prefix> {
     live.trie().iter().map(|(prefix, _)| prefix).collect()
-}
-
-/// The middle of some figures, which are in order afterwards.
-fn median(figures: &mut [f64]) -> f64 {
-    figures.sort_unstable_by(f64::total_cmp);
-    figures[figures.len() / 2]
 }

@@ -31,7 +31,7 @@ impl Report {
 
     /// Whether anything of a table in this state may be asked for.
     pub(crate) fn wants_table(&self, name: &str, state: &str) -> bool {
-        ["bytes", "changes", "readers"]
+        ["bytes", "rate", "changes", "readers"]
             .iter()
             .any(|subject| self.wants(&format!("live/{subject}/{name}/{state}")))
     }
@@ -61,4 +61,10 @@ pub(crate) fn quantiles(times: &mut [u64]) -> [(&'static str, f64); 5] {
         ("p99.9", at(0.999)),
         ("max", at(1.0)),
     ]
+}
+
+/// The middle of some figures, which are in order afterwards.
+pub(crate) fn median(figures: &mut [f64]) -> f64 {
+    figures.sort_unstable_by(f64::total_cmp);
+    figures[figures.len() / 2]
 }

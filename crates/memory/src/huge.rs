@@ -14,10 +14,20 @@ const WORTH_BYTES: usize = 4 << 20;
 /// # Panics
 /// When so many elements are more than an address space. Too little memory ends the process, as for any vector.
 pub fn filled<T: Clone>(value: T, len: usize) -> Box<[T]> {
-    let mut array = Vec::with_capacity(len);
-    advise(&array);
+    let mut array = room(len);
     array.resize(len, value);
     array.into_boxed_slice()
+}
+
+/// An empty array with room for `len` elements, in huge pages where the host gives them. It costs address space; memory
+/// is taken as elements come.
+///
+/// # Panics
+/// As [`filled`] does.
+pub fn room<T>(len: usize) -> Vec<T> {
+    let array = Vec::with_capacity(len);
+    advise(&array);
+    array
 }
 
 /// Asks the kernel for huge pages behind the capacity of `array`, if that is large enough to hold one.
@@ -58,5 +68,14 @@ mod tests {
             assert_eq!(array.len(), len);
             assert!(array.iter().all(|&value| value == 7));
         }
+    }
+
+    #[test]
+    fn room_is_filled_without_moving() {
+        let mut array = room(WORTH_BYTES);
+        array.push(1_u8);
+        let start = array.as_ptr();
+        array.resize(WORTH_BYTES, 2);
+        assert_eq!((array.as_ptr(), array[0], array[WORTH_BYTES - 1]), (start, 1, 2));
     }
 }

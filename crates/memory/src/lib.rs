@@ -2,13 +2,13 @@
 //!
 //! Tables of millions of entries are read at random, so that nearly every read misses the caches. Two hints to the
 //! machine decide what that costs: naming lines before they are needed keeps many misses in flight at once
-//! ([`prefetch`]), and large pages keep the translation of addresses out of the way ([`filled`]). Both are hints: without
+//! ([`prefetch`]), and large pages keep the translation of addresses out of the way ([`filled`], [`room`]). Both are hints: without
 //! them everything works, slower. [`Lines`] is memory of cache lines that one thread writes while others read.
 
 mod huge;
 mod lines;
 mod prefetch;
 
-pub use huge::filled;
+pub use huge::{filled, room};
 pub use lines::{Line, Lines};
 pub use prefetch::prefetch;

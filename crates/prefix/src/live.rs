@@ -1,8 +1,12 @@
 //! One writer, and readers that never wait.
 
+mod ahead;
 mod edit;
 pub(crate) mod epoch;
+mod inside;
 mod limbo;
+mod repack;
+mod splice;
 mod stage;
 
 use core::cell::OnceCell;
@@ -11,21 +15,17 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use arc_swap::cache::Cache;
 
+use self::ahead::{Ahead, WINDOW};
 use self::edit::{Change, Tree};
 use self::epoch::{Epochs, Pin};
 use self::limbo::Limbo;
 use self::stage::Stage;
 use crate::table::build::{build, checked};
-use crate::table::hosts::Block;
 use crate::table::leaf::Entry;
-use crate::table::memory::{Memory, lower, upper};
-use crate::table::space::{Full, Piece, Space};
-use crate::table::word::{Link, Root};
+use crate::table::memory::{Memory, upper};
+use crate::table::space::{Full, Space};
+use crate::table::word::Root;
 use crate::{MAX_PREFIXES, MAX_RECORD, Prefix, Table, TableError, Trie};
-
-/// Prefixes that a tree inside a /64 is left with when it may become a leaf or a block again: fewer than those take at
-/// most, so that it does not soon become a tree again.
-const BLOCK_AGAIN: usize = 8;
 
 /// The writer's end: a trie of all prefixes, and the table that readers walk, kept in step with every change.
 ///
@@ -42,6 +42,10 @@ pub struct Publisher {
     /// Tables that were replaced and that some reader may still hold. They wait here so that it is the writer who frees
     /// them, never a reader on the packet path. A reader holds one table, so that no more than one for each reader waits.
     retired: Vec<Arc<Table>>,
+    /// How often leaves were packed anew.
+    repacks: u64,
+    /// Memory for the entries of the leaf that is being changed.
+    scratch: Vec<Entry>,
 }
 
 /// A reader's end: each thread has one of its own.
@@ -69,6 +73,8 @@ impl Publisher {
             limbo: Limbo::new(&epochs),
             shared: Arc::new(ArcSwap::new(Arc::clone(&table))),
             retired: Vec::new(),
+            repacks: 0,
+            scratch: Vec::new(),
             table,
             space,
             epochs,
@@ -77,12 +83,62 @@ impl Publisher {
 
     /// Stores `record` under `prefix` and returns the record that it replaces.
     ///
-    /// Takes about two microseconds for a prefix that lies inside one leaf, as nearly all do. When the table has outgrown its
-    /// address space, it is built anew, once with twice as much.
+    /// Takes about a microsecond for a prefix that lies inside one leaf, as nearly all do; of many changes,
+    /// [`apply`](Self::apply) makes each faster. When the table has outgrown its address space, it is built anew, once with
+    /// twice as much.
     ///
     /// # Errors
     /// When `record` is over [`MAX_RECORD`], or the table can hold no more; nothing has changed then.
     pub fn insert(&mut self, prefix: Prefix, record: u32) -> Result<Option<u32>, TableError> {
+        self.look_ahead::<1>([prefix].into_iter());
+        self.insert_near(prefix, record)
+    }
+
+    /// Removes exactly `prefix` and returns its record.
+    pub fn remove(&mut self, prefix: Prefix) -> Option<u32> {
+        self.look_ahead::<1>([prefix].into_iter());
+        self.remove_near(prefix)
+    }
+
+    /// Makes changes in their order: a prefix with a record is inserted, one without is removed, if it is there. Readers
+    /// see each change as if it were made by itself, but memory is asked for many at a time.
+    ///
+    /// Returns the number of changes.
+    ///
+    /// # Errors
+    /// When a change cannot be made: its place in the list and the reason, as [`insert`](Self::insert) gives it. Those
+    /// before are made and stay, this one and those behind are not. Of `changes`, some more may have been taken.
+    pub fn apply(
+        &mut self,
+        changes: impl IntoIterator<Item = (Prefix, Option<u32>)>,
+    ) -> Result<usize, (usize, TableError)> {
+        let (mut changes, mut made) = (changes.into_iter(), 0);
+        loop {
+            let mut window = [(Prefix::ALL, None); WINDOW];
+            let taken =
+                window.iter_mut().zip(changes.by_ref()).map(|(place, change)| *place = change).count();
+            let window = &window[..taken];
+            self.look_ahead::<WINDOW>(window.iter().map(|change| change.0));
+            for &(prefix, record) in window {
+                match record {
+                    Some(record) => drop(self.insert_near(prefix, record).map_err(|error| (made, error))?),
+                    None => drop(self.remove_near(prefix)),
+                }
+                made += 1;
+            }
+            if taken < WINDOW {
+                return Ok(made);
+            }
+        }
+    }
+
+    fn look_ahead<const MOST: usize>(&self, prefixes: impl Iterator<Item = Prefix>) {
+        let Self { trie, table, space, .. } = self;
+        Ahead { lines: &table.lines, root: table.root(), trie, space }.look::<MOST>(prefixes);
+    }
+
+    /// As [`insert`](Self::insert), when what it needs is near.
+    fn insert_near(&mut self, prefix: Prefix, record: u32) -> Result<Option<u32>, TableError> {
         if record > MAX_RECORD {
             return Err(TableError::Record(prefix));
         }
@@ -108,8 +164,8 @@ impl Publisher {
         Ok(old)
     }
 
-    /// Removes exactly `prefix` and returns its record.
-    pub fn remove(&mut self, prefix: Prefix) -> Option<u32> {
+    /// As [`remove`](Self::remove), when what it needs is near.
+    fn remove_near(&mut self, prefix: Prefix) -> Option<u32> {
         let old = self.trie.remove(prefix)?;
         if self.change(prefix, None).is_err() {
             self.rebuild().expect("what has been there without this prefix finds room again");
@@ -137,12 +193,20 @@ impl Publisher {
 
     /// The table that readers walk, which stays as it is for as long as it is borrowed from here.
     pub fn table(&self) -> &Table {
+        // Noted when somebody asks: these figures share a line with what readers load once a batch.
+        self.table.account(self.trie.len(), &self.space);
         &self.table
     }
 
     /// The memory of the table, in bytes, of which readers walk a part; the rest is free for the next changes.
     pub fn bytes(&self) -> usize {
-        self.table.bytes()
+        self.table().bytes()
+    }
+
+    /// How many times so far leaves were packed anew because one had become too full or too empty. That takes some
+    /// microseconds, where another change writes a line or two.
+    pub const fn repacks(&self) -> u64 {
+        self.repacks
     }
 
     /// Frees what no reader holds any more, and returns how many replaced tables and how many pieces of the present one
@@ -172,129 +236,27 @@ impl Publisher {
     }
 
     fn change_upper(&mut self, change: Change) -> Result<(), Full> {
-        let table = Arc::clone(&self.table);
-        self.tree(&table, Stage::Upper, table.root(), change, &|root| table.publish(root)).apply()
+        self.upper(change).apply()
     }
 
-    fn tree<'a>(
-        &'a mut self,
-        table: &'a Table,
-        stage: Stage,
-        root: Root,
-        change: Change,
-        publish: &'a dyn Fn(Root),
-    ) -> Tree<'a> {
-        let Self { space, limbo, trie, .. } = self;
-        Tree {
-            lines: &table.lines,
-            space,
-            limbo,
-            trie,
-            stage,
-            root,
-            change,
-            publish,
-            parent: OnceCell::new(),
-        }
+    /// The tree over the upper halves, to which this happens.
+    fn upper(&mut self, change: Change) -> Tree<'_> {
+        let root = self.table.root();
+        self.tree(Stage::Upper, root, change)
     }
 
-    /// As [`change`](Self::change), for a prefix inside a /64.
-    fn change_inside(&mut self, prefix: Prefix, record: Option<u32>) -> Result<(), Full> {
-        let subnet = upper(Prefix::containing(prefix.first(), 64), 0);
-        let table = Arc::clone(&self.table);
-        let none = Change::Insert(subnet);
-        let link = self.tree(&table, Stage::Upper, table.root(), none, &|_| ()).link(subnet.start);
-        let inside = match link.map(Link::of) {
-            None => self.all_inside(&table, prefix)?,
-            Some(Link::Leaf(line)) => {
-                self.limbo.retire(Piece::Line(line));
-                self.all_inside(&table, prefix)?
-            }
-            Some(Link::Hosts(unit)) => {
-                let block = Block::new(&table.lines, unit);
-                self.limbo.retire(Piece::Hosts(unit, block.units()));
-                self.change_hosts(&table, &block, prefix, record)?
-            }
-            Some(Link::Tree(root)) => self.change_tree(&table, root, prefix, record)?,
-        };
-        let id = inside.map(Link::id);
-        if id == link {
-            return Ok(());
-        }
-        let entry = |id| Entry { id, ..subnet };
-        match (id, link) {
-            (Some(id), _) => self.change_upper(Change::Insert(entry(id))),
-            (None, Some(link)) => self.change_upper(Change::Remove(entry(link))),
-            (None, None) => Ok(()),
-        }
+    fn tree(&mut self, stage: Stage, root: Root, change: Change) -> Tree<'_> {
+        let Self { table, space, limbo, trie, repacks, scratch, .. } = self;
+        Tree { table, space, limbo, trie, stage, root, change, parent: OnceCell::new(), repacks, scratch }
     }
 
-    /// Everything inside the /64 of `prefix`, in a form of its own.
-    fn all_inside(&mut self, table: &Table, prefix: Prefix) -> Result<Option<Link>, Full> {
-        let items: Vec<(Prefix, u32)> = inside(&self.trie, prefix).collect();
-        if items.is_empty() {
-            return Ok(None);
-        }
-        Memory { lines: &table.lines, space: &mut self.space }.inside(&items).map(Some)
+    fn memory(&mut self) -> Memory<'_> {
+        Memory { lines: &self.table.lines, space: &mut self.space }
     }
 
-    /// A block with one host more or less, or another record for it.
-    fn change_hosts(
-        &mut self,
-        table: &Table,
-        block: &Block<'_>,
-        prefix: Prefix,
-        record: Option<u32>,
-    ) -> Result<Option<Link>, Full> {
-        if prefix.len() < 128 {
-            return self.all_inside(table, prefix);
-        }
-        let (mut hosts, host) = (block.decode(), lower(prefix, 0).start);
-        match (hosts.binary_search_by_key(&host, |&(host, _)| host), record) {
-            (Ok(at), Some(record)) => hosts[at].1 = record,
-            (Err(at), Some(record)) => hosts.insert(at, (host, record)),
-            (Ok(at), None) => drop(hosts.remove(at)),
-            (Err(_), None) => {}
-        }
-        if hosts.is_empty() {
-            return Ok(None);
-        }
-        match (Memory { lines: &table.lines, space: &mut self.space }).hosts(&hosts)? {
-            Some(link) => Ok(Some(link)),
-            None => self.all_inside(table, prefix),
-        }
-    }
-
-    /// A tree with one prefix more or less, or another record for it; few hosts become a block again.
-    fn change_tree(
-        &mut self,
-        table: &Table,
-        root: Root,
-        prefix: Prefix,
-        record: Option<u32>,
-    ) -> Result<Option<Link>, Full> {
-        let entry = lower(prefix, record.unwrap_or_default());
-        let stage = Stage::Inside(upper(prefix, 0).start);
-        let few = inside(&self.trie, prefix).take(BLOCK_AGAIN + 1).map(|(prefix, _)| prefix.len() == 128);
-        let few: Vec<bool> = few.collect();
-        if record.is_none() && few.len() <= BLOCK_AGAIN && few.iter().all(|&is_host| is_host) {
-            let block = self.all_inside(table, prefix)?;
-            self.tree(table, stage, root, Change::Insert(entry), &|_| ()).retire();
-            return Ok(block);
-        }
-        let change = match record {
-            Some(_) => Change::Insert(entry),
-            None => Change::Remove(entry),
-        };
-        let mut tree = self.tree(table, stage, root, change, &|_| ());
-        tree.apply()?;
-        Ok(Some(Link::Tree(tree.root)))
-    }
-
-    /// Notes a change, and frees what it can.
+    /// Frees what it can after a change.
     fn settle(&mut self) {
         self.limbo.settle(&self.epochs, &mut self.space);
-        self.table.account(self.trie.len(), &self.space);
     }
 
     /// Builds the table anew from the trie.
@@ -313,12 +275,6 @@ impl Publisher {
         self.retired.push(self.shared.swap(Arc::clone(&self.table)));
         self.reclaim();
     }
-}
-
-/// The prefixes inside the /64 of `prefix`, in order.
-fn inside(trie: &Trie<u32>, prefix: Prefix) -> impl Iterator<Item = (Prefix, u32)> {
-    let all = trie.covered_by(Prefix::containing(prefix.first(), 64));
-    all.filter(|(prefix, _)| prefix.len() > 64).map(|(prefix, &record)| (prefix, record))
 }
 
 impl Default for Publisher {

@@ -5,45 +5,62 @@ use std::collections::VecDeque;
 use super::epoch::Epochs;
 use crate::table::space::{Piece, Space};
 
-/// Pieces that wait before the writer asks whether readers have moved on: asking costs about as much as a change.
-const MANY: usize = 256;
-/// Units of 16 bytes that wait at most before it asks, 16 KiB: the indexes of one or two chunks.
+/// Units of 16 bytes that are retired before the writer asks whether readers have moved on: 16 KiB, which are 256 leaves or
+/// the indexes of one or two chunks. Asking costs about as much as a change to memory that is near.
 const MANY_UNITS: usize = 1_024;
+/// Pieces that are freed after a change, at least, as long as there are some: more than most changes retire.
+pub(super) const FREED: usize = 4;
+/// Of more that wait, this part is freed besides, so that few changes work off what one has left.
+pub(super) const FREED_OF: usize = 32;
 
 /// Retired pieces in the order of their epochs.
 #[derive(Debug)]
 pub(super) struct Limbo {
     /// The epoch in which pieces are retired.
     now: u64,
+    /// What was retired before this epoch is free.
+    oldest: u64,
     waiting: VecDeque<(u64, Piece)>,
-    /// The units of those pieces.
-    units: usize,
+    /// The units that were retired since the writer has asked last.
+    since: usize,
 }
 
 impl Limbo {
     pub(super) fn new(epochs: &Epochs) -> Self {
-        Self { now: epochs.now(), waiting: VecDeque::new(), units: 0 }
+        let now = epochs.now();
+        Self { now, oldest: now, waiting: VecDeque::new(), since: 0 }
     }
 
     pub(super) fn retire(&mut self, piece: Piece) {
         self.waiting.push_back((self.now, piece));
-        self.units += piece.units();
+        self.since += piece.units();
     }
 
-    /// Frees what no reader can be reading any more, if it is worth the while. To be called between changes, when all
-    /// that has been retired is out of reach.
+    /// Frees a few pieces that no reader can be reading any more, so that no change pays for all before it. To be called
+    /// between changes, when all that has been retired is out of reach.
     pub(super) fn settle(&mut self, epochs: &Epochs, space: &mut Space) {
-        if self.waiting.len() >= MANY || self.units >= MANY_UNITS {
-            self.reclaim(epochs, space);
+        if self.since >= MANY_UNITS {
+            self.ask(epochs);
         }
+        self.free(FREED + self.waiting.len() / FREED_OF, space);
     }
 
-    /// Frees what no reader can be reading any more.
+    /// Frees all that no reader can be reading any more.
     pub(super) fn reclaim(&mut self, epochs: &Epochs, space: &mut Space) {
-        let oldest = epochs.advance();
-        self.now = epochs.now();
-        while let Some((_, piece)) = self.waiting.pop_front_if(|(epoch, _)| *epoch < oldest) {
-            self.units -= piece.units();
+        self.ask(epochs);
+        self.free(usize::MAX, space);
+    }
+
+    fn ask(&mut self, epochs: &Epochs) {
+        self.oldest = epochs.advance();
+        (self.now, self.since) = (epochs.now(), 0);
+    }
+
+    fn free(&mut self, most: usize, space: &mut Space) {
+        for _ in 0..most {
+            let Some((_, piece)) = self.waiting.pop_front_if(|(epoch, _)| *epoch < self.oldest) else {
+                break;
+            };
             space.free(piece);
         }
     }
@@ -55,7 +72,8 @@ impl Limbo {
 
 #[cfg(test)]
 impl Limbo {
-    pub(super) const fn units(&self) -> usize {
-        self.units
+    /// The units of 16 bytes of all that waits.
+    pub(super) fn units(&self) -> usize {
+        self.waiting.iter().map(|(_, piece)| piece.units()).sum()
     }
 }

@@ -5,11 +5,16 @@ use std::thread;
 use proptest::collection::vec;
 use proptest::prelude::*;
 
+use super::inside::inside;
+use super::limbo::{FREED, FREED_OF};
 use super::*;
 use crate::NO_MATCH;
+use crate::table::hosts::Block;
 use crate::table::index::Index;
 use crate::table::leaf::{decode, load};
-use crate::table::word::Cover;
+use crate::table::memory::lower;
+use crate::table::space::Piece;
+use crate::table::word::{Cover, Link};
 use crate::tests::operations::{Operation, address, operation};
 use crate::tests::twin::{Twin, edges};
 
@@ -138,6 +143,85 @@ proptest! {
         probes.extend(addrs);
         twin.assert_table(&live.table, &probes);
     }
+}
+
+/// An operation on what is held, as a change in a list.
+fn change(operation: &Operation, twin: &mut Twin) -> (Prefix, Option<u32>) {
+    match operation {
+        Operation::Insert(prefix, record) => {
+            twin.insert(*prefix, *record);
+            (*prefix, Some(*record))
+        }
+        Operation::Remove(prefix) => {
+            twin.remove(*prefix);
+            (*prefix, None)
+        }
+        Operation::RemoveHeld(place) => {
+            let items = twin.items();
+            let prefix = if items.is_empty() { Prefix::ALL } else { place.get(&items).0 };
+            twin.remove(prefix);
+            (prefix, None)
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_list_of_changes_does_what_its_changes_do_one_by_one(operations in vec(operation(), 0..200)) {
+        let (mut live, mut single, mut twin) = (Publisher::new(), Publisher::new(), Twin::default());
+        let changes: Vec<_> = operations.iter().map(|operation| change(operation, &mut twin)).collect();
+        assert_eq!(live.apply(changes.iter().copied()), Ok(changes.len()));
+        for &(prefix, record) in &changes {
+            match record {
+                Some(record) => drop(single.insert(prefix, record).unwrap()),
+                None => drop(single.remove(prefix)),
+            }
+        }
+        live.assert_sound();
+        assert!(live.trie().iter().eq(single.trie().iter()));
+        let probes: Vec<u128> = changes.iter().flat_map(|change| edges(change.0)).collect();
+        twin.assert_table(&live.table, &probes);
+        twin.assert_table(&single.table, &probes);
+    }
+}
+
+#[test]
+fn a_list_of_changes_ends_before_the_one_that_cannot_be_made() {
+    let site = |i: usize| Prefix::containing((i as u128 * 0x9e37_79b9) << 96, 40);
+    for wrong in [0, 1, WINDOW - 1, WINDOW, 3 * WINDOW + 5] {
+        let mut live = Publisher::new();
+        let list = (0..100).map(|i| (site(i), Some(if i == wrong { MAX_RECORD + 1 } else { i as u32 })));
+        assert_eq!(live.apply(list), Err((wrong, TableError::Record(site(wrong)))));
+        assert!(live.trie().iter().eq((0..wrong).map(|i| (site(i), i as u32)).collect::<Trie<u32>>().iter()));
+        live.assert_sound();
+    }
+    assert_eq!(Publisher::new().apply([]), Ok(0));
+}
+
+/// A change may retire hundreds of lines, and yet no later one frees more than a part of them.
+#[test]
+fn memory_comes_back_in_steps_however_much_was_given_back_at_once() {
+    let site = |i: u64| Prefix::containing(0x2001_0db8 << 96 | u128::from(i) << 80, 48);
+    let mut live = Publisher::with((0..6_000).map(|i| (site(i), i as u32))).unwrap();
+    let touched = live.space.touched();
+    let wide: Prefix = "2001:db8::/36".parse().unwrap();
+    live.insert(wide, 1).unwrap();
+    live.remove(wide);
+    let most = live.limbo.len();
+    assert!(most > 300, "{most} leaves fall back on what covers their chunk");
+    let (mut waiting, mut bursts) = (most, 0);
+    for record in 0..4_000 {
+        live.insert(site(5_000), record).unwrap();
+        let freed = waiting + 1 - live.limbo.len();
+        assert!(freed <= FREED + (waiting + 1) / FREED_OF, "{freed} of {waiting} at a time");
+        waiting = live.limbo.len();
+        bursts += usize::from(freed > FREED);
+    }
+    assert!(bursts > 5 && waiting <= 2 * 256, "{bursts} {waiting}");
+    assert!(live.space.touched() < touched + 2 * most as u32 + 600);
+    live.assert_sound();
 }
 
 /// A source of numbers that is the same each time.

@@ -197,11 +197,12 @@ mod tests {
 
     #[test]
     fn every_number_of_slots_finds_each() {
-        for slots in 1..=CHUNK_SLOTS {
+        let step = if cfg!(miri) { 90 } else { 1 }; // an interpreter takes hours for all
+        for slots in (1..=CHUNK_SLOTS).step_by(step) {
             check(slots, CHUNK_LEVELS);
             check(slots, levels_of(slots));
         }
-        for slots in [730, 6_560, 6_561, 6_562] {
+        for slots in [730, 6_560, 6_561, 6_562].into_iter().step_by(step) {
             check(slots, levels_of(slots));
         }
     }

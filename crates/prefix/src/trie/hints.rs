@@ -8,7 +8,7 @@
 //! and otherwise walks from the top; so nothing has to be kept in step when nodes come and go, and beginnings that were
 //! chosen to collide only make walks as long as they are without hints.
 
-use credence_memory::filled;
+use credence_memory::{filled, prefetch};
 
 use crate::Prefix;
 
@@ -55,6 +55,11 @@ impl Hints {
     /// The node of the longest beginning of `prefix` that is known.
     pub(super) fn nearest(&self, prefix: Prefix) -> Option<u32> {
         LENGTHS.map(|len| self.look(prefix, len)).into_iter().flatten().last()
+    }
+
+    /// Asks for the lines in which [`nearest`](Self::nearest) looks.
+    pub(super) fn prefetch(&self, prefix: Prefix) {
+        LENGTHS.into_iter().for_each(|len| prefetch(&self.hints, self.place(prefix, len).0));
     }
 
     fn look(&self, prefix: Prefix, len: u8) -> Option<u32> {

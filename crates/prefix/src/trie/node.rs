@@ -1,5 +1,7 @@
 //! The nodes above the runs.
 
+use credence_memory::prefetch;
+
 use super::make_room;
 use super::slots::Run;
 
@@ -129,7 +131,7 @@ impl Nodes {
     }
 
     pub(super) const fn bytes(&self) -> usize {
-        self.nodes.capacity() * size_of::<Node>()
+        self.nodes.len() * size_of::<Node>()
     }
 
     /// How many nodes were ever made.
@@ -139,6 +141,11 @@ impl Nodes {
 
     pub(super) fn node(&self, at: u32) -> &Node {
         &self.nodes[at as usize]
+    }
+
+    /// Asks for the line of a node.
+    pub(super) fn prefetch(&self, at: u32) {
+        prefetch(&self.nodes, at as usize);
     }
 
     pub(super) fn link(&self, place: Place) -> Link {

@@ -129,7 +129,7 @@ impl<V> Slots<V> {
 
     pub(super) fn bytes(&self) -> usize {
         let free: usize = self.free.iter().map(Vec::capacity).sum();
-        self.slots.capacity() * size_of::<Option<Item<V>>>() + free * size_of::<u32>()
+        self.slots.len() * size_of::<Option<Item<V>>>() + free * size_of::<u32>()
     }
 
     pub(super) fn item(&self, slot: u32) -> Option<&Item<V>> {

@@ -1,0 +1,228 @@
+//! Leaves packed anew, and what becomes of the indexes above them.
+//!
+//! A leaf that overflows is packed anew together with its neighbours, so that leaves stay full; so is one that has
+//! become nearly empty. Then the chunk's index, some ten kilobytes, is written anew; at times it is cut in two, or joined
+//! with the one beside it.
+
+use core::ops::RangeInclusive;
+
+use super::edit::{Change, Spot, Tree, begin};
+use super::splice::splice;
+use super::stage::Stage;
+use crate::table::index::{CHUNK_SLOTS, Index};
+use crate::table::leaf::{Entry, count, decode, load};
+use crate::table::pack::Packer;
+use crate::table::space::{Full, Piece};
+use crate::table::word::{Cover, Word};
+
+/// A chunk with fewer leaves joins a neighbour, if the two together are not more than [`CHUNK_JOINED`].
+const CHUNK_FEW: usize = CHUNK_SLOTS / 5;
+/// Leaves of two chunks that become one at most: far from where it would be cut in two again.
+const CHUNK_JOINED: usize = CHUNK_SLOTS * 2 / 3;
+/// A leaf that has this many entries left is joined to a neighbour, if the two together are not more than
+/// [`LEAF_JOINED`].
+const LEAF_FEW: usize = 3;
+const LEAF_JOINED: usize = 6;
+
+impl Tree<'_> {
+    /// Whether a leaf that is left with `own` entries would go into one with a neighbour.
+    pub(super) fn joins(&self, spot: &Spot, own: usize) -> bool {
+        if own > LEAF_FEW || !matches!(self.change, Change::Remove(_)) {
+            return false;
+        }
+        let slots = Index::chunk(self.lines(), spot.chunk).slots();
+        let neighbours = [spot.slot.checked_sub(1), Some(spot.slot + 1).filter(|&slot| slot < slots)];
+        neighbours.into_iter().flatten().any(|slot| own + count(&self.leaf(spot.chunk, slot)) <= LEAF_JOINED)
+    }
+
+    /// Packs the leaf and its neighbours in the chunk anew, with the change.
+    pub(super) fn repack(&mut self, spot: &Spot) -> Result<(), Full> {
+        *self.repacks += 1;
+        let chunk = Index::chunk(self.lines(), spot.chunk);
+        let (from, to) = (spot.slot.saturating_sub(1), (spot.slot + 1).min(chunk.slots() - 1));
+        let first = begin(&chunk, from, spot.chunk_first);
+        let last = if to + 1 == chunk.slots() { spot.chunk_last } else { chunk.last(to) };
+        let cover = self.top().word(spot.outer).cover();
+        let (open, entries) = self.gather(&chunk, from..=to, (first, last), cover);
+        let mut packed = Vec::with_capacity(4);
+        for leaf in Packer::new(first, last, open, &entries) {
+            packed.push(self.memory().slot(&leaf, cover)?);
+        }
+        for slot in from..=to {
+            self.limbo.retire(Piece::Line(chunk.word(slot).line()));
+        }
+        self.lay(spot, from..=to, &packed)
+    }
+
+    /// What the leaves of a range of slots with these first and last keys hold, with the change: the records that begin
+    /// before, and the entries that begin there.
+    fn gather(
+        &self,
+        chunk: &Index<'_>,
+        range: RangeInclusive<usize>,
+        (first, last): (u64, u64),
+        above: Cover,
+    ) -> (Vec<Entry>, Vec<Entry>) {
+        let own = self.change.entry();
+        // A change that reaches further may not be in all covers yet.
+        let told = first <= own.start && own.last() <= last;
+        let (mut open, mut entries) = (Vec::with_capacity(4), Vec::with_capacity(32));
+        let mut key = first;
+        for slot in range {
+            let (_, word) = explicit((0, chunk.word(slot)), above);
+            let cover = prefix(word.cover(), key);
+            // What covers a leaf whole is no entry of it. If that begins in this range, it begins with the leaf, and the
+            // trie knows what else does; but nearly all leaves inherit from something that begins before.
+            let inherits = told && cover.is_none_or(|cover| cover.start < first);
+            if !inherits {
+                entries.extend(self.stage.covering(self.trie, key));
+            }
+            decode(&load(&self.lines()[word.line() as usize]), &mut entries);
+            if key == first {
+                // Below what covers the whole range, nothing else can come to the surface in it.
+                if inherits && cover.is_none_or(|cover| last <= cover.last()) {
+                    open.extend(cover.into_iter().chain(entries.iter().copied()));
+                } else {
+                    open.extend(self.stage.covering(self.trie, first));
+                }
+                open.retain(|entry| entry.start < first);
+            }
+            key = chunk.last(slot).wrapping_add(1);
+        }
+        entries.retain(|entry| entry.start >= first);
+        entries.sort_unstable_by_key(Entry::order);
+        entries.dedup_by_key(|entry| entry.order());
+        if own.start >= first {
+            self.change.apply(&mut entries);
+        }
+        (open, entries)
+    }
+
+    /// Writes a chunk's index anew with other slots in the place of a range, in two if it has become too large, with a
+    /// neighbour's if too small.
+    fn lay(&mut self, spot: &Spot, range: RangeInclusive<usize>, packed: &[(u64, Word)]) -> Result<(), Full> {
+        let old = Index::chunk(self.lines(), spot.chunk);
+        let slots = old.slots() - range.clone().count() + packed.len();
+        if !(CHUNK_FEW..=CHUNK_SLOTS).contains(&slots) {
+            let mut slots = slots_of(&old, spot.chunk_last);
+            slots.splice(range.clone(), packed.iter().copied());
+            if slots.len() > CHUNK_SLOTS {
+                return self.halve(spot, &slots);
+            }
+            if self.join(spot, &slots)? {
+                return Ok(());
+            }
+        }
+        let line = splice(self.lines(), self.space, spot.chunk, range, packed)?;
+        let top = self.top();
+        top.publish(spot.outer, Word::new(line, top.word(spot.outer).cover()));
+        self.retire_index(&old);
+        Ok(())
+    }
+
+    /// Makes two chunks of one with too many slots, which are given.
+    fn halve(&mut self, spot: &Spot, slots: &[(u64, Word)]) -> Result<(), Full> {
+        let cover = self.top().word(spot.outer).cover();
+        let (left, right) = slots.split_at(slots.len() / 2);
+        let middle = left.last().map_or(spot.chunk_first, |slot| slot.0);
+        let left = self.rebased(left, cover, spot.chunk_first, middle)?;
+        let right = self.rebased(right, cover, middle + 1, spot.chunk_last)?;
+        self.lay_top(spot.outer..=spot.outer, &[left, right])
+    }
+
+    /// Makes one chunk of a small one, with these slots, and a neighbour, if that leaves room.
+    fn join(&mut self, spot: &Spot, slots: &[(u64, Word)]) -> Result<bool, Full> {
+        let top = self.top();
+        let fits = |&outer: &usize| {
+            let line = top.word(outer).line();
+            Index::chunk(self.lines(), line).slots() + slots.len() <= CHUNK_JOINED
+        };
+        let right = Some(spot.outer + 1).filter(|&outer| outer < top.slots());
+        let Some(other) = [spot.outer.checked_sub(1), right].into_iter().flatten().find(fits) else {
+            return Ok(false);
+        };
+        let (from, to) = (spot.outer.min(other), spot.outer.max(other));
+        let (first, last) = (begin(&top, from, 0), top.last(to));
+        let word = top.word(other);
+        let others = slots_of(&Index::chunk(self.lines(), word.line()), top.last(other));
+        let mut joined = Vec::with_capacity(slots.len() + others.len());
+        let mut own: Vec<_> =
+            slots.iter().map(|&slot| explicit(slot, top.word(spot.outer).cover())).collect();
+        let mut others: Vec<_> = others.into_iter().map(|slot| explicit(slot, word.cover())).collect();
+        if other < spot.outer {
+            core::mem::swap(&mut own, &mut others);
+        }
+        joined.append(&mut own);
+        joined.append(&mut others);
+        let chunk = self.rebased(&joined, Cover::NONE, first, last)?;
+        self.lay_top(from..=to, &[chunk])?;
+        Ok(true)
+    }
+
+    /// A chunk from `first` to `last` of leaves that lay below `cover`, and its slot.
+    fn rebased(
+        &mut self,
+        slots: &[(u64, Word)],
+        cover: Cover,
+        first: u64,
+        last: u64,
+    ) -> Result<(u64, Word), Full> {
+        let own = self.stage.cover(self.trie, first, last);
+        let (mut from, mut rebased) = (first, Vec::with_capacity(slots.len()));
+        for &slot in slots {
+            let (last, word) = explicit(slot, cover);
+            // The trie has seen the change, and this leaf may not have.
+            let now = if self.change.spans(from, last) { self.covered(word.cover()) } else { word.cover() };
+            let now = if now.rank() <= own.rank() { Cover::NONE } else { now };
+            rebased.push((last, Word::new(word.line(), now)));
+            from = last.wrapping_add(1);
+        }
+        Ok((last, Word::new(self.memory().chunk(&rebased)?, own)))
+    }
+
+    /// Writes the top index anew with these chunks in the place of a range of old ones.
+    fn lay_top(&mut self, range: RangeInclusive<usize>, chunks: &[(u64, Word)]) -> Result<(), Full> {
+        let (lines, old_root) = (self.lines(), self.root);
+        let old = Index::new(lines, old_root);
+        let mut slots = slots_of(&old, u64::MAX);
+        let gone: Vec<(u64, Word)> = slots.splice(range, chunks.iter().copied()).collect();
+        self.root = self.memory().top(&slots)?;
+        if self.stage == Stage::Upper {
+            self.table.publish(self.root);
+        }
+        for (_, word) in gone {
+            self.retire_index(&Index::chunk(lines, word.line()));
+        }
+        self.retire_index(&old);
+        Ok(())
+    }
+
+    pub(super) fn retire_index(&mut self, index: &Index<'_>) {
+        let (first, lines) = index.extent();
+        self.limbo.retire(Piece::Index(first, lines));
+    }
+}
+
+/// The prefix that covers `key` and what is around it.
+fn prefix(cover: Cover, key: u64) -> Option<Entry> {
+    let len = cover.rank().checked_sub(1)?;
+    let start = if len == 0 { 0 } else { key & u64::MAX << (64 - len) };
+    Some(Entry { start, len, id: Word::new(0, cover).answer() })
+}
+
+/// Last keys and words of all slots of an index that ends with `last`.
+fn slots_of(index: &Index<'_>, last: u64) -> Vec<(u64, Word)> {
+    let slots = index.slots();
+    (0..slots)
+        .map(|slot| (if slot + 1 == slots { last } else { index.last(slot) }, index.word(slot)))
+        .collect()
+}
+
+/// A leaf's slot with its cover spelt out, where it is that of the chunk.
+const fn explicit((last, word): (u64, Word), chunk: Cover) -> (u64, Word) {
+    if word.cover().rank() == Cover::NONE.rank() {
+        (last, Word::new(word.line(), chunk))
+    } else {
+        (last, word)
+    }
+}
