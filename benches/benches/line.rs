@@ -33,7 +33,7 @@ use credence_credit::{
     Authority, Cache, EvidenceClass, Guards, Header, Issuer, IssuerId, Measure, Published, Rating, Reasons,
     Record, Score, Snapshot, guard::NeverBlock,
 };
-use credence_engine::{Closing, Cut, LineConfig, Own, StepClock, Worker};
+use credence_engine::{Cut, LineConfig, Own, StepClock, Worker};
 use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, BenchmarkId, Criterion, Throughput};
 use etherparse::{NetSlice, SlicedPacket, TransportSlice};
@@ -79,7 +79,7 @@ impl Line {
     /// A line with room for a quarter more than `flows`.
     fn new(credit: &Published, flows: usize) -> Self {
         let flows = u32::try_from(flows + flows / 4).expect("small");
-        let config = LineConfig { flows, ..LineConfig::default() };
+        let config = LineConfig { flows, prefault: true, ..LineConfig::default() };
         let worker = Worker::new(Arc::new(config), credit.reader(), Arc::new(Own::default()));
         Self { worker, clock: StepClock::default() }
     }
@@ -89,18 +89,13 @@ impl Line {
         for batch in frames.chunks(BATCH_FRAMES) {
             clock.cut(batch, &mut |cut| match cut {
                 Cut::Frames(step) => worker.process(step),
-                Cut::Close(closing) => close(worker, closing),
+                Cut::Close(closing) => worker.end_step(closing),
             });
             if worker.should_collect() {
-                black_box(worker.collect());
+                black_box(worker.collected()).clear();
             }
         }
     }
-}
-
-fn close(worker: &mut Worker, closing: Closing) {
-    let deltas = worker.close_step(closing);
-    worker.apply(closing, &deltas);
 }
 
 /// Addresses and ports.

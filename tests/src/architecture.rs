@@ -19,6 +19,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     (
         "credence-engine",
         &[
+            "credence-memory",
             "credence-wire",
             "credence-prefix",
             "credence-credit",

@@ -48,9 +48,7 @@ impl Desk {
 /// Runs `credence replay` on captures with options.
 fn replay(captures: &[PathBuf], options: &[&str]) -> Ran {
     let args = captures.iter().map(|path| path.clone().into_os_string());
-    // A small table begins at once; the default takes the memory of a million flows.
-    let options = ["--flows-capacity", "65536"].iter().chain(options).map(OsString::from);
-    run(["replay".into()].into_iter().chain(args).chain(options))
+    run(["replay".into()].into_iter().chain(args).chain(options.iter().map(OsString::from)))
 }
 
 /// Runs `credence replay` on committed captures, with flows and alerts written to the desk.

@@ -253,6 +253,7 @@ impl Config {
             lists: Arc::new(lists),
             seed: RandomState::new().hash_one(0),
             sketch: SketchSeed(RandomState::new().hash_one(1)),
+            prefault: true,
             ..LineConfig::default()
         })
     }

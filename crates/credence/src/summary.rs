@@ -29,6 +29,8 @@ pub(crate) struct Summary {
     /// Alert lines written.
     alerts: u64,
     alerts_suppressed: Counts,
+    /// Reports of what sources did in a step that a worker was too far behind to take from another.
+    step_reports_lost: Counts,
     /// Packets that showed an anomaly, by its name; those that never came are left out.
     anomalies: Counts,
     credit_records: u64,
@@ -113,6 +115,7 @@ impl Summary {
                 ["source_quiet", "rate", "outbox_full"],
                 [suppressed, over_rate, totals.alerts_lost],
             ),
+            step_reports_lost: Counts::of(["mailbox_full"], [totals.step_reports_lost]),
             anomalies: Counts::of(Anomaly::ALL.iter().map(|anomaly| anomaly.name()), totals.anomalies.0)
                 .non_zero(),
             credit_records: run.cache.len() as u64,
@@ -164,6 +167,10 @@ impl Summary {
         let suppressed = &self.alerts_suppressed;
         let left_out = format!("and {} suppressed: {}", HumanCount(suppressed.sum()), suppressed.listed());
         rows.push(row("alerts", self.alerts, if suppressed.sum() > 0 { left_out } else { String::new() }));
+        let lost = &self.step_reports_lost;
+        if lost.sum() > 0 {
+            rows.push(row("reports lost", lost.sum(), lost.listed()));
+        }
         let kept = &self.credit_records_kept;
         let never = format!("of which never enforced: {}", kept.listed());
         rows.push(row(
@@ -209,6 +216,7 @@ mod tests {
         totals.verdict_packets.0[1] = 1_234_560;
         totals.anomalies.0[0] = 2;
         totals.flows_created = 9;
+        totals.step_reports_lost = 4;
         let alerts = AlertCounts { written: 5, suppressed: 1, over_rate: 0 };
         let cache = Cache::default();
         let elapsed = Duration::from_millis(500);
@@ -225,6 +233,7 @@ mod tests {
         assert_eq!(json["verdicts"]["drop"], 0);
         assert_eq!(json["drops"]["not_ipv6"]["ipv4"], 4);
         assert_eq!(json["drops"]["shed"]["ring_full"], 0);
+        assert_eq!(json["step_reports_lost"]["mailbox_full"], 4);
         assert_eq!(json["packets_per_second"], 2_469_134);
         assert_eq!(json["anomalies"].as_object().unwrap().len(), 1);
     }
@@ -238,6 +247,7 @@ mod tests {
         assert_eq!(lines[0], "packets         1,234,567   2.00 MB in 0.500 s, 2,469,134/s, 2 workers");
         assert_eq!(lines[2], "  not IPv6              7   ipv4 4, arp 3");
         assert_eq!(lines[4], "  shed                  0");
+        assert!(lines.contains(&"reports lost            4   mailbox_full 4"), "{text}");
         assert!(lines.contains(&"alerts                  5   and 1 suppressed: source_quiet 1"), "{text}");
     }
 }

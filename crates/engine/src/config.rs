@@ -38,6 +38,9 @@ pub struct LineConfig {
     pub outbox: u32,
     /// Whether ended flows are wanted.
     pub flow_records: bool,
+    /// Whether all memory of flows is touched at the start, so that a live line takes no page fault for it later. A capture
+    /// file may wait for a page; it touches only what its flows fill.
+    pub prefault: bool,
 }
 
 impl Default for LineConfig {
@@ -58,6 +61,7 @@ impl Default for LineConfig {
             sketch: SketchSeed(0),
             outbox: 1 << 14,
             flow_records: false,
+            prefault: false,
         }
     }
 }

@@ -164,6 +164,8 @@ counters! {
     sources_displaced: Counter,
     /// Flows whose behaviour was not counted towards their source for want of room.
     sources_lost: Counter,
+    /// Reports of what another worker's sources did in a step that never arrived, since this worker was too far behind.
+    step_reports_lost: Counter,
     /// Steps of packet time closed.
     steps: Counter,
     /// Frames older than one before them.

@@ -49,6 +49,13 @@ impl Collected {
         self.alerts.len() + self.flows.len()
     }
 
+    /// Forgets everything and keeps the memory.
+    pub fn clear(&mut self) {
+        self.alerts.clear();
+        self.flows.clear();
+        self.caches.clear();
+    }
+
     /// The number of `cache` among those collected here.
     pub(crate) fn number_of(&mut self, cache: &Arc<Cache>) -> u32 {
         if !self.caches.last().is_some_and(|last| Arc::ptr_eq(last, cache)) {

@@ -1,21 +1,19 @@
 //! Ended flows as a table, sorted by first packet, in bounded memory: what does not fit waits in sorted temporary files.
 
+mod order;
+mod spill;
 mod text;
 
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
-use std::io::{self, BufRead, BufReader, BufWriter, Seek, Write};
+use std::io::{self, Write};
 
-use credence_flow::{FlowKey, FlowRecord};
-use tempfile::tempfile;
+use credence_flow::FlowRecord;
+use credence_memory::room;
 
+use self::spill::Spill;
 use crate::anonymise::Anonymiser;
 
 /// Flows sorted in memory at once: some 120 MB.
 const RUN_FLOWS: usize = 1 << 20;
-/// Flows copied out of the run before their lines are made. They lie all over it: copies wait for memory together, a line
-/// at a time would wait for each.
-const GATHERED: usize = 32;
 /// Bytes of text handed on at once.
 const TEXT: usize = 64 * 1024;
 
@@ -28,7 +26,7 @@ pub struct FlowWriter<W: Write> {
     out: W,
     run: Vec<FlowRecord>,
     run_flows: usize,
-    spilled: Vec<BufReader<std::fs::File>>,
+    spilled: Vec<Spill>,
     anonymiser: Option<Anonymiser>,
 }
 
@@ -42,17 +40,21 @@ impl<W: Write> FlowWriter<W> {
         Self { out, run: Vec::new(), run_flows, spilled: Vec::new(), anonymiser }
     }
 
-    /// Takes ended flows.
+    /// Takes ended flows out of a list, whose memory stays with the caller.
     ///
     /// # Errors
     /// When a temporary file cannot be written.
-    pub fn extend(&mut self, flows: Vec<FlowRecord>) -> io::Result<()> {
-        if self.run.len() + flows.len() > self.run_flows {
+    pub fn take(&mut self, flows: &mut Vec<FlowRecord>) -> io::Result<()> {
+        let most = self.run_flows.max(flows.len());
+        if self.run.len() + flows.len() > most {
             self.spill()?;
         }
-        // The whole run at once: untouched pages cost nothing, and growing would copy it twice over.
-        self.run.reserve_exact(self.run_flows.saturating_sub(self.run.len()));
-        self.run.extend(flows);
+        if self.run.capacity() < most {
+            // The whole run at once: growing would copy it twice over, and pages cost nothing until flows lie in them.
+            let shorter = std::mem::replace(&mut self.run, room(most));
+            self.run.extend(shorter);
+        }
+        self.run.append(flows);
         Ok(())
     }
 
@@ -63,108 +65,74 @@ impl<W: Write> FlowWriter<W> {
     pub fn finish(mut self) -> io::Result<()> {
         writeln!(self.out, "{HEADER}")?;
         if self.spilled.is_empty() {
-            let Self { out, run, anonymiser, .. } = &mut self;
-            write_sorted(out, run, |text, flow| text::line(text, flow, anonymiser.as_ref()))?;
+            self.write_run()?;
         } else {
             self.spill()?;
-            self.merge()?;
+            spill::merge(&mut self.spilled, &mut self.out)?;
         }
         self.out.flush()
     }
 
-    /// Moves the flows in memory to a sorted temporary file: a line is an order key and the finished text.
+    /// Writes the flows in memory, which are all there are.
+    fn write_run(&mut self) -> io::Result<()> {
+        let Self { out, run, anonymiser, .. } = self;
+        let mut text = Text::new(out);
+        order::each_sorted(run, |flow| {
+            text::line(text.bytes(), flow, anonymiser.as_ref());
+            text.write_when_full()
+        })?;
+        text.finish()
+    }
+
+    /// Moves the flows in memory to a sorted temporary file.
     fn spill(&mut self) -> io::Result<()> {
-        if self.run.is_empty() {
+        if !self.run.is_empty() {
+            self.spilled.push(Spill::of(&self.run, self.anonymiser.as_ref())?);
+            self.run.clear();
+        }
+        Ok(())
+    }
+}
+
+/// Text on its way to `out`, handed on in large pieces.
+struct Text<'o, W> {
+    bytes: Vec<u8>,
+    out: &'o mut W,
+}
+
+impl<'o, W: Write> Text<'o, W> {
+    fn new(out: &'o mut W) -> Self {
+        Self { bytes: Vec::with_capacity(2 * TEXT), out }
+    }
+
+    /// Where text is appended.
+    fn bytes(&mut self) -> &mut Vec<u8> {
+        &mut self.bytes
+    }
+
+    /// Hands the text on if there is much of it.
+    fn write_when_full(&mut self) -> io::Result<()> {
+        if self.bytes.len() < TEXT {
             return Ok(());
         }
-        let mut file = BufWriter::new(tempfile()?);
-        write_sorted(&mut file, &self.run, |text, flow| {
-            text::order_key(text, flow.first_ns, flow.first_frame, &flow.key);
-            text::line(text, flow, self.anonymiser.as_ref());
-        })?;
-        self.run.clear();
-        let mut file = file.into_inner().map_err(io::IntoInnerError::into_error)?;
-        file.rewind()?;
-        self.spilled.push(BufReader::new(file));
+        self.write()
+    }
+
+    /// Hands all text on.
+    fn finish(mut self) -> io::Result<()> {
+        self.write()
+    }
+
+    fn write(&mut self) -> io::Result<()> {
+        self.out.write_all(&self.bytes)?;
+        self.bytes.clear();
         Ok(())
     }
-
-    /// Merges the sorted files, one line of each in memory. Lines compare as their order keys do.
-    fn merge(&mut self) -> io::Result<()> {
-        let mut heads = BinaryHeap::new();
-        for (i, file) in self.spilled.iter_mut().enumerate() {
-            heads.extend(next_line(file)?.map(|line| Reverse((line, i))));
-        }
-        while let Some(Reverse((line, i))) = heads.pop() {
-            self.out.write_all(line.get(text::ORDER_LEN..).unwrap_or_default())?;
-            heads.extend(next_line(&mut self.spilled[i])?.map(|line| Reverse((line, i))));
-        }
-        Ok(())
-    }
-}
-
-/// Writes the text that `line` makes of each flow, in their order.
-fn write_sorted(
-    out: &mut impl Write,
-    run: &[FlowRecord],
-    line: impl Fn(&mut Vec<u8>, &FlowRecord),
-) -> io::Result<()> {
-    let mut text = Vec::with_capacity(2 * TEXT);
-    for places in sorted(run).chunks(GATHERED) {
-        let mut gathered = [None; GATHERED];
-        for (slot, place) in gathered.iter_mut().zip(places) {
-            *slot = run.get(place.flow()).copied();
-        }
-        gathered.iter().flatten().for_each(|flow| line(&mut text, flow));
-        if text.len() >= TEXT {
-            out.write_all(&text)?;
-            text.clear();
-        }
-    }
-    out.write_all(&text)
-}
-
-/// Time and frame of a flow's first packet and its place in the run, as one number that sorts: a third of the time that
-/// sorting records takes.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Place(u128);
-
-impl Place {
-    fn of(at: usize, flow: &FlowRecord) -> Self {
-        Self(u128::from(flow.first_ns) << 64 | u128::from(flow.first_frame) << 32 | at as u128)
-    }
-
-    /// Where in the run the flow lies.
-    const fn flow(self) -> usize {
-        self.0 as u32 as usize
-    }
-
-    /// Whether another flow began with the same packet.
-    const fn is_level(self, other: Self) -> bool {
-        self.0 >> 32 == other.0 >> 32
-    }
-}
-
-/// The places of all flows by first packet, then by frame and key. One flow begins with one packet, so that time and
-/// frame decide but in the wildest captures.
-fn sorted(run: &[FlowRecord]) -> Vec<Place> {
-    let mut places: Vec<_> = run.iter().enumerate().map(|(at, flow)| Place::of(at, flow)).collect();
-    places.sort_unstable();
-    let key = |place: &Place| run.get(place.flow()).map(|flow: &FlowRecord| -> FlowKey { flow.key });
-    for level in places.chunk_by_mut(|a, b| a.is_level(*b)).filter(|level| level.len() > 1) {
-        level.sort_unstable_by_key(key);
-    }
-    places
-}
-
-fn next_line(file: &mut impl BufRead) -> io::Result<Option<Vec<u8>>> {
-    let mut line = Vec::new();
-    Ok((file.read_until(b'\n', &mut line)? > 0).then_some(line))
 }
 
 #[cfg(test)]
 mod tests {
-    use credence_flow::{Anomalies, Anomaly};
+    use credence_flow::{Anomalies, Anomaly, FlowKey};
 
     use super::*;
 
@@ -189,7 +157,7 @@ mod tests {
         let mut out = Vec::new();
         let mut writer = FlowWriter::with_run(&mut out, None, run);
         for flow in flows {
-            writer.extend(vec![*flow]).expect("writable");
+            writer.take(&mut vec![*flow]).expect("writable");
         }
         writer.finish().expect("writable");
         String::from_utf8(out).expect("text")
@@ -237,5 +205,18 @@ mod tests {
         for run in [1, 7, 100, 999] {
             assert_eq!(written(&flows, run), in_memory, "runs of {run}");
         }
+    }
+
+    #[test]
+    fn more_flows_at_once_than_a_run_are_taken_and_the_list_is_left_empty() {
+        let flows: Vec<_> = (0..50_u32).rev().map(|i| flow(u64::from(i), i, 1)).collect();
+        let (mut out, mut given) = (Vec::new(), flows.clone());
+        let mut writer = FlowWriter::with_run(&mut out, None, 7);
+        writer.take(&mut given).expect("writable");
+        writer.take(&mut vec![flow(50, 50, 1)]).expect("writable");
+        writer.finish().expect("writable");
+        assert!(given.is_empty());
+        let all: Vec<_> = flows.into_iter().chain([flow(50, 50, 1)]).collect();
+        assert_eq!(String::from_utf8(out).expect("text"), written(&all, 1_000));
     }
 }

@@ -45,6 +45,9 @@ use crate::step::Closing;
 /// they touch stays in its first-level cache. 64 packets are 9 KiB, their lines of the index 8 KiB, their flows 4 KiB.
 const CHUNK: usize = 64;
 
+/// Ended flows handed on at once at the end: half a second-level cache of records.
+const DRAINED: usize = 4096;
+
 /// The line of one worker.
 pub struct Worker {
     config: Arc<LineConfig>,
@@ -72,7 +75,7 @@ impl Worker {
     /// A line with memory for everything it will ever hold.
     pub fn new(config: Arc<LineConfig>, credit: Reader, counters: Arc<Own>) -> Self {
         let table = TableConfig { capacity: config.flows, full: config.full, timeouts: config.timeouts };
-        let worker = Self {
+        let mut worker = Self {
             credit: Credit::new(credit),
             table: FlowTable::new(table, config.seed),
             fragments: Fragments::new(config.datagrams, config.seed),
@@ -88,6 +91,9 @@ impl Worker {
             harmless: Severity::Unusual.set(),
             clock_ns: 0,
         };
+        if worker.config.prefault {
+            worker.table.prefault();
+        }
         worker.counters.flow_bytes.set((worker.table.bytes() + worker.touched.bytes()) as u64);
         worker.counters.source_bytes.set((worker.sources.bytes() + worker.fragments.bytes()) as u64);
         worker
@@ -109,8 +115,23 @@ impl Worker {
         }
     }
 
-    /// Ends a step: this worker's share of what sources did in it.
-    pub fn close_step(&mut self, closing: Closing) -> Vec<Delta> {
+    /// Ends a step of a line that has no other beside it. As [`close_step`](Self::close_step) and
+    /// [`apply`](Self::apply) together, without a copy of what may be a million sources.
+    pub fn end_step(&mut self, closing: Closing) {
+        self.fold(closing);
+        let thresholds = &self.config.policy.thresholds;
+        self.sources.close_alone(closing.step, &|level, did| thresholds.is_quiet(level, did));
+        self.step_ended();
+    }
+
+    /// Ends a step: this worker's share of what sources did in it, in place of what `share` held.
+    pub fn close_step(&mut self, closing: Closing, share: &mut Vec<Delta>) {
+        self.fold(closing);
+        self.sources.close(share);
+    }
+
+    /// Folds what flows did in the step into their sources.
+    fn fold(&mut self, closing: Closing) {
         let Self { touched, table, sources, .. } = self;
         touched.retain(|slot| {
             let mut flow = table.flow(slot);
@@ -120,7 +141,6 @@ impl Worker {
             sources.add(&flow.fold(closing.end_ns));
             flow.awaits_judgement()
         });
-        sources.close()
     }
 
     /// Takes in what the sources of all workers did in the step that ended: verdicts read it from now on.
@@ -129,28 +149,37 @@ impl Worker {
         self.sources
             .aggregates
             .close_step(closing.step, merged, &|level, did| thresholds.is_quiet(level, did));
+        self.step_ended();
+    }
+
+    fn step_ended(&mut self) {
         self.next_epoch();
         self.counters.steps.add(1);
         self.publish();
     }
 
-    /// Ends every flow; `sink` receives events whenever there are many.
-    pub fn finish(&mut self, sink: &mut dyn FnMut(Collected)) {
-        let many = self.config.outbox as usize;
-        let (collected, wanted) = (&mut self.collected, self.config.flow_records);
-        self.table.drain(&mut |ended| {
-            if wanted {
+    /// Ends every flow; `sink` takes events out whenever there are many.
+    pub fn finish(&mut self, sink: &mut dyn FnMut(&mut Collected)) {
+        if self.config.flow_records {
+            let collected = &mut self.collected;
+            self.table.drain(&mut |ended| {
                 collected.flows.push(ended.record);
-            }
-            if collected.len() >= many {
-                sink(std::mem::take(collected));
-            }
-        });
-        sink(self.collect());
+                if collected.flows.len() >= DRAINED {
+                    sink(collected);
+                }
+            });
+        }
+        self.table.clear();
+        sink(&mut self.collected);
         self.publish();
     }
 
-    /// Events since the last call.
+    /// Events since they were last taken out, to be taken out by whoever is on this thread; the memory stays for the next.
+    pub const fn collected(&mut self) -> &mut Collected {
+        &mut self.collected
+    }
+
+    /// Events since they were last taken out, with their memory, to go to another thread.
     pub fn collect(&mut self) -> Collected {
         std::mem::take(&mut self.collected)
     }

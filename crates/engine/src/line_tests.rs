@@ -81,9 +81,11 @@ impl Watched {
         Totals::of([&**self.own])
     }
 
-    fn close(&mut self, closing: Closing) {
-        let deltas = self.worker.close_step(closing);
-        self.worker.apply(closing, &deltas);
+    /// Ends a step as a worker does that has others beside it.
+    fn close_as_one_of_many(&mut self, closing: Closing) {
+        let mut share = Vec::new();
+        self.worker.close_step(closing, &mut share);
+        self.worker.apply(closing, &share);
     }
 
     /// Scorings so far.
@@ -107,8 +109,8 @@ fn said(mut watched: Watched) -> Said {
     watched.worker.finish(&mut |collected| {
         let plain =
             |a: &crate::Event| (a.ts_ns, a.frame, a.key, a.assessment, a.anomalies, a.confirmed, a.record);
-        alerts.extend(collected.alerts.iter().map(plain));
-        flows.extend(collected.flows);
+        alerts.extend(collected.alerts.drain(..).map(|alert| plain(&alert)));
+        flows.append(&mut collected.flows);
     });
     flows.sort_by_key(|f| (f.first_ns, f.first_frame, f.key));
     Said { alerts, flows }
@@ -145,8 +147,8 @@ impl Twins {
                 assert_eq!(totals.verdict_bytes, expected.verdict_bytes);
             }
             Cut::Close(closing) => {
-                self.line.close(closing);
-                self.twin.close(closing);
+                self.line.worker.end_step(closing);
+                self.twin.close_as_one_of_many(closing);
                 self.twin.credit.store(cache(&self.listed));
             }
         });
@@ -318,7 +320,7 @@ fn a_record_that_ends_is_noticed_in_the_second_in_which_it_ends() {
             let before = watched.totals().verdict_packets.0;
             watched.worker.process(&[*frame]);
             let step = (frame.ts_ns - START) / S + 1;
-            watched.close(Closing { step: step as u32, end_ns: START + step * S });
+            watched.worker.end_step(Closing { step: step as u32, end_ns: START + step * S });
             let after = watched.totals().verdict_packets.0;
             Verdict::ALL.into_iter().find(|&v| after[v as usize] > before[v as usize]).expect("a verdict")
         })

@@ -4,13 +4,21 @@ use std::sync::{Arc, PoisonError};
 
 use credence_flow::{Delta, merge};
 
-use crate::sync::Mutex;
+use crate::sync::{Mutex, MutexGuard};
 
 /// Lists that one worker has not taken in before it must catch up: about a minute of steps of one other worker.
 const WAITING_MAX: usize = 64;
 
 /// A mailbox a worker. Each posts its deltas to all others and takes what they have posted; who is late is heard later.
-pub(crate) struct Mailboxes(Vec<Mutex<Vec<Arc<[Delta]>>>>);
+pub(crate) struct Mailboxes(Vec<Mutex<Mailbox>>);
+
+/// What waits for one worker.
+#[derive(Default)]
+struct Mailbox {
+    waiting: Vec<Arc<[Delta]>>,
+    /// Lists that found the mailbox full.
+    lost: u64,
+}
 
 impl Mailboxes {
     pub(crate) fn new(workers: usize) -> Self {
@@ -19,21 +27,64 @@ impl Mailboxes {
 
     /// Posts one worker's deltas and returns them merged with all that was posted to it. The locks are held to push or to
     /// take a pointer, once a step.
-    pub(crate) fn exchange(&self, own: usize, deltas: Vec<Delta>) -> Vec<Delta> {
+    pub(crate) fn exchange(&self, own: usize, deltas: &[Delta]) -> Vec<Delta> {
         let deltas: Arc<[Delta]> = deltas.into();
         let mut heard = vec![Arc::clone(&deltas)];
-        for (number, mailbox) in self.0.iter().enumerate() {
-            let mut waiting = mailbox.lock().unwrap_or_else(PoisonError::into_inner);
+        for number in 0..self.0.len() {
+            let mut mailbox = self.open(number);
             if number == own {
-                heard.append(&mut waiting);
-            } else if waiting.len() < WAITING_MAX {
-                waiting.push(Arc::clone(&deltas));
+                heard.append(&mut mailbox.waiting);
+            } else if mailbox.waiting.len() < WAITING_MAX {
+                mailbox.waiting.push(Arc::clone(&deltas));
+            } else {
+                mailbox.lost += 1;
             }
         }
-        merge(heard)
+        merge(&heard)
+    }
+
+    /// Lists that this worker never hears of, since it was too far behind when they were posted.
+    pub(crate) fn lost(&self, own: usize) -> u64 {
+        self.open(own).lost
+    }
+
+    fn open(&self, number: usize) -> MutexGuard<'_, Mailbox> {
+        self.0[number].lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 #[cfg(all(test, loom))]
 #[path = "mailbox_model.rs"]
 mod model;
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lists_that_find_a_mailbox_full_are_counted_and_those_before_them_are_heard() {
+        let mailboxes = Mailboxes::new(2);
+        let list = |n: usize| vec![Delta { prefix: n as u128, ..delta() }];
+        (0..WAITING_MAX + 3).for_each(|n| _ = mailboxes.exchange(0, &list(n)));
+        assert_eq!((mailboxes.lost(0), mailboxes.lost(1)), (0, 3));
+        let heard = mailboxes.exchange(1, &[]);
+        assert!(heard.iter().map(|delta| delta.prefix).eq(0..WAITING_MAX as u128));
+        assert!(mailboxes.exchange(1, &[]).is_empty(), "each list is heard once");
+        assert_eq!(mailboxes.lost(1), 3);
+    }
+
+    fn delta() -> Delta {
+        Delta {
+            prefix: 0,
+            level: credence_flow::Level::Host,
+            packets: 1,
+            wire_bytes: 60,
+            flows: 0,
+            odd: 0,
+            openings: 0,
+            unanswered: 0,
+            targets: 0,
+            ports: 0,
+        }
+    }
+}

@@ -49,7 +49,7 @@ struct Runs {
 }
 
 /// Runs two workers and adds up what each has heard, with what waits for it at the end.
-fn check(exchange: fn(&Mailboxes, usize, Vec<Delta>) -> Vec<Delta>) -> Outside<Runs> {
+fn check(exchange: fn(&Mailboxes, usize, &[Delta]) -> Vec<Delta>) -> Outside<Runs> {
     let runs = Outside::new(Runs::default());
     let tallies = Outside::clone(&runs);
     loom::model(move || {
@@ -59,7 +59,7 @@ fn check(exchange: fn(&Mailboxes, usize, Vec<Delta>) -> Vec<Delta>) -> Outside<R
             move || {
                 let mut heard = [0; WORKERS];
                 for step in 0..STEPS {
-                    hear(&mut heard, &exchange(&mailboxes, own, deltas(own, step)));
+                    hear(&mut heard, &exchange(&mailboxes, own, &deltas(own, step)));
                 }
                 heard
             }
@@ -69,7 +69,7 @@ fn check(exchange: fn(&Mailboxes, usize, Vec<Delta>) -> Vec<Delta>) -> Outside<R
         for (own, mut heard) in heard.into_iter().enumerate() {
             let tally = if heard == [ALL; WORKERS] { &tallies.in_time } else { &tallies.late };
             tally.fetch_add(1, Relaxed);
-            hear(&mut heard, &mailboxes.exchange(own, Vec::new()));
+            hear(&mut heard, &mailboxes.exchange(own, &[]));
             tallies.wrong.fetch_add(usize::from(heard != [ALL; WORKERS]), Relaxed);
         }
     });
@@ -86,9 +86,10 @@ fn every_list_is_heard_once_by_everyone() {
 #[test]
 fn taking_in_two_steps_is_found() {
     let runs = check(|mailboxes, own, deltas| {
-        let heard = mailboxes.0[own].lock().unwrap().clone();
-        mailboxes.0[own].lock().unwrap().clear();
-        merge(heard.into_iter().chain([mailboxes.exchange(own, deltas).into()]))
+        let heard = mailboxes.open(own).waiting.clone();
+        mailboxes.open(own).waiting.clear();
+        let all: Vec<_> = heard.into_iter().chain([mailboxes.exchange(own, deltas).into()]).collect();
+        merge(&all)
     });
     assert!(runs.wrong.load(Relaxed) > 0);
 }

@@ -124,6 +124,10 @@ impl Page {
         self.counter("credence_sources_displaced_total", help, t.sources_displaced)?;
         let help = "Flow reports not counted towards their source for want of room.";
         self.counter("credence_sources_lost_total", help, t.sources_lost)?;
+        let help =
+            "Reports of what sources did in a step that a worker was too far behind to take from another.";
+        let lost = [("mailbox_full", t.step_reports_lost)];
+        self.counters("credence_step_reports_lost_total", help, "reason", lost)?;
         let help = "Datagrams in pieces forgotten early for want of room.";
         self.counter("credence_datagrams_displaced_total", help, t.fragments_displaced)?;
         let help = "Steps of packet time closed, summed over workers.";

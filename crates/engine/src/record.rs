@@ -30,19 +30,20 @@ impl Recorder {
         Self { alerts, flows, ..Self::default() }
     }
 
-    /// Takes what one worker collected. Alerts wait until the step ends.
-    pub fn take(&mut self, collected: Collected) {
+    /// Takes what one worker collected, and leaves it empty with its memory. Alerts wait until the step ends.
+    pub fn take(&mut self, collected: &mut Collected) {
         let Collected { alerts, flows, caches } = collected;
         if self.alerts.is_some() {
-            self.waiting.extend(alerts.into_iter().filter_map(|event| {
+            self.waiting.extend(alerts.drain(..).filter_map(|event| {
                 let cache = caches.get(event.cache as usize)?;
                 Some((event, Arc::clone(cache)))
             }));
         }
         if let Some(writer) = &mut self.flows {
-            let outcome = writer.extend(flows);
+            let outcome = writer.take(flows);
             self.note(outcome);
         }
+        collected.clear();
     }
 
     /// Writes the alerts of a step, ordered by packet time, then by frame.
@@ -104,9 +105,9 @@ pub(crate) fn record(recorder: &mut Recorder, reports: &Receiver<Report>, worker
     let mut ended = 0;
     for report in reports {
         match report {
-            Report::Some(collected) => recorder.take(collected),
-            Report::StepEnded(collected) => {
-                recorder.take(collected);
+            Report::Some(mut collected) => recorder.take(&mut collected),
+            Report::StepEnded(mut collected) => {
+                recorder.take(&mut collected);
                 ended += 1;
                 if ended == workers {
                     recorder.end_step();

@@ -15,7 +15,6 @@ use std::time::Duration;
 
 use credence_capture::{Frame, Poll, Source};
 use credence_credit::Published;
-use credence_flow::merge;
 
 use self::spread::Full;
 use crate::clock::{Stopwatch, unix_ns};
@@ -212,7 +211,7 @@ impl Alone<'_> {
             Cut::Frames(step) => {
                 self.worker.process(step);
                 if self.worker.should_collect() {
-                    self.recorder.take(self.worker.collect());
+                    self.recorder.take(self.worker.collected());
                 }
             }
             Cut::Close(closing) => self.close(closing),
@@ -227,9 +226,8 @@ impl Alone<'_> {
     }
 
     fn close(&mut self, closing: Closing) {
-        let deltas = self.worker.close_step(closing);
-        self.worker.apply(closing, &merge([deltas]));
-        self.recorder.take(self.worker.collect());
+        self.worker.end_step(closing);
+        self.recorder.take(self.worker.collected());
         self.recorder.end_step();
     }
 }

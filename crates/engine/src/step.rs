@@ -3,7 +3,7 @@
 use std::sync::{Arc, PoisonError};
 
 use credence_capture::Frame;
-use credence_flow::{Delta, STEP_NS, merge};
+use credence_flow::{Delta, STEP_NS, merge_into};
 
 use crate::sync::{Condvar, Mutex};
 
@@ -121,9 +121,12 @@ pub struct Exchange {
     workers: usize,
 }
 
+#[derive(Default)]
 struct Round {
     number: u64,
     brought: Vec<Vec<Delta>>,
+    /// Lists that were merged, whose memory goes back to the workers.
+    spent: Vec<Vec<Delta>>,
     merged: Arc<Vec<Delta>>,
     /// A worker is gone; nobody waits for it.
     broken: bool,
@@ -132,18 +135,16 @@ struct Round {
 impl Exchange {
     /// An exchange for so many workers.
     pub fn new(workers: usize) -> Self {
-        let round = Round { number: 0, brought: Vec::new(), merged: Arc::default(), broken: false };
-        Self { round: Mutex::new(round), turned: Condvar::new(), workers }
+        Self { round: Mutex::default(), turned: Condvar::new(), workers }
     }
 
-    /// Brings one worker's deltas, waits for the others, and returns the merged list; none when a worker is gone.
-    pub fn meet(&self, deltas: Vec<Delta>) -> Option<Arc<Vec<Delta>>> {
+    /// Brings one worker's deltas, waits for the others, and returns the merged list; none when a worker is gone. What is
+    /// left in `deltas` is memory for the next step.
+    pub fn meet(&self, deltas: &mut Vec<Delta>) -> Option<Arc<Vec<Delta>>> {
         let mut round = self.round.lock().unwrap_or_else(PoisonError::into_inner);
-        round.brought.push(deltas);
+        round.brought.push(std::mem::take(deltas));
         if round.brought.len() == self.workers {
-            let brought = std::mem::take(&mut round.brought);
-            round.merged = Arc::new(merge(brought));
-            round.number += 1;
+            round.turn();
             self.turned.notify_all();
         } else {
             let number = round.number;
@@ -151,6 +152,7 @@ impl Exchange {
                 round = self.turned.wait(round).unwrap_or_else(PoisonError::into_inner);
             }
         }
+        *deltas = round.spent.pop().unwrap_or_default();
         (!round.broken).then(|| Arc::clone(&round.merged))
     }
 
@@ -158,6 +160,18 @@ impl Exchange {
     pub fn break_up(&self) {
         self.round.lock().unwrap_or_else(PoisonError::into_inner).broken = true;
         self.turned.notify_all();
+    }
+}
+
+impl Round {
+    /// Merges what all have brought, in the memory of the round before: by now nobody reads that any more. A million sources
+    /// are 80 MB, and memory that is new in each step costs more than to merge them.
+    fn turn(&mut self) {
+        let mut merged = Arc::try_unwrap(std::mem::take(&mut self.merged)).unwrap_or_default();
+        merge_into(&mut merged, &self.brought);
+        self.merged = Arc::new(merged);
+        self.spent.append(&mut self.brought);
+        self.number += 1;
     }
 }
 
@@ -227,7 +241,7 @@ mod tests {
     fn workers_leave_an_exchange_with_the_same_list() {
         let exchange = Exchange::new(3);
         std::thread::scope(|scope| {
-            let met: Vec<_> = (0..3).map(|_| scope.spawn(|| exchange.meet(Vec::new()))).collect();
+            let met: Vec<_> = (0..3).map(|_| scope.spawn(|| exchange.meet(&mut Vec::new()))).collect();
             assert!(met.into_iter().all(|m| m.join().expect("no panic").is_some()));
         });
     }
@@ -236,7 +250,7 @@ mod tests {
     fn a_worker_that_is_gone_holds_up_nobody() {
         let exchange = Exchange::new(2);
         std::thread::scope(|scope| {
-            let waiting = scope.spawn(|| exchange.meet(Vec::new()));
+            let waiting = scope.spawn(|| exchange.meet(&mut Vec::new()));
             exchange.break_up();
             assert_eq!(waiting.join().expect("no panic"), None);
         });

@@ -30,7 +30,7 @@ fn delta(worker: usize, step: u64) -> Delta {
 
 /// Runs two workers through all steps, and asserts that each leaves each step with the deltas of both. Returns how often
 /// a worker came to a step while the other had not left the one before.
-fn check(meet: fn(&Exchange, Vec<Delta>) -> Option<Arc<Vec<Delta>>>) -> usize {
+fn check(meet: fn(&Exchange, &mut Vec<Delta>) -> Option<Arc<Vec<Delta>>>) -> usize {
     let overtaken = Outside::new(Tally::new(0));
     let tally = Outside::clone(&overtaken);
     loom::model(move || {
@@ -40,10 +40,13 @@ fn check(meet: fn(&Exchange, Vec<Delta>) -> Option<Arc<Vec<Delta>>>) -> usize {
             let (exchange, left, tally) =
                 (Outside::clone(&exchange), Outside::clone(&left), Outside::clone(&tally));
             move || {
+                let mut deltas = Vec::new();
                 for step in 0..STEPS {
                     let behind = left[1 - own].load(Relaxed) < step as usize;
                     tally.fetch_add(usize::from(behind), Relaxed);
-                    let merged = meet(&exchange, vec![delta(own, step)]).expect("nobody is gone");
+                    deltas.clear();
+                    deltas.push(delta(own, step));
+                    let merged = meet(&exchange, &mut deltas).expect("nobody is gone");
                     assert_eq!(merged.as_slice(), [delta(0, step), delta(1, step)]);
                     left[own].fetch_add(1, Relaxed);
                 }
@@ -66,10 +69,9 @@ fn each_step_is_left_with_its_own_deltas_and_everybodys() {
 fn waiting_for_an_empty_table_instead_of_the_next_round_is_found() {
     check(|exchange, deltas| {
         let mut round = exchange.round.lock().unwrap();
-        round.brought.push(deltas);
+        round.brought.push(std::mem::take(deltas));
         if round.brought.len() == exchange.workers {
-            let brought = std::mem::take(&mut round.brought);
-            round.merged = Arc::new(merge(brought));
+            round.turn();
             exchange.turned.notify_all();
         }
         while !round.brought.is_empty() {
@@ -84,7 +86,7 @@ fn check_gone(break_up: fn(&Exchange)) {
     loom::model(move || {
         let exchange = Outside::new(Exchange::new(WORKERS));
         let met = Outside::clone(&exchange);
-        let waiting = thread::spawn(move || met.meet(Vec::new()).is_none());
+        let waiting = thread::spawn(move || met.meet(&mut Vec::new()).is_none());
         break_up(&exchange);
         assert!(waiting.join().expect("a worker comes to its end"), "nobody else was there");
     });

@@ -4,7 +4,7 @@
 //! test` runs. Outside a model they do not work, so that nothing else can be tested in such a build.
 
 #[cfg(not(all(test, loom)))]
-pub(crate) use std::sync::{Condvar, Mutex};
+pub(crate) use std::sync::{Condvar, Mutex, MutexGuard};
 
 #[cfg(all(test, loom))]
-pub(crate) use loom::sync::{Condvar, Mutex};
+pub(crate) use loom::sync::{Condvar, Mutex, MutexGuard};

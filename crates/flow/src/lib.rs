@@ -23,7 +23,7 @@ pub use flow::{Counted, Finished, Flow, FlowRecord, JUDGED_AFTER_NS, Opening, Pe
 pub use fragment::{Attributed, FRAGMENT_TIMEOUT_NS, Fragments};
 pub use key::FlowKey;
 pub use sighting::Sighting;
-pub use source::{Aggregates, Behaviour, Delta, Deltas, Level, STEP_NS, SketchSeed, merge};
+pub use source::{Aggregates, Behaviour, Delta, Deltas, Level, STEP_NS, SketchSeed, merge, merge_into};
 pub use table::{
     Candidates, FlowTable, FullPolicy, Now, PROBES_MAX, Placed, REORDER_NS, Slot, TableConfig, TableCounters,
 };

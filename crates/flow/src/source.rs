@@ -24,7 +24,7 @@ mod radix;
 
 pub use aggregate::Behaviour;
 pub use aggregates::Aggregates;
-pub use delta::{Delta, SketchSeed, merge};
+pub use delta::{Delta, SketchSeed, merge, merge_into};
 pub use deltas::Deltas;
 
 /// Length of a step of packet time, in nanoseconds.

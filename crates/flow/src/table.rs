@@ -6,7 +6,8 @@
 //! from seven eighths of the capacity on. A flow is split in two: the 64-byte half that every packet touches, and the half
 //! that only events touch.
 //!
-//! Bytes a flow: 64 + 56 + 64 · 1.3 / 12 = 127. Free flows are chained through the flows themselves.
+//! Bytes a flow: 64 + 56 + 64 · 1.3 / 12 = 127. Places that were never used lie behind all others and are not touched;
+//! those that became free again are chained through the flows themselves.
 //!
 //! In a table of millions each of these lines is a miss of all caches. So a caller that has a batch of keys first asks
 //! for their buckets ([`FlowTable::prefetch_index`]), then for the flows that these point to ([`FlowTable::prefetch_flow`]), and
@@ -17,7 +18,7 @@ mod index;
 use core::hash::Hasher;
 use core::mem::size_of;
 
-use credence_memory::{filled, prefetch};
+use credence_memory::{prefetch, room};
 
 pub use self::index::Candidates;
 use self::index::{Index, WAYS};
@@ -50,7 +51,7 @@ pub enum FullPolicy {
 /// Sizes and policies of a table, fixed for its life.
 #[derive(Clone, Copy, Debug)]
 pub struct TableConfig {
-    /// Flows held at most; memory is taken for all of them at the start.
+    /// Flows held at most; address space is taken for all of them at the start.
     pub capacity: u32,
     /// What happens when it is full.
     pub full: FullPolicy,
@@ -89,8 +90,12 @@ pub struct TableCounters {
 /// Unidirectional flows in memory that is taken once.
 pub struct FlowTable {
     index: Index,
-    hot: Box<[Hot]>,
-    cold: Box<[Cold]>,
+    /// The places used so far, in room for all. Never longer than the capacity, so that it never moves.
+    hot: Vec<Hot>,
+    /// The other half of each place.
+    cold: Vec<Cold>,
+    capacity: u32,
+    /// The first place that became free again.
     free: u32,
     live: u32,
     sweep: u32,
@@ -107,15 +112,12 @@ impl FlowTable {
     pub fn new(config: TableConfig, seed: u64) -> Self {
         let capacity = config.capacity.clamp(1, NONE - 1);
         let buckets = (capacity as usize * SLOTS_PER_TEN_FLOWS).div_ceil(10 * WAYS).max(2);
-        let mut hot = filled(Hot::FREE, capacity as usize);
-        for (i, flow) in (0..capacity).zip(hot.iter_mut()) {
-            flow.link_free(if i + 1 == capacity { NONE } else { i + 1 });
-        }
         Self {
             index: Index::new(buckets),
-            hot,
-            cold: filled(Cold::default(), capacity as usize),
-            free: 0,
+            hot: room(capacity as usize),
+            cold: room(capacity as usize),
+            capacity,
+            free: NONE,
             live: 0,
             sweep: 0,
             full: config.full,
@@ -124,6 +126,17 @@ impl FlowTable {
             hasher: KeyedHash::new(seed),
             counters: TableCounters::default(),
         }
+    }
+
+    /// Touches all memory that flows will ever lie in. Otherwise each page costs a fault when the first flow comes to lie
+    /// there: half a second for a million flows where a virtual machine has yet to be given its memory. To be called
+    /// before the first flow.
+    pub fn prefault(&mut self) {
+        let used = self.hot.len();
+        self.hot.resize(self.capacity as usize, Hot::FREE);
+        self.cold.resize(self.capacity as usize, Cold::default());
+        self.hot.truncate(used);
+        self.cold.truncate(used);
     }
 
     /// Where the flow of `key` may lie, as [`place`](Self::place) wants it, so that a batch can be hashed whole.
@@ -155,10 +168,22 @@ impl FlowTable {
         Some(Slot(flow))
     }
 
-    /// Asks for what the beginning of a flow of `key` will touch: the index of the flow that it may answer.
+    /// Asks for the index of the flow that a new flow of `key` may answer; where that flow may lie, for
+    /// [`prefetch_peer`](Self::prefetch_peer) a little later.
     #[inline]
-    pub fn prefetch_new(&self, key: &FlowKey) {
-        self.index.prefetch(self.candidates(&key.reverse()));
+    pub fn prefetch_new(&self, key: &FlowKey) -> Candidates {
+        let reverse = self.candidates(&key.reverse());
+        self.index.prefetch(reverse);
+        reverse
+    }
+
+    /// Asks for both halves of the flow that a new one seems to answer.
+    #[inline]
+    pub fn prefetch_peer(&self, reverse: Candidates) {
+        if let Some(flow) = self.index.first(reverse) {
+            prefetch(&self.hot, flow as usize);
+            prefetch(&self.cold, flow as usize);
+        }
     }
 
     /// Counts a packet of the flow at `slot`, if that is all there is to do: the flow of `key` lies there, it was scored in
@@ -222,10 +247,10 @@ impl FlowTable {
     /// [`REORDER_NS`] before `now_ns`, so that a packet that comes late by less still finds its flow.
     pub fn expire(&mut self, steps: u32, now_ns: u64, finished: &mut impl FnMut(Finished)) {
         let late = now_ns.saturating_sub(REORDER_NS);
-        for _ in 0..steps.min(self.capacity()) {
+        for _ in 0..steps.min(self.capacity) {
             let flow = self.sweep;
-            self.sweep = if flow + 1 == self.capacity() { 0 } else { flow + 1 };
-            let hot = &self.hot[flow as usize];
+            self.sweep = if flow + 1 == self.capacity { 0 } else { flow + 1 };
+            let Some(hot) = self.hot.get(flow as usize) else { continue };
             if !hot.is_free() && hot.is_idle(&self.timeouts, late) {
                 self.counters.expired += 1;
                 let ended = self.finish(flow, u64::MAX);
@@ -237,19 +262,23 @@ impl FlowTable {
 
     /// Ends every flow, in the order of the table.
     pub fn drain(&mut self, finished: &mut impl FnMut(Finished)) {
-        for flow in 0..self.capacity() {
-            if !self.hot[flow as usize].is_free() {
-                let ended = self.finish(flow, u64::MAX);
-                self.release(flow, &ended.record.key);
-                finished(ended);
-            }
+        for (hot, cold) in self.hot.iter_mut().zip(&mut self.cold).filter(|(hot, _)| !hot.is_free()) {
+            finished(Flow { hot, cold }.finish(u64::MAX));
         }
+        self.clear();
+    }
+
+    /// Forgets every flow. All at once: to take each out of the index costs two random lines of memory.
+    pub fn clear(&mut self) {
+        self.index.clear();
+        self.hot.clear();
+        self.cold.clear();
+        (self.free, self.live) = (NONE, 0);
     }
 
     /// Flows held at most.
-    pub fn capacity(&self) -> u32 {
-        // The length came from a u32.
-        u32::try_from(self.hot.len()).unwrap_or(NONE)
+    pub const fn capacity(&self) -> u32 {
+        self.capacity
     }
 
     /// Flows held now.
@@ -287,9 +316,9 @@ impl FlowTable {
         self.counters
     }
 
-    /// Memory held, in bytes, the same from start to end.
+    /// Memory held once every place has been used, in bytes.
     pub fn bytes(&self) -> usize {
-        self.index.bytes() + self.hot.len() * (size_of::<Hot>() + size_of::<Cold>())
+        self.index.bytes() + self.capacity as usize * (size_of::<Hot>() + size_of::<Cold>())
     }
 
     #[inline]
@@ -316,9 +345,9 @@ impl FlowTable {
         finished: &mut impl FnMut(Finished),
     ) -> Placed {
         let peer = self.peer(key, now);
-        let vacancy = self.index.vacancy(candidates).filter(|_| self.free != NONE);
+        let vacancy = self.index.vacancy(candidates);
         let Some((place, flow)) = vacancy
-            .map(|place| (place, self.take_free()))
+            .and_then(|place| Some((place, self.take_free()?)))
             .or_else(|| self.make_room(candidates, now, finished))
         else {
             self.counters.refused += 1;
@@ -329,14 +358,31 @@ impl FlowTable {
         Placed::New(Slot(flow))
     }
 
-    /// The first flow of the free chain. The one behind it is the next that a new flow will be written to.
-    fn take_free(&mut self) -> u32 {
-        let flow = self.free;
-        self.free = self.hot[flow as usize].next_free();
-        prefetch(&self.hot, self.free as usize);
-        prefetch(&self.cold, self.free as usize);
+    /// A place for a flow: one that became free again, or else the next that was never used. The one behind it is asked for,
+    /// since the next new flow will be written there.
+    fn take_free(&mut self) -> Option<u32> {
+        let (flow, next) = match self.free {
+            NONE => {
+                let flow = self.take_unused()?;
+                (flow, flow + 1)
+            }
+            flow => {
+                self.free = self.hot[flow as usize].next_free();
+                (flow, self.free)
+            }
+        };
+        prefetch(&self.hot, next as usize);
+        prefetch(&self.cold, next as usize);
         self.live += 1;
-        flow
+        Some(flow)
+    }
+
+    /// The first place that was never used, if one is left.
+    fn take_unused(&mut self) -> Option<u32> {
+        let flow = u32::try_from(self.hot.len()).ok().filter(|&flow| flow < self.capacity)?;
+        self.hot.push(Hot::FREE);
+        self.cold.push(Cold::default());
+        Some(flow)
     }
 
     /// Ends the flow of the candidate buckets that makes room, if one may.

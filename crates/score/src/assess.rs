@@ -167,7 +167,31 @@ pub struct Assessment {
     pub basis: Basis,
 }
 
-/// Judges a flow.
+/// What an assessment comes to, without its reasons.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Judgement {
+    /// The flow's score.
+    pub score: Score,
+    /// What follows.
+    pub verdict: Verdict,
+    /// Whose word decided.
+    pub basis: Basis,
+}
+
+/// Judges a flow, as [`assess`] does without listing the terms: those take longer to write down than to add up, and only
+/// an alert shows them.
+#[inline]
+pub fn judge(facts: &Facts, policy: &Policy) -> Judgement {
+    let start = start(facts, policy).points;
+    let (mut all, mut own) = (start, start);
+    each_loss(facts, policy, |term| {
+        all += term.points;
+        own += if term.level.is_none() { term.points } else { 0 };
+    });
+    conclude(facts, policy, all, own)
+}
+
+/// Judges a flow and says why.
 ///
 /// The score starts at the source's credit, or at the policy's neutral score when the source is unrated or its record
 /// may not act; anomalies and behaviour take from it. The verdict is that of the strongest list that speaks: never-block,
@@ -177,10 +201,20 @@ pub struct Assessment {
 /// What a source does across flows can be forged by whoever forges its address. So a confirmed flow is never limited for
 /// it: behaviour alone takes it no further than a mark.
 pub fn assess(facts: &Facts, policy: &Policy) -> Assessment {
-    let (score, terms) = score(facts, policy);
-    let ladder = climb(facts, score, &terms, policy);
-    let (verdict, basis) = decide(facts, ladder);
+    let mut terms = Terms::start(start(facts, policy));
+    each_loss(facts, policy, |term| terms.push(term));
+    let (all, own) = (terms.sum(), terms.own());
+    terms.push(plain(Rule::Floor, -all.min(0), 0));
+    let Judgement { score, verdict, basis } = conclude(facts, policy, all, own);
     Assessment { score, terms, verdict, basis }
+}
+
+/// What follows from terms that add up to `all`, those of the flow itself and of its source's credit to `own`.
+#[inline]
+fn conclude(facts: &Facts, policy: &Policy, all: i32, own: i32) -> Judgement {
+    let score = score_of(all);
+    let (verdict, basis) = decide(facts, climb(facts, score, own, policy));
+    Judgement { score, verdict, basis }
 }
 
 /// A term of behaviour: its rule, what is measured, its threshold for a single address, its slope.
@@ -222,41 +256,60 @@ const LEVEL_FACTOR: [u64; 4] = [1, 4, 16, 64];
 /// What the share of unanswered openings takes at most from a single address.
 const UNANSWERED_CAP: i64 = 250;
 
-fn score(facts: &Facts, policy: &Policy) -> (Score, Terms) {
-    let start = match facts.standing.rating.score() {
+/// The term that the others take from.
+#[inline]
+fn start(facts: &Facts, policy: &Policy) -> Term {
+    match facts.standing.rating.score() {
         Some(score) => plain(Rule::Credit, i32::from(score.value()), u64::from(score.value())),
         None => plain(Rule::Unrated, i32::from(policy.neutral), 0),
-    };
-    let mut terms = Terms::start(start);
+    }
+}
+
+/// Hands on each term between the start and the floor, in the order in which they are listed.
+#[inline]
+fn each_loss(facts: &Facts, policy: &Policy, mut each: impl FnMut(Term)) {
     // Most flows show nothing: what would come to no points is not reckoned.
     if !facts.anomalies.is_empty() {
-        for (severity, rule) in [
-            (Severity::Evasive, Rule::AnomalyEvasive),
-            (Severity::Invalid, Rule::AnomalyInvalid),
-            (Severity::Unusual, Rule::AnomalyUnusual),
-        ] {
-            let count = severity.count(facts.anomalies);
-            let (each, most) = severity.weight();
-            let loss = i32::try_from(count).unwrap_or(i32::MAX).saturating_mul(each).min(most);
-            terms.push(plain(rule, -loss, u64::from(count)));
-        }
+        shown(facts, &mut each);
     }
     if facts.behaviour.iter().any(Option::is_some) {
-        for measured in &MEASURED {
-            terms.push(worst(facts, measured.rule, |level, behaviour| {
-                let value = (measured.of)(behaviour);
-                (sublinear(value, measured.from(&policy.thresholds, level), measured.slope), value)
-            }));
-        }
-        terms.push(worst(facts, Rule::Unanswered, |level, b| {
-            (unanswered(b, enough(&policy.thresholds, level)), u64::from(b.unanswered))
+        behaved(facts, &policy.thresholds, &mut each);
+    }
+}
+
+/// The terms of anomalies.
+#[cold]
+fn shown(facts: &Facts, each: &mut dyn FnMut(Term)) {
+    for (severity, rule) in [
+        (Severity::Evasive, Rule::AnomalyEvasive),
+        (Severity::Invalid, Rule::AnomalyInvalid),
+        (Severity::Unusual, Rule::AnomalyUnusual),
+    ] {
+        let count = severity.count(facts.anomalies);
+        let (points, most) = severity.weight();
+        let loss = i32::try_from(count).unwrap_or(i32::MAX).saturating_mul(points).min(most);
+        each(plain(rule, -loss, u64::from(count)));
+    }
+}
+
+/// The terms of what the source does across flows.
+#[inline(never)]
+fn behaved(facts: &Facts, thresholds: &Thresholds, each: &mut dyn FnMut(Term)) {
+    for measured in &MEASURED {
+        each(worst(facts, measured.rule, |level, behaviour| {
+            let value = (measured.of)(behaviour);
+            (sublinear(value, measured.from(thresholds, level), measured.slope), value)
         }));
     }
-    let sum = terms.sum();
-    terms.push(plain(Rule::Floor, -sum.min(0), 0));
+    each(worst(facts, Rule::Unanswered, |level, b| {
+        (unanswered(b, enough(thresholds, level)), u64::from(b.unanswered))
+    }));
+}
+
+/// The score that terms add up to, none of them the floor.
+fn score_of(sum: i32) -> Score {
     // A credit score is at most 1000 and every later term takes.
-    let total = u16::try_from(sum.max(0)).ok().and_then(|s| Score::new(s).ok()).unwrap_or(Score::BEST);
-    (total, terms)
+    u16::try_from(sum.max(0)).ok().and_then(|s| Score::new(s).ok()).unwrap_or(Score::BEST)
 }
 
 const fn plain(rule: Rule, points: i32, measured: u64) -> Term {
@@ -350,19 +403,13 @@ const fn basis(authority: Authority) -> Basis {
     }
 }
 
-/// What the ladder says of the score.
-fn climb(facts: &Facts, score: Score, terms: &Terms, policy: &Policy) -> Verdict {
+/// What the ladder says of the score, and of the `own` part of it: credit and what the flow itself showed.
+fn climb(facts: &Facts, score: Score, own: i32, policy: &Policy) -> Verdict {
     let rated = facts.standing.rating.score().is_some();
     let all = rung(i32::from(score.value()), rated, policy);
     if !facts.confirmed {
         return all;
     }
-    let own = terms
-        .as_slice()
-        .iter()
-        .filter(|t| t.level.is_none() && t.rule != Rule::Floor)
-        .map(|t| t.points)
-        .sum();
     all.min(Verdict::Mark).max(rung(own, rated, policy))
 }
 

@@ -313,6 +313,13 @@ proptest! {
     }
 
     #[test]
+    fn a_judgement_is_an_assessment_without_its_terms(facts in any_facts(), neutral in 0..=1000_u16) {
+        let policy = Policy { neutral, ..Policy::default() };
+        let Assessment { score, verdict, basis, .. } = assess(&facts, &policy);
+        prop_assert_eq!(judge(&facts, &policy), Judgement { score, verdict, basis });
+    }
+
+    #[test]
     fn never_block_always_passes(mut facts in any_facts()) {
         facts.standing.never_block = true;
         prop_assert_eq!(assess(&facts, &Policy::default()).verdict, Verdict::Pass);

@@ -117,6 +117,11 @@ impl Terms {
         self.as_slice().iter().map(|t| t.points).sum()
     }
 
+    /// The sum of those that are not about what the source does across flows.
+    pub(crate) fn own(&self) -> i32 {
+        self.as_slice().iter().filter(|t| t.level.is_none()).map(|t| t.points).sum()
+    }
+
     /// One by one.
     pub fn as_slice(&self) -> &[Term] {
         self.terms.get(..usize::from(self.len)).unwrap_or_default()

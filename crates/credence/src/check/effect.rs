@@ -73,7 +73,8 @@ impl Effect {
         };
         let line = config.line(&config.guards(), 1)?;
         // The same answer for the same capture, each time it is asked.
-        let line = LineConfig { flows: line.flows.min(FLOWS_MAX), sketch: SketchSeed(0), ..line };
+        let flows = line.flows.min(FLOWS_MAX);
+        let line = LineConfig { flows, sketch: SketchSeed(0), prefault: false, ..line };
         let credit = Published::default();
         credit.store(cache);
         let mut asked = Asked { source, line: &line, cache: &credit.current(), said: BTreeMap::new() };

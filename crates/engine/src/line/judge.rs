@@ -5,7 +5,7 @@ use std::sync::Arc;
 use credence_credit::{Cache, Reader};
 use credence_flow::{Anomalies, Level, Scoring, Slot};
 use credence_prefix::NO_MATCH;
-use credence_score::{Assessment, Facts, Verdict, assess};
+use credence_score::{Facts, Verdict, assess, judge};
 
 use super::enter::Item;
 use super::{CHUNK, Worker};
@@ -30,16 +30,47 @@ impl Known {
 
     /// What `cache` knows at `now_s` (Unix seconds), given the record that a look-up found.
     fn of(cache: &Cache, record: u32, now_s: u64) -> Self {
-        let mut changes_s = u32::MAX;
-        let mut next = record;
-        while next != NO_MATCH {
-            let entry = cache.entry(next);
-            if entry.is_live(now_s) {
-                changes_s = changes_s.min(entry.expires);
-            }
-            next = entry.parent;
+        Found::of(cache, record, now_s).known(cache)
+    }
+}
+
+/// An answer of which the first record was read.
+#[derive(Clone, Copy)]
+struct Found {
+    first: Known,
+    /// The next record that covers the source.
+    wider: u32,
+    now_s: u64,
+}
+
+impl Found {
+    /// Reads the record that a look-up found.
+    #[inline]
+    fn of(cache: &Cache, record: u32, now_s: u64) -> Self {
+        let mut found = Self { first: Known { record, changes_s: u32::MAX }, wider: record, now_s };
+        if record != NO_MATCH {
+            found.read(cache);
         }
-        Self { record, changes_s }
+        found
+    }
+
+    /// Reads the next record.
+    #[inline]
+    fn read(&mut self, cache: &Cache) {
+        let entry = cache.entry(self.wider);
+        if entry.is_live(self.now_s) {
+            self.first.changes_s = self.first.changes_s.min(entry.expires);
+        }
+        self.wider = entry.parent;
+    }
+
+    /// The answer, once all records are read.
+    #[inline]
+    fn known(mut self, cache: &Cache) -> Known {
+        while self.wider != NO_MATCH {
+            self.read(cache);
+        }
+        self.first
     }
 }
 
@@ -50,13 +81,24 @@ pub(super) struct Credit {
     /// The epoch that began with this snapshot.
     pub(super) since: u32,
     asked: Vec<u128>,
+    /// When each was asked for, Unix seconds.
+    asked_s: Vec<u64>,
     records: Vec<u32>,
+    found: Vec<Found>,
 }
 
 impl Credit {
     pub(super) fn new(mut reader: Reader) -> Self {
         let cache = Arc::clone(reader.current());
-        Self { reader, cache, since: 1, asked: Vec::with_capacity(CHUNK), records: vec![NO_MATCH; CHUNK] }
+        Self {
+            reader,
+            cache,
+            since: 1,
+            asked: Vec::with_capacity(CHUNK),
+            asked_s: Vec::with_capacity(CHUNK),
+            records: vec![NO_MATCH; CHUNK],
+            found: Vec::with_capacity(CHUNK),
+        }
     }
 
     /// Takes the latest snapshot; whether it is a new one.
@@ -75,36 +117,30 @@ impl Credit {
         now.wrapping_sub(scored) > now.wrapping_sub(self.since)
     }
 
-    /// Puts a source on the list of those to look up.
+    /// Puts a source on the list of those to look up, for a packet of this time (Unix nanoseconds).
     #[inline]
-    pub(super) fn ask(&mut self, source: u128) {
+    pub(super) fn ask(&mut self, source: u128, ts_ns: u64) {
         self.asked.push(source);
+        self.asked_s.push(ts_ns / NANOS);
     }
 
-    /// Looks up all that was asked. The list is empty afterwards.
-    pub(super) fn answers(&mut self) -> Answers<'_> {
-        let records = &mut self.records[..self.asked.len()];
+    /// Looks up all that was asked, and answers in that order. The list is empty afterwards.
+    pub(super) fn answers(&mut self) -> impl Iterator<Item = Known> {
+        let Self { cache, asked, asked_s, records, found, .. } = self;
+        let records = &mut records[..asked.len()];
         if !records.is_empty() {
-            self.cache.longest_match_batch(&self.asked, records);
-            self.asked.clear();
+            cache.longest_match_batch(asked, records);
         }
-        Answers { cache: &self.cache, records: records.iter() }
+        // The first record of all, and only then any further: so the misses of a chunk are waited for together.
+        found.clear();
+        found.extend(records.iter().zip(&*asked_s).map(|(&record, &now_s)| Found::of(cache, record, now_s)));
+        asked.clear();
+        asked_s.clear();
+        found.iter().map(|found| found.known(cache))
     }
 
     fn look_up(&self, source: u128, now_s: u64) -> Known {
         Known::of(&self.cache, self.cache.longest_match(source).unwrap_or(NO_MATCH), now_s)
-    }
-}
-
-/// Answers of a batch, in the order in which they were asked for.
-pub(super) struct Answers<'c> {
-    cache: &'c Cache,
-    records: std::slice::Iter<'c, u32>,
-}
-
-impl Answers<'_> {
-    pub(super) fn next(&mut self, ts_ns: u64) -> Option<Known> {
-        self.records.next().map(|&record| Known::of(self.cache, record, ts_ns / NANOS))
     }
 }
 
@@ -132,18 +168,20 @@ impl Worker {
             }
             None => Known::of(&self.credit.cache, flow.credit_record(), now_s),
         };
-        let (assessment, quiet) = self.assess(&item, known.record, anomalies, confirmed);
+        let (facts, quiet) = self.facts(&item, known.record, anomalies, confirmed);
+        let judgement = judge(&facts, &self.config.policy);
+        self.counters.count_scoring(judgement.basis);
         self.table.flow(slot).scored(Scoring {
             epoch: self.epoch,
-            score: assessment.score.value(),
-            verdict: assessment.verdict as u8,
+            score: judgement.score.value(),
+            verdict: judgement.verdict as u8,
             record: known.record,
             stands_until_s: if quiet { known.changes_s } else { 0 },
         });
-        if assessment.verdict >= self.config.alert_from && assessment.verdict as u8 > before {
-            self.raise(&item, assessment, anomalies, confirmed, known.record);
+        if judgement.verdict >= self.config.alert_from && judgement.verdict as u8 > before {
+            self.raise(&item, &facts, known.record);
         }
-        assessment.verdict
+        judgement.verdict
     }
 
     /// The verdict of a packet whose flow found no room.
@@ -152,36 +190,35 @@ impl Worker {
             Some(known) => known.record,
             None => self.credit.look_up(item.key.src, item.now.ts_ns / NANOS).record,
         };
-        self.assess(item, record, item.seen.anomalies, false).0.verdict
+        let (facts, _) = self.facts(item, record, item.seen.anomalies, false);
+        let judgement = judge(&facts, &self.config.policy);
+        self.counters.count_scoring(judgement.basis);
+        judgement.verdict
     }
 
-    /// An assessment, and whether its source is quiet.
-    fn assess(&self, item: &Item, record: u32, anomalies: Anomalies, confirmed: bool) -> (Assessment, bool) {
+    /// What counts for or against a flow, and whether its source is quiet.
+    #[inline]
+    fn facts(&self, item: &Item, record: u32, anomalies: Anomalies, confirmed: bool) -> (Facts, bool) {
         let (source, aggregates) = (item.key.src, &self.sources.aggregates);
         let now_s = item.now.ts_ns / NANOS;
         let standing = standing(&self.credit.cache, record, &self.config.lists, source, now_s);
         let quiet = aggregates.is_quiet(source);
         let behaviour =
             if quiet { [None; 4] } else { Level::ALL.map(|level| aggregates.behaviour(level, source)) };
-        let assessment = assess(&Facts { standing, confirmed, anomalies, behaviour }, &self.config.policy);
-        self.counters.count_scoring(assessment.basis);
-        (assessment, quiet)
+        (Facts { standing, confirmed, anomalies, behaviour }, quiet)
     }
 
-    fn raise(
-        &mut self,
-        item: &Item,
-        assessment: Assessment,
-        anomalies: Anomalies,
-        confirmed: bool,
-        record: u32,
-    ) {
+    /// Raises an alert, with all terms of the score.
+    #[cold]
+    fn raise(&mut self, item: &Item, facts: &Facts, record: u32) {
         if self.collected.alerts.len() >= self.config.outbox as usize {
             self.counters.alerts_lost.add(1);
             return;
         }
         let cache = self.collected.number_of(&self.credit.cache);
         let (ts_ns, frame, key) = (item.now.ts_ns, item.now.frame, item.key);
+        let (anomalies, confirmed) = (facts.anomalies, facts.confirmed);
+        let assessment = assess(facts, &self.config.policy);
         let event = Event { ts_ns, frame, key, assessment, anomalies, confirmed, record, cache };
         self.collected.alerts.push(event);
         self.counters.alerts.add(1);

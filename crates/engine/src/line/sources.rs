@@ -1,6 +1,6 @@
 //! What a worker knows of sources: closed steps, and its own share of the open one.
 
-use credence_flow::{Aggregates, Delta, Deltas, Pending};
+use credence_flow::{Aggregates, Behaviour, Delta, Deltas, Level, Pending};
 
 use crate::config::LineConfig;
 
@@ -24,9 +24,17 @@ impl Sources {
         self.deltas.add(pending, &self.aggregates);
     }
 
-    /// This worker's share of the step that ends.
-    pub(super) fn close(&mut self) -> Vec<Delta> {
-        self.deltas.close(&self.aggregates).to_vec()
+    /// Makes `share` this worker's share of the step that ends: a copy, since it goes to other threads.
+    pub(super) fn close(&mut self, share: &mut Vec<Delta>) {
+        share.clear();
+        share.extend_from_slice(self.deltas.close(&self.aggregates));
+    }
+
+    /// Ends step number `step` when this worker's share is all there is; see [`Aggregates::close_step`] for `quiet`.
+    pub(super) fn close_alone(&mut self, step: u32, quiet: &impl Fn(Level, &Behaviour) -> bool) {
+        let Self { aggregates, deltas } = self;
+        let closed = deltas.close(aggregates);
+        aggregates.close_step(step, closed, quiet);
     }
 
     /// Memory held, in bytes.

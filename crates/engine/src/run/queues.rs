@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use credence_capture::{Frame, Poll, Source};
+use credence_flow::Delta;
 use crossbeam::channel::{Sender, TrySendError, bounded};
 
 use super::{Drops, Engine, RunError};
@@ -31,7 +32,8 @@ impl Engine {
                 let (reports, mailboxes, own) = (reports.clone(), &mailboxes, &self.workers[number]);
                 threads.push(scope.spawn(move || {
                     let clock = StepClock::starting_at(start_ns);
-                    let queue = Queue { number, worker: self.worker(number), clock, mailboxes, reports, own };
+                    let (worker, share) = (self.worker(number), Vec::new());
+                    let queue = Queue { number, worker, clock, share, mailboxes, reports, own };
                     let outcome = queue.work(source, stop);
                     // One queue that ends would leave its share of the traffic unscored in silence.
                     stop.store(true, Ordering::Relaxed);
@@ -54,6 +56,8 @@ struct Queue<'e> {
     number: usize,
     worker: Worker,
     clock: StepClock,
+    /// What sources did in the step that ends.
+    share: Vec<Delta>,
     mailboxes: &'e Mailboxes,
     reports: Sender<Report>,
     own: &'e Own,
@@ -82,7 +86,7 @@ impl Queue<'_> {
         self.own.reordered.set(self.clock.reordered());
         let reports = &self.reports;
         self.worker.finish(&mut |collected| {
-            let _ = reports.send(Report::StepEnded(collected));
+            let _ = reports.send(Report::StepEnded(std::mem::take(collected)));
         });
         outcome
     }
@@ -103,9 +107,10 @@ impl Queue<'_> {
     }
 
     fn close(&mut self, closing: Closing) {
-        let deltas = self.worker.close_step(closing);
-        let merged = self.mailboxes.exchange(self.number, deltas);
+        self.worker.close_step(closing, &mut self.share);
+        let merged = self.mailboxes.exchange(self.number, &self.share);
         self.worker.apply(closing, &merged);
+        self.own.step_reports_lost.set(self.mailboxes.lost(self.number));
         let report = Report::StepEnded(self.worker.collect());
         if let Err(
             TrySendError::Full(Report::StepEnded(lost)) | TrySendError::Disconnected(Report::StepEnded(lost)),

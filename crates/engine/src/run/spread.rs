@@ -205,6 +205,7 @@ impl Seat<'_> {
     fn work(self, mut worker: Worker, inbox: &Receiver<Message>, spent: &Sender<Batch>) {
         // A worker that dies must not leave the others waiting for it at the end of the step.
         let leaving = Leaving(self.exchange);
+        let mut share = Vec::new();
         for message in inbox {
             match message {
                 Message::Frames(mut batch) => {
@@ -217,16 +218,16 @@ impl Seat<'_> {
                     }
                 }
                 Message::Close(closing) => {
-                    let deltas = worker.close_step(closing);
+                    worker.close_step(closing, &mut share);
                     // Before the meeting: so all reports of a step come before any of the next.
                     self.report(Report::StepEnded(worker.collect()), &worker);
-                    let Some(merged) = self.exchange.meet(deltas) else { break };
+                    let Some(merged) = self.exchange.meet(&mut share) else { break };
                     worker.apply(closing, &merged);
                 }
             }
         }
         worker.finish(&mut |collected| {
-            let _ = self.reports.send(Report::Some(collected));
+            let _ = self.reports.send(Report::Some(std::mem::take(collected)));
         });
         std::mem::forget(leaving);
     }

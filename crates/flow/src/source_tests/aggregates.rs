@@ -260,9 +260,9 @@ fn an_address_earns_its_own_aggregate_by_being_busy_and_keeps_it() {
 fn an_address_is_busy_by_what_all_workers_saw_of_it() {
     let half = || step_of([pending(1, OWN_PACKETS as u32 / 2)]);
     let mut aggregates = Aggregates::new(64, 1);
-    aggregates.close_step(1, &merge([half()]), &all_quiet);
+    aggregates.close_step(1, &merge(&[half()]), &all_quiet);
     assert_eq!(aggregates.behaviour(Level::Host, 1), None);
-    aggregates.close_step(2, &merge([half(), half()]), &all_quiet);
+    aggregates.close_step(2, &merge(&[half(), half()]), &all_quiet);
     assert!(aggregates.behaviour(Level::Host, 1).is_some());
 }
 

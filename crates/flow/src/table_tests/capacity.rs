@@ -2,7 +2,8 @@
 
 use super::*;
 
-/// Every live flow has one slot of the index, in a bucket of its key and under its tag; the free chain holds the rest.
+/// Every live flow has one slot of the index, in a bucket of its key and under its tag; the free chain holds the rest of
+/// the places that were ever used.
 fn check_integrity(table: &FlowTable) {
     let mut indexed = vec![false; table.hot.len()];
     for (b, bucket) in (0..).zip(table.index.buckets()) {
@@ -28,7 +29,8 @@ fn check_integrity(table: &FlowTable) {
         chained += 1;
         assert!(chained <= table.capacity(), "the free chain has a loop");
     }
-    assert_eq!(chained + table.live(), table.capacity());
+    assert_eq!(chained + table.live(), table.hot.len() as u32);
+    assert!(table.hot.len() == table.cold.len() && table.hot.len() <= table.capacity() as usize);
 }
 
 /// Keys that nobody could tell from random ones.
@@ -79,6 +81,41 @@ fn a_million_flows_fit_in_128_bytes_each_and_fill_the_table() {
     assert!(bytes <= 128 * 1_000_000, "{bytes}");
     assert_eq!(fill(&mut table, random_keys(1)), 1_000_000);
     assert_eq!((table.live(), table.bytes()), (1_000_000, bytes));
+    check_integrity(&table);
+}
+
+#[test]
+fn memory_is_used_from_the_front_and_never_moves_whether_touched_before_or_not() {
+    for prefault in [false, true] {
+        let mut table = table(50_000, FullPolicy::Refuse, 1);
+        if prefault {
+            table.prefault();
+        }
+        let places = |table: &FlowTable| (table.hot.as_ptr(), table.cold.as_ptr());
+        let before = places(&table);
+        assert_eq!((fill(&mut table, random_keys(1).take(1_000)), table.hot.len()), (1_000, 1_000));
+        // What became free is used again before what never was.
+        let mut ended = Vec::new();
+        table.expire(50_000, 100 * S, &mut |f| ended.push(f.record));
+        assert_eq!((ended.len(), table.live()), (1_000, 0));
+        assert_eq!((fill(&mut table, random_keys(2).take(1_000)), table.hot.len()), (1_000, 1_000));
+        assert_eq!(fill(&mut table, random_keys(3)), 49_000);
+        assert_eq!(places(&table), before);
+        check_integrity(&table);
+    }
+}
+
+#[test]
+fn a_table_that_was_drained_is_as_good_as_new() {
+    let mut table = table(1_000, FullPolicy::Refuse, 1);
+    fill(&mut table, random_keys(1).take(900));
+    table.expire(500, 100 * S, &mut |_| ());
+    let mut ended = Vec::new();
+    table.drain(&mut |f| ended.push(f.record.key));
+    assert_eq!((ended.len(), table.live()), (400, 0), "what was swept is not ended again");
+    assert!(ended.iter().all(|key| table.find(key).is_none()));
+    check_integrity(&table);
+    assert_eq!(fill(&mut table, random_keys(1)), 1_000);
     check_integrity(&table);
 }
 
