@@ -56,7 +56,7 @@ impl Default for LineConfig {
             sources: 1 << 17,
             policy: Policy::default(),
             alert_from: Verdict::Observe,
-            lists: Arc::new(Lists { never_block: Table::default(), own: Table::default() }),
+            lists: Arc::new(Lists::new(&[], &[]).expect("nothing is in no wrong order")),
             seed: 0,
             sketch: SketchSeed(0),
             outbox: 1 << 14,
@@ -96,8 +96,39 @@ impl Keyed {
 
 /// Prefixes that the operator lists.
 pub struct Lists {
-    never_block: Table,
+    never_block: Rare,
     own: Table,
+}
+
+/// A set of prefixes in which hardly any address of the traffic lies.
+struct Rare {
+    all: Table,
+    /// The first of each prefix's upper 64 bits, and how many follow. Whatever lies in none of these lies in no prefix.
+    near: Vec<(u64, u64)>,
+}
+
+impl Rare {
+    /// Ranges that are compared one by one; a few more than the fixed list has. A longer list is looked up at once.
+    const NEAR_MAX: usize = 32;
+
+    fn new(prefixes: &[Prefix]) -> Result<Self, credence_prefix::TableError> {
+        let upper = |addr: u128| (addr >> 64) as u64;
+        let mut near: Vec<_> =
+            prefixes.iter().map(|p| (upper(p.first()), upper(p.last()) - upper(p.first()))).collect();
+        if near.len() > Self::NEAR_MAX {
+            near = vec![(0, u64::MAX)];
+        }
+        Ok(Self { all: set(prefixes)?, near })
+    }
+
+    /// A look-up in a small table took a twentieth of the time of a flow of two packets; this takes no branch.
+    #[inline]
+    fn contains(&self, addr: u128) -> bool {
+        let upper = (addr >> 64) as u64;
+        let near =
+            self.near.iter().fold(false, |any, &(first, more)| any | (upper.wrapping_sub(first) <= more));
+        near && self.all.longest_match(addr).is_some()
+    }
 }
 
 impl Lists {
@@ -106,14 +137,13 @@ impl Lists {
     /// # Errors
     /// When a list is longer than the prefix map can number.
     pub fn new(never_block: &[Prefix], own: &[Prefix]) -> Result<Self, credence_prefix::TableError> {
-        Ok(Self { never_block: set(never_block)?, own: set(own)? })
+        Ok(Self { never_block: Rare::new(never_block)?, own: set(own)? })
     }
 
     /// Whether traffic of this source must not be lost whatever anyone says.
     #[inline]
     pub fn is_never_blocked(&self, addr: u128) -> bool {
-        // Without a list there is nothing to walk, which the packet path would do for each new flow.
-        !self.never_block.is_empty() && self.never_block.longest_match(addr).is_some()
+        self.never_block.contains(addr)
     }
 
     /// Whether this address is the operator's or a customer's.
@@ -165,6 +195,29 @@ impl Direction {
             Self::Outbound => "outbound",
             Self::Internal => "internal",
             Self::Transit => "transit",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use credence_credit::guard::NEVER_BLOCK;
+
+    use super::*;
+
+    /// The addresses at and beside the edges of each prefix are in a short list and in a long one when they are in a prefix.
+    #[test]
+    fn a_rare_set_contains_what_one_of_its_prefixes_contains() {
+        let many =
+            (0..100_u128).map(|i| Prefix::containing(0x2001_0db8_0000 << 80 | i << 66, 60 + i as u8 % 60));
+        for prefixes in [NEVER_BLOCK.to_vec(), many.collect(), Vec::new()] {
+            let rare = Rare::new(&prefixes).unwrap();
+            let edges = prefixes
+                .iter()
+                .flat_map(|p| [p.first(), p.last(), p.first().wrapping_sub(1), p.last().wrapping_add(1)]);
+            for addr in edges.chain([0x2001_0db8 << 96, u128::MAX]) {
+                assert_eq!(rare.contains(addr), prefixes.iter().any(|p| p.contains(addr)), "{addr:#x}");
+            }
         }
     }
 }

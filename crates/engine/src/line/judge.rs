@@ -168,7 +168,8 @@ impl Worker {
             }
             None => Known::of(&self.credit.cache, flow.credit_record(), now_s),
         };
-        let (facts, quiet) = self.facts(&item, known.record, anomalies, confirmed);
+        let quiet = self.sources.aggregates.is_quiet(item.key.src);
+        let facts = self.facts(&item, known.record, quiet, anomalies, confirmed);
         let judgement = judge(&facts, &self.config.policy);
         self.counters.count_scoring(judgement.basis);
         self.table.flow(slot).scored(Scoring {
@@ -190,22 +191,22 @@ impl Worker {
             Some(known) => known.record,
             None => self.credit.look_up(item.key.src, item.now.ts_ns / NANOS).record,
         };
-        let (facts, _) = self.facts(item, record, item.seen.anomalies, false);
+        let quiet = self.sources.aggregates.is_quiet(item.key.src);
+        let facts = self.facts(item, record, quiet, item.seen.anomalies, false);
         let judgement = judge(&facts, &self.config.policy);
         self.counters.count_scoring(judgement.basis);
         judgement.verdict
     }
 
-    /// What counts for or against a flow, and whether its source is quiet.
+    /// What counts for or against a flow whose source is `quiet`, or not.
     #[inline]
-    fn facts(&self, item: &Item, record: u32, anomalies: Anomalies, confirmed: bool) -> (Facts, bool) {
+    fn facts(&self, item: &Item, record: u32, quiet: bool, anomalies: Anomalies, confirmed: bool) -> Facts {
         let (source, aggregates) = (item.key.src, &self.sources.aggregates);
         let now_s = item.now.ts_ns / NANOS;
         let standing = standing(&self.credit.cache, record, &self.config.lists, source, now_s);
-        let quiet = aggregates.is_quiet(source);
         let behaviour =
             if quiet { [None; 4] } else { Level::ALL.map(|level| aggregates.behaviour(level, source)) };
-        (Facts { standing, confirmed, anomalies, behaviour }, quiet)
+        Facts { standing, confirmed, anomalies, behaviour }
     }
 
     /// Raises an alert, with all terms of the score.

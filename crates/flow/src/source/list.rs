@@ -96,8 +96,17 @@ impl List {
 /// and returns how many are left at the front of the list, in order.
 fn widen(list: &mut [Delta], level: Level, keep: impl Fn(&Delta) -> bool) -> usize {
     let (mut from, mut len) = (0, 0);
-    while let Some(first) = list.get(from) {
-        let mut sum = Delta::none(level, first.prefix);
+    while let Some(&first) = list.get(from) {
+        let prefix = level.prefix(first.prefix);
+        let is_alone = list.get(from + 1).is_none_or(|next| level.prefix(next.prefix) != prefix);
+        if is_alone {
+            // Most are, where there are too many.
+            let stays = first.level > level || keep(&first);
+            list[len] = if stays { first } else { Delta { prefix, level, ..first } };
+            (from, len) = (from + 1, len + 1);
+            continue;
+        }
+        let mut sum = Delta::none(level, prefix);
         let mut widened = false;
         let start = len;
         while let Some(&delta) = list.get(from).filter(|d| level.prefix(d.prefix) == sum.prefix) {
