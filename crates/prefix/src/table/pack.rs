@@ -33,6 +33,8 @@ pub(crate) struct Packer<'a> {
     /// The last key of all.
     last: u64,
     done: bool,
+    /// Entries of a leaf at most, where its prefixes can be told apart.
+    most: usize,
     taken: Vec<Entry>,
 }
 
@@ -41,7 +43,13 @@ impl<'a> Packer<'a> {
     /// the one before; `entries` those that begin there, in ascending order.
     pub(crate) fn new(first: u64, last: u64, open: Vec<Entry>, entries: &'a [Entry]) -> Self {
         let taken = Vec::with_capacity(2 * ENTRIES_MAX);
-        Self { entries, next: 0, open, from: first, last, done: false, taken }
+        Self { entries, next: 0, open, from: first, last, done: false, most: ENTRIES_MAX, taken }
+    }
+
+    /// Leaves of at most so many entries each, though more would fit.
+    pub(crate) const fn with_at_most(mut self, entries: usize) -> Self {
+        self.most = entries;
+        self
     }
 
     /// The records that cover the first key of the next leaf, each inside the one before.
@@ -88,7 +96,8 @@ impl Iterator for Packer<'_> {
             let Some(key) = self.change(next, open) else { break self.last };
             let taken = self.taken.len();
             let (grown, later, inner) = self.take(key, fit, next, open);
-            if (key == HALF && self.from < HALF) || grown.kind().is_none() {
+            let is_full = grown.kind().is_none() || (taken > 0 && self.taken.len() > self.most);
+            if (key == HALF && self.from < HALF) || is_full {
                 self.taken.truncate(taken);
                 break key - 1;
             }
