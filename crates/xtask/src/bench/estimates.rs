@@ -105,6 +105,9 @@ impl Estimates {
             let bar = Bar { name, ns: rounded(*ns) };
             charts.entry(chart).or_default().entry(Size::of(size)).or_default().push(bar);
         }
+        // A yardstick, or a part of ours by itself, is compared with nothing.
+        let compares = |bars: &Vec<Bar<'_>>| bars.iter().any(Bar::is_ours) && !bars.iter().all(Bar::is_ours);
+        charts.retain(|_, rows| rows.values().any(compares));
         for bars in charts.values_mut().flat_map(BTreeMap::values_mut) {
             // Ours first, then the quicker ones.
             bars.sort_by(|a, b| b.is_ours().cmp(&a.is_ours()).then(a.ns.total_cmp(&b.ns)));
@@ -154,6 +157,7 @@ pub(super) mod tests {
             "lookup/hit/1m/credence_batch": 10.0, "lookup/hit/1m/credence_dependent": 290.0,
             "lookup/hit/1m/treebitmap_loop": 790.0, "lookup/hit/1m/treebitmap_dependent": 801.0,
             "lookup/hit/10k/credence_batch": 4.0, "lookup/hit/10k/treebitmap_loop": 90.0,
+            "line/yardstick/dependent": 1.1, "source/quiet/credence": 3.0,
             "parse/tcp/credence": 13.6, "parse/tcp/etherparse": 47.2
         }"#;
         Estimates::parse(text).unwrap()
