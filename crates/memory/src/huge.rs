@@ -72,10 +72,11 @@ mod tests {
 
     #[test]
     fn room_is_filled_without_moving() {
-        let mut array = room(WORTH_BYTES);
+        let len = if cfg!(miri) { 1_000 } else { WORTH_BYTES }; // an interpreter takes minutes for more
+        let mut array = room(len);
         array.push(1_u8);
         let start = array.as_ptr();
-        array.resize(WORTH_BYTES, 2);
-        assert_eq!((array.as_ptr(), array[0], array[WORTH_BYTES - 1]), (start, 1, 2));
+        array.resize(len, 2);
+        assert_eq!((array.as_ptr(), array[0], array[len - 1]), (start, 1, 2));
     }
 }
