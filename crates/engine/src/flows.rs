@@ -136,7 +136,7 @@ mod tests {
 
     use super::*;
 
-    fn flow(first_ns: u64, first_frame: u32, src: u128) -> FlowRecord {
+    pub(super) fn flow(first_ns: u64, first_frame: u32, src: u128) -> FlowRecord {
         FlowRecord {
             key: FlowKey { src, dst: 2, proto: 6, sport: 1, dport: 2 },
             first_ns,

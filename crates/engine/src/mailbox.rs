@@ -59,32 +59,19 @@ mod model;
 
 #[cfg(all(test, not(loom)))]
 mod tests {
+    use credence_flow::Level;
+
     use super::*;
 
     #[test]
     fn lists_that_find_a_mailbox_full_are_counted_and_those_before_them_are_heard() {
         let mailboxes = Mailboxes::new(2);
-        let list = |n: usize| vec![Delta { prefix: n as u128, ..delta() }];
+        let list = |n: usize| vec![Delta::none(Level::Host, n as u128)];
         (0..WAITING_MAX + 3).for_each(|n| _ = mailboxes.exchange(0, &list(n)));
         assert_eq!((mailboxes.lost(0), mailboxes.lost(1)), (0, 3));
         let heard = mailboxes.exchange(1, &[]);
         assert!(heard.iter().map(|delta| delta.prefix).eq(0..WAITING_MAX as u128));
         assert!(mailboxes.exchange(1, &[]).is_empty(), "each list is heard once");
         assert_eq!(mailboxes.lost(1), 3);
-    }
-
-    fn delta() -> Delta {
-        Delta {
-            prefix: 0,
-            level: credence_flow::Level::Host,
-            packets: 1,
-            wire_bytes: 60,
-            flows: 0,
-            odd: 0,
-            openings: 0,
-            unanswered: 0,
-            targets: 0,
-            ports: 0,
-        }
     }
 }

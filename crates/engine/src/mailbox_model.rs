@@ -18,18 +18,7 @@ const ALL: u64 = (1 << (8 * STEPS)) / 255;
 /// What a worker's one source did in a step: a number of packets that tells steps apart when they are added up, up to 255
 /// times each.
 fn deltas(worker: usize, step: u32) -> Vec<Delta> {
-    vec![Delta {
-        prefix: worker as u128,
-        level: Level::Host,
-        packets: 1 << (8 * step),
-        wire_bytes: 0,
-        flows: 0,
-        odd: 0,
-        openings: 0,
-        unanswered: 0,
-        targets: 0,
-        ports: 0,
-    }]
+    vec![Delta { packets: 1 << (8 * step), ..Delta::none(Level::Host, worker as u128) }]
 }
 
 /// Adds to what was heard of each worker.

@@ -14,18 +14,7 @@ const STEPS: u64 = 2;
 
 /// What a worker's one source did in a step.
 fn delta(worker: usize, step: u64) -> Delta {
-    Delta {
-        prefix: worker as u128,
-        level: Level::Host,
-        packets: 1 + step,
-        wire_bytes: 0,
-        flows: 0,
-        odd: 0,
-        openings: 0,
-        unanswered: 0,
-        targets: 0,
-        ports: 0,
-    }
+    Delta { packets: 1 + step, ..Delta::none(Level::Host, worker as u128) }
 }
 
 /// Runs two workers through all steps, and asserts that each leaves each step with the deltas of both. Returns how often

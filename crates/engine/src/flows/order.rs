@@ -88,9 +88,9 @@ pub(super) fn order_key(flow: &FlowRecord) -> [u8; KEY_LEN] {
 
 #[cfg(test)]
 mod tests {
-    use credence_flow::Anomalies;
     use proptest::prelude::*;
 
+    use super::super::tests::flow;
     use super::*;
 
     /// Flows whose keys agree in some places, so that every place decides now and then.
@@ -100,17 +100,7 @@ mod tests {
         (few(), few(), (ends.clone(), ends), (few(), few(), few())).prop_map(
             |(ns, frame, (src, dst), (proto, sport, dport))| FlowRecord {
                 key: FlowKey { src, dst, proto, sport: u16::from(sport) << 7, dport: u16::from(dport) << 7 },
-                first_ns: u64::from(ns) << 7,
-                last_ns: 0,
-                first_frame: u32::from(frame) << 7,
-                packets: 1,
-                bytes: 60,
-                fragments: 0,
-                anomalies: Anomalies::NONE,
-                score: 600,
-                verdict: 1,
-                confirmed: false,
-                paired: false,
+                ..flow(u64::from(ns) << 7, u32::from(frame) << 7, src)
             },
         )
     }

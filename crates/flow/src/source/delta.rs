@@ -37,7 +37,7 @@ pub struct Delta {
 
 impl Delta {
     /// Nothing, of the prefix of `addr` at `level`.
-    pub(super) const fn none(level: Level, addr: u128) -> Self {
+    pub const fn none(level: Level, addr: u128) -> Self {
         Self {
             prefix: level.prefix(addr),
             level,

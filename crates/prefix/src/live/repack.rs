@@ -1,7 +1,7 @@
 //! Leaves packed anew, and what becomes of the indexes above them.
 //!
-//! A leaf that overflows is packed anew together with its neighbours, so that leaves stay full; so is one that has
-//! become nearly empty. Then the chunk's index, some ten kilobytes, is written anew; at times it is cut in two, or joined
+//! A leaf that overflows is packed anew together with its neighbours, into as few leaves as it takes, all about as full; so is
+//! one that has become nearly empty. Then the chunk's index, some ten kilobytes, is written anew; at times it is cut in two, or joined
 //! with the one beside it.
 
 use core::ops::RangeInclusive;
@@ -24,7 +24,7 @@ const CHUNK_JOINED: usize = CHUNK_SLOTS * 2 / 3;
 const LEAF_FEW: usize = 3;
 const LEAF_JOINED: usize = 6;
 /// Leaves on each side that are packed anew with one that overflows. With two, a million random changes left the table two
-/// hundredths smaller and took half as long again.
+/// hundredths smaller and took up to twice as long.
 const NEIGHBOURS: usize = 1;
 
 /// Packs a range into as few leaves as it takes, which share the room that is left: one filled to the brim would overflow with
