@@ -28,6 +28,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "credence-capture",
         ],
     ),
+    ("credence-enforce", &["credence-memory", "credence-prefix", "credence-credit", "credence-capture"]),
     (
         "credence",
         &[
@@ -38,6 +39,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "credence-score",
             "credence-capture",
             "credence-engine",
+            "credence-enforce",
         ],
     ),
     ("xtask", &[]),

@@ -1,7 +1,11 @@
 //! The gateway as its operator meets it: a configuration checked, an interface listened on, pages asked for.
 
+mod bridge;
 mod check;
+mod doctor;
+mod enforce;
 mod live;
 mod network;
 mod page;
 pub(crate) mod running;
+mod top;

@@ -4,6 +4,7 @@
 //! functions at the end of this file say what it means to the engine. A key left out has its default; a key
 //! that nobody knows is a mistake, since it is usually a known one misspelt.
 
+mod enforce;
 mod mistakes;
 mod prefixes;
 mod reader;
@@ -25,6 +26,7 @@ use credence_prefix::TableError;
 use credence_score::{Policy, Verdict};
 use serde::{Deserialize, Serialize};
 
+pub(crate) use enforce::{Enforce, Mode, OnFailure, Standing};
 pub(crate) use mistakes::FLOW_BYTES;
 pub(crate) use prefixes::ListedPrefix;
 
@@ -54,6 +56,8 @@ pub(crate) struct Config {
     pub(crate) credit: Credit,
     /// How scores become verdicts.
     pub(crate) policy: Policy,
+    /// What is carried out in the kernel.
+    pub(crate) enforce: Enforce,
     /// Where alerts go.
     pub(crate) alerts: Alerts,
     /// The page for Prometheus, and whether the process is well.
@@ -150,6 +154,8 @@ pub(crate) struct PrefixLists {
     /// Sources whose traffic passes whatever anyone says: management, resolvers, routing neighbours. Default
     /// none; link-local, multicast, unique local and translator prefixes are on the list in any case.
     pub(crate) never_block: Vec<ListedPrefix>,
+    /// Where the blocked complain: destinations to which their traffic passes all the same, at a low rate. Default none.
+    pub(crate) portals: Vec<ListedPrefix>,
     /// Ends of tunnels that the operator runs. Flows inside them are told apart by their inner header.
     /// Default none, since anyone can forge the inner header of a tunnel that nobody vouches for.
     pub(crate) tunnel_endpoints: Vec<ListedPrefix>,
@@ -251,6 +257,7 @@ impl Config {
             policy: self.policy,
             alert_from: self.alerts.from.into(),
             lists: Arc::new(lists),
+            opinions: self.enforce.is_on(),
             seed: RandomState::new().hash_one(0),
             sketch: SketchSeed(RandomState::new().hash_one(1)),
             prefault: true,
@@ -274,6 +281,7 @@ impl Config {
             ("flows", self.flows != running.flows),
             ("lists", self.lists != running.lists),
             ("policy", self.policy != running.policy),
+            ("enforce", self.enforce != running.enforce),
             ("alerts", self.alerts != running.alerts),
             ("metrics", self.metrics != running.metrics),
         ];

@@ -114,7 +114,7 @@ pub(crate) fn demo(args: &DemoArgs) -> anyhow::Result<Exit> {
     let out: Output = Box::new(AlertLog::new(hardest.clone(), Arc::clone(&tally)));
     let alerts = AlertWriter::new(out, Arc::clone(&line.lists), None, ALERTS_PER_S_MAX);
     let engine = Arc::new(Engine::new(line, credit.clone(), 1));
-    let status = Arc::new(Status::new(engine, credit, tally, &alerts, Arc::clone(&pulse)));
+    let status = Arc::new(Status::new(engine, credit, tally, &alerts, Arc::clone(&pulse), None));
     let mut recorder = Recorder::new(Some(alerts), None);
     let address = serve::start(args.listen, Arc::clone(&status))?;
     introduce(args.seconds, address, status.credit().current().len());

@@ -1,10 +1,11 @@
 //! The gateway binary: commands, configuration, wiring. No logic lives here.
-#![forbid(unsafe_code)]
 
 mod check;
 mod config;
 mod credit;
 mod demo;
+mod detach;
+mod doctor;
 mod exit;
 mod explain;
 mod lookup;
@@ -17,6 +18,7 @@ mod serve;
 mod snapshots;
 mod statement;
 mod summary;
+mod top;
 mod view;
 
 use std::process::ExitCode;
@@ -51,6 +53,12 @@ enum Command {
     Credit(credit::CreditCommand),
     /// Validate a configuration and say what it would do
     Check(check::CheckArgs),
+    /// Take off an interface what a process that ended left there on purpose
+    Detach(detach::DetachArgs),
+    /// What this host can do, and what mends the rest
+    Doctor(doctor::DoctorArgs),
+    /// A live view of a running gateway
+    Top(top::TopArgs),
 }
 
 fn main() -> ExitCode {
@@ -62,6 +70,9 @@ fn main() -> ExitCode {
         Command::Explain(args) => explain::explain(&args),
         Command::Credit(command) => credit::credit(&command),
         Command::Check(args) => check::check(&args),
+        Command::Detach(args) => detach::detach(&args),
+        Command::Doctor(args) => doctor::doctor(&args),
+        Command::Top(args) => top::top(&args),
     };
     match outcome {
         Ok(exit) => exit.into(),

@@ -1,8 +1,10 @@
 //! `credence run`: the engine on an interface.
 //!
 //! The engine runs on threads of its own; this thread keeps watch: signals, the configuration read again, a
-//! line in the log each minute. Nothing is enforced: verdicts are counted, and raise alerts.
+//! line in the log each minute. Verdicts are counted and raise alerts; where the configuration says so, the kernel carries
+//! them out.
 
+mod enforcement;
 mod watch;
 
 use std::fs::{self, File, OpenOptions};
@@ -29,6 +31,7 @@ use crate::serve::alert_log::{AlertLog, Tally};
 use crate::serve::pulse::{Pulse, Watched};
 use crate::serve::status::Status;
 use crate::summary::{Run, Summary};
+use enforcement::{Enforcement, Parts};
 pub(crate) use watch::stop_at_signals;
 use watch::{Signals, Watch};
 
@@ -70,17 +73,28 @@ pub(crate) fn run(args: &RunArgs) -> anyhow::Result<Exit> {
     let tally = Arc::<Tally>::default();
     let alerts = alert_writer(&config, &line, Arc::clone(&tally))?;
     let pulse = Arc::<Pulse>::default();
-    let sources = open(&config, interface, &pulse)?;
     let signals = Signals::register().context("signals cannot be handled")?;
+    let Parts { enforcement, enforcer, copies } = Enforcement::start(&config, interface, &credit.current())?;
+    let sources = open(&config, interface, copies, &pulse)?;
     let engine = Arc::new(Engine::new(line, credit.clone(), workers));
-    let status = Arc::new(Status::new(engine, credit, tally, &alerts, pulse));
+    let kernel = enforcement.as_ref().map(Enforcement::kernel);
+    let status = Arc::new(Status::new(engine, credit, tally, &alerts, pulse, kernel));
     let address = serve::start(config.metrics.listen, Arc::clone(&status))?;
     announce(&config, &status, &sources, workers);
     info!("metrics are on http://{address}/metrics, beside /healthz and /readyz");
 
     let until = args.seconds.map(Duration::from_secs);
-    let watch = Watch::new(args.config.clone(), config, guards, Arc::clone(&status), signals, until);
-    score(watch, sources, Recorder::new(Some(alerts), None), workers)
+    if let Some(enforcement) = &enforcement {
+        let beating = enforcement.beat(&config, Arc::clone(&status), signals.stop());
+        beating.context("the kernel cannot be told that the engine lives")?;
+    }
+    let mut recorder = Recorder::new(Some(alerts), None);
+    if let Some(enforcer) = enforcer {
+        recorder = recorder.enforcing(enforcer);
+    }
+    let watch =
+        Watch::new(args.config.clone(), config, guards, Arc::clone(&status), signals, until, enforcement);
+    score(watch, sources, recorder, workers)
 }
 
 /// Runs the engine and keeps watch until it ends, then says what came of it.
@@ -175,8 +189,17 @@ fn append(path: &Path) -> anyhow::Result<File> {
 }
 
 /// Opens the interface, each source with a pulse.
-fn open(config: &Config, interface: &str, pulse: &Arc<Pulse>) -> anyhow::Result<Vec<Box<dyn Source>>> {
-    let sources = live(&config.capture(interface)).map_err(host_cannot)?;
+fn open(
+    config: &Config,
+    interface: &str,
+    copies: Option<Box<dyn Source>>,
+    pulse: &Arc<Pulse>,
+) -> anyhow::Result<Vec<Box<dyn Source>>> {
+    let sources = match copies {
+        // What a bridge hands from leg to leg passes every socket by.
+        Some(copies) => vec![copies],
+        None => live(&config.capture(interface)).map_err(host_cannot)?,
+    };
     let watched = sources
         .into_iter()
         .map(|source| Box::new(Watched::new(source, Arc::clone(pulse))) as Box<dyn Source>);
@@ -193,9 +216,11 @@ fn host_cannot(error: Error) -> anyhow::Error {
 
 /// Says what was picked and why, and what will not happen.
 fn announce(config: &Config, status: &Status, sources: &[Box<dyn Source>], workers: usize) {
-    info!(
-        "observing only: verdicts are counted and raise alerts, and no packet is held up, marked or dropped"
-    );
+    if !config.enforce.is_on() {
+        info!(
+            "observing only: verdicts are counted and raise alerts, and no packet is held up, marked or dropped"
+        );
+    }
     for source in sources {
         info!("{}", source.describe());
     }

@@ -1,7 +1,8 @@
 //! The metrics page and the two questions of whoever supervises the process, over plain HTTP.
 //!
 //! `/metrics` is for Prometheus. `/healthz` answers as long as the process runs; `/readyz` answers 200 only
-//! while frames, or the word that there are none, still get through to every worker.
+//! while frames, or the word that there are none, still get through to every worker. `/subjects` names the sources that
+//! fare worst, and is there only on a loopback address.
 //!
 //! The server has a thread of its own with a small runtime on it, and ends with the process. Nothing on the
 //! way of a packet waits for it: a page is made of counters that workers write anyway. It holds at most
@@ -10,9 +11,11 @@
 
 pub(crate) mod alert_log;
 mod connection;
+pub(crate) mod kernel;
 pub(crate) mod pulse;
 mod readiness;
 pub(crate) mod status;
+pub(crate) mod subjects;
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -27,12 +30,14 @@ use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use credence_engine::clock::unix_s;
 use credence_engine::metrics;
 use tokio::runtime;
 
 use crate::exit::HostCannot;
 use connection::Bounded;
 use status::Status;
+use subjects::Subjects;
 
 /// Connections at a time; a handful of scrapers with one connection each is what a gateway sees.
 const CONNECTIONS_MAX: usize = 64;
@@ -55,14 +60,14 @@ pub(crate) fn start(listen: SocketAddr, status: Arc<Status>) -> anyhow::Result<S
         .context("the metrics page cannot be served")?;
     thread::Builder::new()
         .name("credence-metrics".to_owned())
-        .spawn(move || runtime.block_on(serve(listener, status)))
+        .spawn(move || runtime.block_on(serve(listener, router(address, status))))
         .context("the metrics page cannot be served")?;
     Ok(address)
 }
 
-async fn serve(listener: TcpListener, status: Arc<Status>) {
+async fn serve(listener: TcpListener, router: Router) {
     let served = match Bounded::new(listener, CONNECTIONS_MAX, LIFETIME) {
-        Ok(listener) => axum::serve(listener, router(status)).await,
+        Ok(listener) => axum::serve(listener, router).await,
         Err(error) => Err(error),
     };
     if let Err(error) = served {
@@ -70,12 +75,13 @@ async fn serve(listener: TcpListener, status: Arc<Status>) {
     }
 }
 
-fn router(status: Arc<Status>) -> Router {
-    Router::new()
+fn router(address: SocketAddr, status: Arc<Status>) -> Router {
+    let router = Router::new()
         .route("/metrics", get(page))
         .route("/healthz", get(async || "ok\n"))
-        .route("/readyz", get(readyz))
-        .with_state(status)
+        .route("/readyz", get(readyz));
+    let router = if address.ip().is_loopback() { router.route("/subjects", get(subjects)) } else { router };
+    router.with_state(status)
 }
 
 async fn page(State(status): State<Arc<Status>>) -> Response {
@@ -83,6 +89,12 @@ async fn page(State(status): State<Arc<Status>>) -> Response {
         Ok(text) => ([(CONTENT_TYPE, metrics::CONTENT_TYPE)], text).into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response(),
     }
+}
+
+async fn subjects(State(status): State<Arc<Status>>) -> Response {
+    let page = serde_json::to_string(&Subjects::of(status.offenders(), unix_s()));
+    let page = page.expect("names and numbers can be written as JSON");
+    ([(CONTENT_TYPE, "application/json")], page).into_response()
 }
 
 async fn readyz(State(status): State<Arc<Status>>) -> Response {
@@ -126,13 +138,17 @@ mod tests {
 
     /// A server over an engine that has seen nothing, and the place where its readiness is decided.
     fn served() -> (SocketAddr, Arc<Status>) {
+        served_on("127.0.0.1:0")
+    }
+
+    fn served_on(listen: &str) -> (SocketAddr, Arc<Status>) {
         let line = LineConfig { flows: 16, sources: 16, datagrams: 16, ..LineConfig::default() };
         let engine = Arc::new(Engine::new(line, Published::default(), 2));
         let (tally, pulse) = (Arc::<Tally>::default(), Arc::<Pulse>::default());
         let out: Output = Box::new(io::sink());
         let alerts = AlertWriter::new(out, Arc::clone(&LineConfig::default().lists), None, 1);
-        let status = Arc::new(Status::new(engine, Published::default(), tally, &alerts, pulse));
-        let address = start("127.0.0.1:0".parse().unwrap(), Arc::clone(&status)).unwrap();
+        let status = Arc::new(Status::new(engine, Published::default(), tally, &alerts, pulse, None));
+        let address = start(listen.parse().unwrap(), Arc::clone(&status)).unwrap();
         (address, status)
     }
 
@@ -167,6 +183,20 @@ mod tests {
             "POST /metrics HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 0\r\n\r\n",
         );
         assert!(posted.starts_with("HTTP/1.1 405"), "{posted}");
+    }
+
+    #[test]
+    fn subjects_are_told_on_loopback_alone() {
+        let (address, _) = served();
+        let page = page_at(address, "/subjects");
+        assert!(
+            page.starts_with("HTTP/1.1 200") && page.ends_with("{\"window_s\":600,\"worst\":[]}"),
+            "{page}"
+        );
+        let (everywhere, _) = served_on("0.0.0.0:0");
+        let loopback = SocketAddr::from(([127, 0, 0, 1], everywhere.port()));
+        assert!(page_at(loopback, "/subjects").starts_with("HTTP/1.1 404"));
+        assert!(page_at(loopback, "/metrics").starts_with("HTTP/1.1 200"));
     }
 
     #[test]

@@ -68,6 +68,11 @@ impl Cache {
         self.table.longest_match_batch(addrs, out);
     }
 
+    /// The image of the look-up, which another process or the kernel can walk; see [`Table::image`].
+    pub fn image(&self) -> &[credence_prefix::Line] {
+        self.table.image()
+    }
+
     /// The compact form of a record.
     ///
     /// # Panics

@@ -144,6 +144,16 @@ pub enum Authority {
 }
 
 impl Authority {
+    /// The most that a record of this authority may have done on this evidence. A holder's own alert has traffic limited at
+    /// most, and so has whatever rests on what can be forged; an operator is free at home.
+    pub const fn most(self, evidence: EvidenceClass) -> Measure {
+        match (self, evidence) {
+            (Self::OperatorList, _) => Measure::Drop,
+            (Self::OwnAlert, _) | (_, EvidenceClass::Unconfirmed) => Measure::RateLimit,
+            (Self::Decision | Self::Restriction, _) => Measure::Drop,
+        }
+    }
+
     /// Whether the record came by a signed feed. The guards trust those less than the operator's own lists.
     pub const fn is_signed(self) -> bool {
         !matches!(self, Self::OperatorList)

@@ -38,6 +38,8 @@ pub struct LineConfig {
     pub outbox: u32,
     /// Whether ended flows are wanted.
     pub flow_records: bool,
+    /// Whether opinions of sources are wanted.
+    pub opinions: bool,
     /// Whether all memory of flows is touched at the start, so that a live line takes no page fault for it later. A capture
     /// file may wait for a page; it touches only what its flows fill.
     pub prefault: bool,
@@ -61,6 +63,7 @@ impl Default for LineConfig {
             sketch: SketchSeed(0),
             outbox: 1 << 14,
             flow_records: false,
+            opinions: false,
             prefault: false,
         }
     }

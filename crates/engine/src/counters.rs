@@ -146,6 +146,10 @@ counters! {
     alerts: Counter,
     /// Alerts lost because an outbox was full.
     alerts_lost: Counter,
+    /// Opinions of sources, for whoever enforces them.
+    opinions: Counter,
+    /// Opinions lost because an outbox was full.
+    opinions_lost: Counter,
     /// Flows held now.
     flows_live: Counter,
     /// Flows begun.
@@ -168,6 +172,8 @@ counters! {
     step_reports_lost: Counter,
     /// Steps of packet time closed.
     steps: Counter,
+    /// Turns of the loop, with frames or without: what moves as long as the thread does.
+    turns: Counter,
     /// Frames older than one before them.
     reordered: Counter,
     /// Memory held by flow tables, in bytes.

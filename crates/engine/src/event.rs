@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use credence_credit::Cache;
 use credence_flow::{Anomalies, FlowKey, FlowRecord};
-use credence_score::Assessment;
+use credence_score::{Assessment, Verdict};
 
 /// A flow got a verdict that is worth an alert.
 #[derive(Clone, Copy, Debug)]
@@ -27,6 +27,21 @@ pub struct Event {
     pub cache: u32,
 }
 
+/// What a line thinks of a source by its score alone: no record asks for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Opinion {
+    /// The source's address.
+    pub source: u128,
+    /// What should happen to its traffic.
+    pub verdict: Verdict,
+}
+
+/// Whoever carries verdicts out where the line itself cannot: in the kernel.
+pub trait Enforce: Send {
+    /// Takes opinions of sources, each to hold until it is told again or lapses. Must not wait.
+    fn heed(&mut self, opinions: &[Opinion]);
+}
+
 /// Events of one worker since they were last collected.
 #[derive(Default)]
 pub struct Collected {
@@ -34,6 +49,8 @@ pub struct Collected {
     pub alerts: Vec<Event>,
     /// Flows that ended.
     pub flows: Vec<FlowRecord>,
+    /// What to enforce.
+    pub opinions: Vec<Opinion>,
     /// The credit caches that the alerts rest on.
     pub caches: Vec<Arc<Cache>>,
 }
@@ -41,18 +58,19 @@ pub struct Collected {
 impl Collected {
     /// Whether nothing was collected.
     pub fn is_empty(&self) -> bool {
-        self.alerts.is_empty() && self.flows.is_empty()
+        self.len() == 0
     }
 
-    /// Alerts and flows.
+    /// Alerts, flows and opinions.
     pub fn len(&self) -> usize {
-        self.alerts.len() + self.flows.len()
+        self.alerts.len() + self.flows.len() + self.opinions.len()
     }
 
     /// Forgets everything and keeps the memory.
     pub fn clear(&mut self) {
         self.alerts.clear();
         self.flows.clear();
+        self.opinions.clear();
         self.caches.clear();
     }
 

@@ -20,6 +20,7 @@
 
 mod enter;
 mod judge;
+mod opinions;
 mod settle;
 mod sources;
 mod sweep;
@@ -33,6 +34,7 @@ use credence_score::Severity;
 
 use self::enter::Item;
 use self::judge::Credit;
+use self::opinions::Opinions;
 use self::settle::Tally;
 use self::sources::Sources;
 use self::sweep::Sweep;
@@ -63,6 +65,7 @@ pub struct Worker {
     sweep: Sweep,
     counters: Arc<Own>,
     collected: Collected,
+    opinions: Opinions,
     /// Rises with every closed step and every credit snapshot: what a flow was told in an older epoch is checked again.
     epoch: u32,
     /// Anomalies that are not held against a source.
@@ -85,6 +88,7 @@ impl Worker {
             tally: Tally::default(),
             sweep: Sweep::new(config.flows),
             collected: Collected::default(),
+            opinions: Opinions::default(),
             counters,
             config,
             epoch: 1,
@@ -192,6 +196,12 @@ impl Worker {
     /// Counts events that nobody could take.
     pub(crate) fn lose(&self, lost: &Collected) {
         self.counters.alerts_lost.add(lost.alerts.len() as u64);
+        self.counters.opinions_lost.add(lost.opinions.len() as u64);
+    }
+
+    /// Says that the thread of this line gets on.
+    pub(crate) fn turn(&self) {
+        self.counters.turns.add(1);
     }
 
     /// One pointer a batch: a new snapshot makes every flow look its source up again at its next packet.

@@ -24,10 +24,46 @@ pub struct Scrape<'a> {
     pub output_failures: u64,
     /// Worker threads.
     pub workers: usize,
+    /// What is carried out in the kernel, if anything is.
+    pub enforcement: Option<Enforcement>,
     /// When the process started, Unix seconds.
     pub started_s: u64,
     /// Version of the program.
     pub version: &'a str,
+}
+
+/// What is carried out in the kernel.
+#[derive(Clone, Debug)]
+pub struct Enforcement {
+    /// Whether verdicts are carried out or only counted, in the word of the configuration.
+    pub mode: &'static str,
+    /// How the gateway stands, in the word of the configuration.
+    pub stand: &'static str,
+    /// Every state that the kernel can be told, and whether it is this one.
+    pub conditions: Vec<(&'static str, bool)>,
+    /// Records that the kernel has.
+    pub records: u64,
+    /// Records that asked for a limiter and got none.
+    pub unlimited: u64,
+    /// How often records were published to the kernel.
+    pub publications: u64,
+    /// Opinions that the kernel did not take.
+    pub untold: u64,
+    /// Packets and bytes by what happened to them and why.
+    pub did: Vec<Did>,
+}
+
+/// What happened to packets in the kernel for one reason.
+#[derive(Clone, Copy, Debug)]
+pub struct Did {
+    /// What happened.
+    pub verdict: &'static str,
+    /// Why.
+    pub reason: &'static str,
+    /// Packets.
+    pub packets: u64,
+    /// Their bytes on the wire.
+    pub bytes: u64,
 }
 
 /// The content type of a page.
@@ -45,6 +81,9 @@ pub fn render(scrape: &Scrape<'_>) -> prometheus::Result<String> {
     page.sources(scrape.totals)?;
     page.alerts(scrape)?;
     page.credit(scrape.cache)?;
+    if let Some(enforcement) = &scrape.enforcement {
+        page.enforcement(enforcement)?;
+    }
     page.process(scrape)?;
     let mut text = Vec::new();
     TextEncoder::new().encode(&page.0.gather(), &mut text)?;
@@ -143,6 +182,11 @@ impl Page {
             ("outbox_full", s.totals.alerts_lost),
         ];
         self.counters("credence_alerts_suppressed_total", "Alerts not written.", "reason", left_out)?;
+        let help = "Opinions of sources by their score alone, for the kernel to enforce.";
+        self.counter("credence_opinions_total", help, s.totals.opinions)?;
+        let help = "Opinions of sources that never reached whoever enforces them.";
+        let lost = [("outbox_full", s.totals.opinions_lost)];
+        self.counters("credence_opinions_lost_total", help, "reason", lost)?;
         let help = "Failures to write alerts or flows.";
         self.counter("credence_output_failures_total", help, s.output_failures)
     }
@@ -158,6 +202,34 @@ impl Page {
         let kept = KeepReason::ALL.map(|reason| (reason.name(), cache.kept(reason)));
         let help = "Records kept and shown but never enforced.";
         self.gauges("credence_credit_records_kept", help, "reason", kept)
+    }
+
+    fn enforcement(&self, e: &Enforcement) -> prometheus::Result<()> {
+        let by = ["verdict", "reason"];
+        let help = "Packets by what the kernel did with them and why; in a dry run or on a tap, what it would have done.";
+        let packets = IntCounterVec::new(Opts::new("credence_enforce_packets_total", help), &by)?;
+        let help = "Bytes on the wire of these packets.";
+        let bytes = IntCounterVec::new(Opts::new("credence_enforce_bytes_total", help), &by)?;
+        for did in &e.did {
+            packets.with_label_values(&[did.verdict, did.reason]).inc_by(did.packets);
+            bytes.with_label_values(&[did.verdict, did.reason]).inc_by(did.bytes);
+        }
+        self.register(packets)?;
+        self.register(bytes)?;
+        let help = "Always 1; how verdicts are carried out and how the gateway stands are the labels.";
+        let info = IntGaugeVec::new(Opts::new("credence_enforce_info", help), &["mode", "stand"])?;
+        info.with_label_values(&[e.mode, e.stand]).set(1);
+        self.register(info)?;
+        let conditions = e.conditions.iter().map(|(name, is)| (*name, u64::from(*is)));
+        let help = "1 for the state that the kernel was told last.";
+        self.gauges("credence_enforce_condition", help, "condition", conditions)?;
+        self.gauge("credence_enforce_records", "Credit records in the kernel.", e.records)?;
+        let help = "Records whose subjects' rate is not limited for want of a limiter.";
+        self.gauge("credence_enforce_unlimited_records", help, e.unlimited)?;
+        let help = "Publications of credit records to the kernel.";
+        self.counter("credence_enforce_publications_total", help, e.publications)?;
+        let help = "Opinions of sources that the kernel did not take.";
+        self.counter("credence_enforce_untold_opinions_total", help, e.untold)
     }
 
     fn process(&self, s: &Scrape<'_>) -> prometheus::Result<()> {

@@ -7,7 +7,7 @@ use credence_credit::Cache;
 use crossbeam::channel::Receiver;
 
 use crate::alert::{AlertCounts, AlertWriter};
-use crate::event::{Collected, Event};
+use crate::event::{Collected, Enforce, Event};
 use crate::flows::FlowWriter;
 
 /// Any place that takes bytes from another thread.
@@ -19,6 +19,7 @@ pub type Output = Box<dyn Write + Send>;
 pub struct Recorder {
     alerts: Option<AlertWriter<Output>>,
     flows: Option<FlowWriter<Output>>,
+    enforcer: Option<Box<dyn Enforce>>,
     waiting: Vec<(Event, Arc<Cache>)>,
     failure: Option<io::Error>,
     failures: u64,
@@ -30,9 +31,19 @@ impl Recorder {
         Self { alerts, flows, ..Self::default() }
     }
 
+    /// The same, with someone who enforces opinions of sources.
+    pub fn enforcing(self, enforcer: Box<dyn Enforce>) -> Self {
+        Self { enforcer: Some(enforcer), ..self }
+    }
+
     /// Takes what one worker collected, and leaves it empty with its memory. Alerts wait until the step ends.
     pub fn take(&mut self, collected: &mut Collected) {
-        let Collected { alerts, flows, caches } = collected;
+        let Collected { alerts, flows, opinions, caches } = collected;
+        if let Some(enforcer) = &mut self.enforcer
+            && !opinions.is_empty()
+        {
+            enforcer.heed(opinions);
+        }
         if self.alerts.is_some() {
             self.waiting.extend(alerts.drain(..).filter_map(|event| {
                 let cache = caches.get(event.cache as usize)?;

@@ -74,6 +74,12 @@ impl Engine {
         Totals::of(self.counters().map(|own| &***own))
     }
 
+    /// How far every thread has come that began to work: numbers of which each rises some ten times a second at least, unless
+    /// its thread hangs.
+    pub fn turns(&self) -> impl Iterator<Item = u64> {
+        self.counters().map(|own| own.turns.value()).filter(|&turns| turns > 0)
+    }
+
     /// The counters of every worker and of the reader.
     pub fn counters(&self) -> impl Iterator<Item = &Arc<Own>> {
         self.workers.iter().chain([&self.reader])
@@ -155,6 +161,7 @@ impl Engine {
     ) -> Result<(), RunError> {
         let mut drops = Drops { own: &self.reader, polls: 0 };
         while !stop.load(Ordering::Relaxed) {
+            self.reader.turns.add(1);
             let polled = source.poll(&mut |frames| on(Read::Frames(frames)));
             drops.polled(source, &polled);
             match polled? {

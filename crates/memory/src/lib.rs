@@ -10,5 +10,7 @@ mod lines;
 mod prefetch;
 
 pub use huge::{filled, room};
+#[cfg(all(target_os = "linux", not(miri)))]
+pub use lines::Words;
 pub use lines::{Line, Lines};
 pub use prefetch::prefetch;

@@ -1,9 +1,11 @@
-//! A region of cache lines that are written while they are read.
+//! Regions of memory that are written while they are read, by other threads or by the kernel.
 
-#![allow(unsafe_code)] // one mapping and its release, below
+#![allow(unsafe_code)] // mappings and their release, below
 
 use core::ops::Deref;
 use core::sync::atomic::AtomicU64;
+#[cfg(target_os = "linux")]
+use std::{io, os::fd::BorrowedFd};
 
 /// One cache line of eight words.
 #[derive(Debug, Default)]
@@ -18,7 +20,7 @@ const LEN_MAX: usize = isize::MAX as usize / size_of::<Line>();
 #[derive(Debug)]
 pub struct Lines {
     #[cfg(all(target_os = "linux", not(miri)))]
-    mapped: mapped::Mapping,
+    mapped: mapped::Mapping<Line>,
     #[cfg(not(all(target_os = "linux", not(miri))))]
     boxed: Box<[Line]>,
 }
@@ -38,6 +40,43 @@ impl Lines {
             boxed: (0..len).map(|_| Line::default()).collect(),
         }
     }
+
+    /// The `len` lines from line `from` on of what `shared` stands for: a file, or a map that the kernel's programs read.
+    /// Whoever else maps or reads it sees what is stored here.
+    ///
+    /// # Errors
+    /// The kernel's, when it does not let it be mapped, or there is less; [`io::ErrorKind::InvalidInput`] when `from` is no
+    /// multiple of a page.
+    #[cfg(all(target_os = "linux", not(miri)))]
+    pub fn shared(shared: BorrowedFd<'_>, from: usize, len: usize) -> io::Result<Self> {
+        Ok(Self { mapped: mapped::Mapping::shared(shared, from, len)? })
+    }
+}
+
+/// Words of 64 bits that are shared with the kernel's programs.
+#[cfg(all(target_os = "linux", not(miri)))]
+#[derive(Debug)]
+pub struct Words(mapped::Mapping<AtomicU64>);
+
+#[cfg(all(target_os = "linux", not(miri)))]
+impl Words {
+    /// The first `len` words of what `shared` stands for; see [`Lines::shared`].
+    ///
+    /// # Errors
+    /// The kernel's, when it does not let it be mapped, or there is less.
+    pub fn shared(shared: BorrowedFd<'_>, len: usize) -> io::Result<Self> {
+        Ok(Self(mapped::Mapping::shared(shared, 0, len)?))
+    }
+}
+
+#[cfg(all(target_os = "linux", not(miri)))]
+impl Deref for Words {
+    type Target = [AtomicU64];
+
+    #[inline(always)]
+    fn deref(&self) -> &[AtomicU64] {
+        self.0.items()
+    }
 }
 
 impl Deref for Lines {
@@ -46,7 +85,7 @@ impl Deref for Lines {
     #[inline(always)]
     fn deref(&self) -> &[Line] {
         #[cfg(all(target_os = "linux", not(miri)))]
-        return self.mapped.lines();
+        return self.mapped.items();
         #[cfg(not(all(target_os = "linux", not(miri))))]
         &self.boxed
     }
@@ -54,49 +93,77 @@ impl Deref for Lines {
 
 #[cfg(all(target_os = "linux", not(miri)))]
 mod mapped {
-    use core::ptr::NonNull;
+    use core::ptr::{self, NonNull};
+    use core::sync::atomic::AtomicU64;
+    use std::io;
+    use std::os::fd::{AsRawFd, BorrowedFd};
 
     use super::Line;
 
-    /// Anonymous memory of its own.
+    /// What may lie in memory that others write: atomics, of which any bytes are valid ones.
+    pub(super) trait Shareable {}
+    impl Shareable for Line {}
+    impl Shareable for AtomicU64 {}
+
+    /// A mapping of its own.
     #[derive(Debug)]
-    pub(super) struct Mapping {
-        start: NonNull<Line>,
+    pub(super) struct Mapping<T: Shareable> {
+        start: NonNull<T>,
         len: usize,
     }
 
-    // SAFETY: the memory belongs to this value alone, and what lies in it are atomics.
-    unsafe impl Send for Mapping {}
+    // SAFETY: the mapping belongs to this value alone, and what lies in it are atomics.
+    unsafe impl<T: Shareable> Send for Mapping<T> {}
     // SAFETY: as above; shared access is by atomics.
-    unsafe impl Sync for Mapping {}
+    unsafe impl<T: Shareable> Sync for Mapping<T> {}
 
-    impl Mapping {
+    const ACCESS: libc::c_int = libc::PROT_READ | libc::PROT_WRITE;
+
+    impl<T: Shareable> Mapping<T> {
+        /// Anonymous memory, of zeros.
         pub(super) fn new(len: usize) -> Self {
-            let bytes = len.max(1) * size_of::<Line>();
-            let (access, kind) = (
-                libc::PROT_READ | libc::PROT_WRITE,
-                libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE,
-            );
+            let bytes = bytes::<T>(len);
+            let kind = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
             // SAFETY: a new mapping at a place of the kernel's choice touches no other memory.
-            let start = unsafe { libc::mmap(core::ptr::null_mut(), bytes, access, kind, -1, 0) };
+            let start = unsafe { libc::mmap(ptr::null_mut(), bytes, ACCESS, kind, -1, 0) };
             assert!(start != libc::MAP_FAILED, "no address space for {bytes} bytes of a table");
             // SAFETY: the advice is about the mapping just made and changes no byte. A refusal means plain pages.
             let _ = unsafe { libc::madvise(start, bytes, libc::MADV_HUGEPAGE) };
             Self { start: NonNull::new(start.cast()).expect("the kernel maps nothing at zero"), len }
         }
 
+        /// Part of what others map as well.
+        pub(super) fn shared(shared: BorrowedFd<'_>, from: usize, len: usize) -> io::Result<Self> {
+            let too_long = || io::Error::from(io::ErrorKind::InvalidInput);
+            let from = from.checked_mul(size_of::<T>()).and_then(|from| libc::off_t::try_from(from).ok());
+            let (from, len_max) = (from.ok_or_else(too_long)?, isize::MAX as usize / size_of::<T>());
+            let bytes = if len <= len_max { bytes::<T>(len) } else { return Err(too_long()) };
+            let kind = libc::MAP_SHARED | libc::MAP_POPULATE;
+            // SAFETY: as in `new`.
+            let start =
+                unsafe { libc::mmap(ptr::null_mut(), bytes, ACCESS, kind, shared.as_raw_fd(), from) };
+            match NonNull::new(start.cast()) {
+                Some(place) if start != libc::MAP_FAILED => Ok(Self { start: place, len }),
+                _ => Err(io::Error::last_os_error()),
+            }
+        }
+
         #[inline(always)]
-        pub(super) fn lines(&self) -> &[Line] {
-            // SAFETY: the mapping holds `len` lines, is aligned to pages, and zeros are valid atomics.
+        pub(super) fn items(&self) -> &[T] {
+            // SAFETY: the mapping holds `len` of them, is aligned to pages, and any bytes are valid ones.
             unsafe { core::slice::from_raw_parts(self.start.as_ptr(), self.len) }
         }
     }
 
-    impl Drop for Mapping {
+    /// The size of a mapping of so many; an empty one would be none.
+    const fn bytes<T>(len: usize) -> usize {
+        if len == 0 { size_of::<T>() } else { len * size_of::<T>() }
+    }
+
+    impl<T: Shareable> Drop for Mapping<T> {
         fn drop(&mut self) {
-            let bytes = self.len.max(1) * size_of::<Line>();
             // SAFETY: the mapping was made with this start and size, and no reference outlives its owner.
-            let _ = unsafe { libc::munmap(self.start.as_ptr().cast(), bytes) };
+            let _ = unsafe { libc::munmap(self.start.as_ptr().cast(), bytes::<T>(self.len)) };
         }
     }
 }
@@ -117,6 +184,26 @@ mod tests {
         lines[len - 1].0[7].store(7, Relaxed);
         assert_eq!(lines[len - 1].0[7].load(Relaxed), 7);
         assert!(Lines::zeroed(0).is_empty());
+    }
+
+    #[cfg(all(target_os = "linux", not(miri)))]
+    #[test]
+    fn what_is_stored_in_shared_lines_is_seen_through_every_mapping() {
+        use std::fs::OpenOptions;
+        use std::os::fd::AsFd;
+
+        let path = std::env::temp_dir().join(format!("credence-memory-{}", std::process::id()));
+        let file = OpenOptions::new().read(true).write(true).create_new(true).open(&path).unwrap();
+        std::fs::remove_file(path).unwrap();
+        file.set_len(128 * 64).unwrap();
+        let all = Lines::shared(file.as_fd(), 0, 128).unwrap();
+        let behind = Lines::shared(file.as_fd(), 64, 64).unwrap();
+        let words = Words::shared(file.as_fd(), 1_024).unwrap();
+        behind[1].0[2].store(7, Relaxed);
+        assert_eq!((all[65].0[2].load(Relaxed), words[65 * 8 + 2].load(Relaxed)), (7, 7));
+        assert!(Lines::shared(file.as_fd(), 1, 1).is_err(), "a page has more than one line");
+        assert!(Lines::shared(file.as_fd(), usize::MAX, 1).is_err());
+        assert!(Words::shared(file.as_fd(), usize::MAX).is_err());
     }
 
     #[test]

@@ -21,6 +21,7 @@ mod trie;
 #[cfg(test)]
 mod tests;
 
+pub use credence_memory::Line;
 pub use live::{Publisher, Reader};
 pub use prefix::{Prefix, PrefixError};
 pub use table::{Instructions, MAGIC, MAX_PREFIXES, MAX_RECORD, NO_MATCH, Table, TableError};

@@ -96,7 +96,8 @@ impl Verdict {
         }
     }
 
-    const fn of(measure: Measure) -> Self {
+    /// The verdict that carries a measure out.
+    pub const fn of(measure: Measure) -> Self {
         match measure {
             Measure::Incentive => Self::Incentive,
             Measure::None => Self::Pass,
@@ -386,12 +387,7 @@ fn decide(facts: &Facts, ladder: Verdict) -> (Verdict, Basis) {
 
 /// What a record may ask for, bounded by its authority and its evidence.
 fn asked(ruling: &Ruling) -> Verdict {
-    let most = match (ruling.authority, ruling.evidence) {
-        (Authority::OperatorList, _) => Verdict::Drop,
-        (Authority::OwnAlert, _) | (_, EvidenceClass::Unconfirmed) => Verdict::RateLimit,
-        (Authority::Decision | Authority::Restriction, _) => Verdict::Drop,
-    };
-    Verdict::of(ruling.measure).min(most)
+    Verdict::of(ruling.measure.min(ruling.authority.most(ruling.evidence)))
 }
 
 const fn basis(authority: Authority) -> Basis {

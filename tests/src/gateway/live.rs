@@ -29,28 +29,28 @@ const DATAGRAM_LEN: usize = 1_400;
 const CONNECTIONS: u64 = 50;
 
 /// A directory with a configuration file in it.
-struct Site(TempDir);
+pub(super) struct Site(TempDir);
 
 impl Site {
     /// A configuration for the interface of the tests with these keys besides.
-    fn new(keys: &str) -> Self {
+    pub(super) fn new(keys: &str) -> Self {
         let site = Self(TempDir::new().unwrap());
         site.configure(keys);
         site
     }
 
-    fn path(&self, name: &str) -> String {
+    pub(super) fn path(&self, name: &str) -> String {
         self.0.path().join(name).display().to_string()
     }
 
-    fn configure(&self, keys: &str) {
+    pub(super) fn configure(&self, keys: &str) {
         let keys = keys.replace("DIR", &self.0.path().display().to_string());
         let text = format!("interface = \"{WAN}\"\n{keys}\n[metrics]\nlisten = \"127.0.0.1:0\"\n");
         fs::write(self.path("gateway.toml"), text).unwrap();
     }
 
     /// Makes the snapshot `name` of a list of prefixes that are to be dropped.
-    fn snapshot(&self, name: &str, prefixes: &str) {
+    pub(super) fn snapshot(&self, name: &str, prefixes: &str) {
         let list = self.path("list.txt");
         fs::write(&list, prefixes).unwrap();
         let to = self.path(name);
@@ -59,7 +59,7 @@ impl Site {
     }
 
     /// The gateway at work: its page answers, and it is ready.
-    fn start(&self) -> Running {
+    pub(super) fn start(&self) -> Running {
         let mut running = Running::start(["run", "--config", &self.path("gateway.toml")]);
         let address = running.address();
         let ready = wait_for(|| (fetch(address, "/readyz").0 == 200).then_some(()));

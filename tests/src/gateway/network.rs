@@ -5,7 +5,7 @@
 
 use std::env;
 use std::fs;
-use std::process::{Command, Stdio, id};
+use std::process::{Child, Command, Stdio, id};
 
 /// The gateway's interface.
 pub(super) const WAN: &str = "wan";
@@ -33,6 +33,27 @@ impl Client {
     pub(super) fn act(&self) {
         let status = again(&self.namespace, self.test, "client").status().expect("the test runs once more");
         assert!(status.success(), "the client of {} failed, see above", self.test);
+    }
+
+    /// Lets the client begin its part.
+    pub(super) fn begin(&self) -> Playing {
+        Playing(again(&self.namespace, self.test, "client").spawn().expect("the test runs once more"))
+    }
+
+    /// The client's namespace.
+    pub(super) fn namespace(&self) -> &str {
+        &self.namespace
+    }
+}
+
+/// A client that plays its part until this value is dropped.
+pub(super) struct Playing(Child);
+
+impl Drop for Playing {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
 }
 

@@ -145,6 +145,7 @@ impl Config {
             let fault = format!("is {name:?}, which no interface is called; `ip link` lists those there are");
             faults.push(("interface", fault));
         }
+        self.enforce.unsound(self.interface.as_deref(), &mut faults);
         if self.workers > WORKERS_MAX {
             let fault = format!("is {}, and must be at most {WORKERS_MAX}; 0 takes one a core", self.workers);
             faults.push(("workers", fault));

@@ -293,6 +293,7 @@ fn the_example_names_every_key_with_its_default() {
     let known = toml::Table::try_from(Config {
         interface: Some(String::new()),
         alerts: Alerts { path: Some(PathBuf::new()), ..Alerts::default() },
+        enforce: Enforce { other_leg: Some(String::new()), ..Enforce::default() },
         ..Config::default()
     })
     .unwrap();

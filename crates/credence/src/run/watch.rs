@@ -15,6 +15,7 @@ use signal_hook::flag;
 use tracing::{error, info, warn};
 
 use super::cache;
+use super::enforcement::Enforcement;
 use crate::config::Config;
 use crate::serve::status::Status;
 
@@ -34,6 +35,11 @@ pub(super) struct Signals {
 }
 
 impl Signals {
+    /// The flag that ends the run.
+    pub(super) fn stop(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.stop)
+    }
+
     /// Handles SIGHUP, and what [`stop_at_signals`] handles.
     ///
     /// # Errors
@@ -67,6 +73,7 @@ pub(super) struct Watch {
     status: Arc<Status>,
     signals: Signals,
     until: Option<Duration>,
+    enforcement: Option<Enforcement>,
     logged: Logged,
     was_down: bool,
 }
@@ -89,8 +96,10 @@ impl Watch {
         status: Arc<Status>,
         signals: Signals,
         until: Option<Duration>,
+        enforcement: Option<Enforcement>,
     ) -> Self {
-        Self { path, config, guards, status, signals, until, logged: Logged::default(), was_down: false }
+        let logged = Logged::default();
+        Self { path, config, guards, status, signals, until, enforcement, logged, was_down: false }
     }
 
     /// The engine that is watched.
@@ -100,7 +109,7 @@ impl Watch {
 
     /// The flag that ends the run.
     pub(super) fn stop(&self) -> Arc<AtomicBool> {
-        Arc::clone(&self.signals.stop)
+        self.signals.stop()
     }
 
     /// Keeps watch until `end` tells that the engine has ended.
@@ -109,6 +118,9 @@ impl Watch {
             let now = clock.elapsed();
             self.status.observe(now);
             self.status.credit().reclaim();
+            if let Some(enforcement) = &mut self.enforcement {
+                enforcement.follow_clock(&self.status.credit().current());
+            }
             if self.until.is_some_and(|until| now >= until) {
                 self.signals.stop.store(true, Ordering::Relaxed);
             }
@@ -139,6 +151,11 @@ impl Watch {
                 return error!("the credit snapshots were not taken over, the old ones stay: {fault:#}");
             }
         };
+        if let Some(enforcement) = &mut self.enforcement
+            && let Err(fault) = enforcement.publish(&cache)
+        {
+            return error!("the credit snapshots were not taken over, the old ones stay: {fault}");
+        }
         let before = self.status.credit().current().len();
         info!(before, records = cache.len(), "credit snapshots were read again");
         self.status.credit().store(cache);

@@ -9,6 +9,7 @@ use credence_engine::metrics::{Scrape, render};
 use credence_engine::{AlertCounts, AlertTally, AlertWriter, Engine, Offenders, Output};
 
 use super::alert_log::Tally;
+use super::kernel::Kernel;
 use super::pulse::Pulse;
 use super::readiness::Readiness;
 
@@ -20,6 +21,7 @@ pub(crate) struct Status {
     alerts: Arc<AlertTally>,
     offenders: Offenders,
     pulse: Arc<Pulse>,
+    kernel: Option<Arc<Kernel>>,
     readiness: Mutex<Readiness>,
     started_s: u64,
 }
@@ -32,6 +34,7 @@ impl Status {
         tally: Arc<Tally>,
         alerts: &AlertWriter<Output>,
         pulse: Arc<Pulse>,
+        kernel: Option<Arc<Kernel>>,
     ) -> Self {
         let (alerts, offenders) = (alerts.tally(), alerts.offenders());
         Self {
@@ -41,6 +44,7 @@ impl Status {
             alerts,
             offenders,
             pulse,
+            kernel,
             readiness: Mutex::default(),
             started_s: unix_s(),
         }
@@ -105,6 +109,7 @@ impl Status {
             alerts: self.alert_counts(),
             output_failures: self.tally.failures(),
             workers: self.workers().count(),
+            enforcement: self.kernel.as_ref().map(|kernel| kernel.enforcement()),
             started_s: self.started_s,
             version: env!("CARGO_PKG_VERSION"),
         };

@@ -78,6 +78,11 @@ impl Entry {
         }
     }
 
+    /// The most that may be done on this record's word: what it asks for, within what its authority and evidence bear.
+    pub fn allowed(&self) -> Measure {
+        self.measure.min(self.authority.most(self.evidence))
+    }
+
     /// Whose word this is.
     pub const fn precedence(&self) -> Precedence {
         Precedence::of(self.authority, self.measure)

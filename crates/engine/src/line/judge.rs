@@ -172,6 +172,7 @@ impl Worker {
         let facts = self.facts(&item, known.record, quiet, anomalies, confirmed);
         let judgement = judge(&facts, &self.config.policy);
         self.counters.count_scoring(judgement.basis);
+        self.opine(item.key.src, &judgement);
         self.table.flow(slot).scored(Scoring {
             epoch: self.epoch,
             score: judgement.score.value(),
@@ -195,6 +196,8 @@ impl Worker {
         let facts = self.facts(item, record, quiet, item.seen.anomalies, false);
         let judgement = judge(&facts, &self.config.policy);
         self.counters.count_scoring(judgement.basis);
+        let source = item.key.src;
+        self.opine(source, &judgement);
         judgement.verdict
     }
 

@@ -70,6 +70,7 @@ impl Queue<'_> {
             if stop.load(Ordering::Relaxed) {
                 break Ok(());
             }
+            self.worker.turn();
             let polled = source.poll(&mut |frames| {
                 self.own.count_received(frames);
                 self.frames(frames);

@@ -5,9 +5,9 @@ use std::thread;
 
 use credence_capture::{Batch, Frame, Source};
 use credence_wire::{Link, Packet, pair, parse};
-use crossbeam::channel::{Receiver, Sender, TrySendError, bounded};
+use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, TrySendError, bounded};
 
-use super::{Engine, Pacer, Read, RunError};
+use super::{Engine, NAP, Pacer, Read, RunError};
 use crate::clock::unix_ns;
 use crate::config::{Keyed, LineConfig};
 use crate::line::Worker;
@@ -206,7 +206,13 @@ impl Seat<'_> {
         // A worker that dies must not leave the others waiting for it at the end of the step.
         let leaving = Leaving(self.exchange);
         let mut share = Vec::new();
-        for message in inbox {
+        loop {
+            worker.turn();
+            let message = match inbox.recv_timeout(NAP) {
+                Ok(message) => message,
+                Err(RecvTimeoutError::Timeout) => continue,
+                Err(RecvTimeoutError::Disconnected) => break,
+            };
             match message {
                 Message::Frames(mut batch) => {
                     batch.frames(|frames| worker.process(frames));

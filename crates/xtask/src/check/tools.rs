@@ -17,25 +17,49 @@ use crate::{HostLacks, process, sys};
 /// Time limit of a question to a program ("are you there?").
 const ASK: Duration = Duration::from_secs(60);
 
-/// A program of the system.
+/// What the system provides, and a command that succeeds where it does.
 struct SystemTool {
-    program: &'static str,
-    argument: &'static str,
+    name: &'static str,
+    ask: &'static [&'static str],
     package: &'static str,
     why: &'static str,
 }
 
 const SYSTEM_TOOLS: &[SystemTool] = &[
     SystemTool {
-        program: "ip",
-        argument: "-V",
+        name: "ip",
+        ask: &["ip", "-V"],
         package: "iproute2",
         why: "tests of live capture make network namespaces with it",
     },
-    SystemTool { program: "c++", argument: "--version", package: "g++", why: "the fuzzing library is C++" },
     SystemTool {
-        program: "valgrind",
-        argument: "--version",
+        name: "ethtool",
+        ask: &["ethtool", "--version"],
+        package: "ethtool",
+        why: "frames reach the far end of a bridge's test only where receive offload is on",
+    },
+    SystemTool {
+        name: "ping",
+        ask: &["ping", "-V"],
+        package: "iputils-ping",
+        why: "tests ask by it whether hosts reach each other",
+    },
+    SystemTool { name: "c++", ask: &["c++", "--version"], package: "g++", why: "the fuzzing library is C++" },
+    SystemTool {
+        name: "clang",
+        ask: &["clang", "--version"],
+        package: "clang",
+        why: "the kernel's program is compiled anew and compared",
+    },
+    SystemTool {
+        name: "bpf_helpers.h",
+        ask: &["test", "-e", "/usr/include/bpf/bpf_helpers.h"],
+        package: "libbpf-dev",
+        why: "the kernel's program includes it",
+    },
+    SystemTool {
+        name: "valgrind",
+        ask: &["valgrind", "--version"],
         package: "valgrind",
         why: "it counts the instructions that are held to a record",
     },
@@ -134,7 +158,7 @@ impl Tools {
 
     fn install_system_tools(&self, limit: Duration) -> Result<()> {
         let is_there =
-            |tool: &SystemTool| process::succeeds(self.command(tool.program).arg(tool.argument), ASK);
+            |tool: &SystemTool| process::succeeds(self.command(tool.ask[0]).args(&tool.ask[1..]), ASK);
         let missing: Vec<_> = SYSTEM_TOOLS.iter().filter(|tool| !is_there(tool)).collect();
         if missing.is_empty() {
             return Ok(());
@@ -187,7 +211,7 @@ impl Tools {
 
 /// What is missing, why it is needed, and the command that brings it.
 fn lacks(missing: &[&SystemTool]) -> String {
-    let reasons: Vec<_> = missing.iter().map(|tool| format!("`{}` ({})", tool.program, tool.why)).collect();
+    let reasons: Vec<_> = missing.iter().map(|tool| format!("`{}` ({})", tool.name, tool.why)).collect();
     let packages: Vec<_> = missing.iter().map(|tool| tool.package).collect();
     format!("missing: {}; run `sudo apt-get install {}`", reasons.join(", "), packages.join(" "))
 }
@@ -200,9 +224,12 @@ mod tests {
     fn what_is_missing_is_named_with_its_reason_and_its_cure() {
         let text = lacks(&SYSTEM_TOOLS.iter().collect::<Vec<_>>());
         for tool in SYSTEM_TOOLS {
-            assert!(text.contains(tool.program) && text.contains(tool.why), "{text}");
+            assert!(text.contains(tool.name) && text.contains(tool.why), "{text}");
         }
-        assert!(text.ends_with("`sudo apt-get install iproute2 g++ valgrind`"), "{text}");
+        assert!(
+            text.ends_with("`sudo apt-get install iproute2 ethtool iputils-ping g++ clang libbpf-dev valgrind`"),
+            "{text}"
+        );
     }
 
     #[test]

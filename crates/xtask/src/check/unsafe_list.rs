@@ -18,6 +18,10 @@ const LIST: &[(&str, &str)] = &[
     ("crates/capture/src/sys/mapping.rs", "the memory shared with the kernel that a packet ring is"),
     ("crates/capture/src/sys/socket.rs", "packet sockets and their options"),
     ("crates/capture/tests/live/tun.rs", "a tun device for the tests of live capture"),
+    (
+        "crates/credence/src/doctor/ethtool.rs",
+        "what drivers tell of devices, by the request that ethtool makes",
+    ),
     ("crates/memory/src/huge.rs", "the request for huge pages"),
     ("crates/memory/src/lines.rs", "the mapping that a table's lines lie in"),
     ("crates/memory/src/prefetch.rs", "the processor's prefetch instruction"),

@@ -1,0 +1,330 @@
+//! The kernel's part of a run: what is loaded, joined, told and kept alive.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use credence_capture::Source;
+use credence_credit::{Cache, Measure};
+use credence_enforce::{
+    Attachment, Control, Failure, LoadError, Moment, Opinion, PINS, Place, PublishError, Records, Told, Xdp,
+    boot_ns, unix_ns,
+};
+use credence_engine::clock::{Stopwatch, unix_s};
+use credence_engine::{Enforce as Enforcer, Opinion as Voiced};
+use credence_score::Verdict;
+use tracing::{info, warn};
+
+use crate::config::{Config, Enforce, Mode, OnFailure, Standing};
+use crate::exit::HostCannot;
+use crate::serve::kernel::{Condition, Kernel};
+use crate::serve::status::Status;
+
+/// How often a sign of life is given: ten of them fit into the time after which the kernel takes the engine for dead.
+const BEAT: Duration = Duration::from_millis(10);
+/// How long a thread of the engine may stand still before the kernel is told.
+const STUCK: Duration = Duration::from_secs(1);
+/// By how much the wall clock may part from the other before the ends of records are written anew, in seconds: half of the
+/// second in which they are given.
+const CLOCK_STEP_NS: u64 = 500_000_000;
+
+/// The kernel's part of a run.
+pub(super) struct Enforcement {
+    records: Records,
+    control: Arc<Control>,
+    kernel: Arc<Kernel>,
+    /// Wall clock minus the clock of the kernel's programs, when records were last published, in nanoseconds.
+    ahead_ns: u64,
+    /// What is joined to interfaces, for as long as this lives.
+    _xdp: Xdp,
+    _attachments: Vec<Attachment>,
+}
+
+/// The kernel's part and what of it others need; nothing of it where nothing is enforced.
+#[derive(Default)]
+pub(super) struct Parts {
+    pub(super) enforcement: Option<Enforcement>,
+    /// Takes opinions of sources.
+    pub(super) enforcer: Option<Box<dyn Enforcer>>,
+    /// What crosses a bridge.
+    pub(super) copies: Option<Box<dyn Source>>,
+}
+
+impl Enforcement {
+    /// Loads the program, puts the records of `cache` in force, and joins the program to the configured interfaces, in this
+    /// order, so that it never judges by anything less.
+    ///
+    /// # Errors
+    /// When this host cannot do it, with what to do.
+    pub(super) fn start(config: &Config, interface: &str, cache: &Cache) -> anyhow::Result<Parts> {
+        let enforce = &config.enforce;
+        if !enforce.is_on() {
+            return Ok(Parts::default());
+        }
+        let (mut xdp, records) = Xdp::load(&config.enforcement()).map_err(cannot)?;
+        let control = Arc::clone(xdp.control());
+        control.set(&enforce.policy());
+        control.beat(boot_ns());
+        let legs = legs(enforce, interface);
+        let copies = match legs.as_slice() {
+            [one, other] => {
+                xdp.join([one, other]).map_err(cannot)?;
+                Some(Box::new(xdp.copies([one, other]).map_err(cannot)?) as Box<dyn Source>)
+            }
+            _ => None,
+        };
+        let kernel = Arc::new(Kernel::new(xdp.counts().map_err(cannot)?, enforce.mode, enforce.stand));
+        let told = xdp.told().map_err(cannot)?;
+        let enforcer: Box<dyn Enforcer> = Box::new(Voice { told, failures: Arc::clone(&kernel.untold) });
+        let mut enforcement =
+            Self { records, control, kernel, ahead_ns: 0, _xdp: xdp, _attachments: Vec::new() };
+        enforcement.publish(cache).map_err(|error| HostCannot(error.to_string()))?;
+        enforcement.attach(enforce, &legs)?;
+        Ok(Parts { enforcement: Some(enforcement), enforcer: Some(enforcer), copies })
+    }
+
+    fn attach(&mut self, enforce: &Enforce, legs: &[&str]) -> anyhow::Result<()> {
+        for leg in legs {
+            let attachment = self._xdp.attach(leg, Path::new(PINS), enforce.outlives()).map_err(cannot)?;
+            announce(&attachment, enforce);
+            if enforce.mark_packet != 0 && enforce.stand == Standing::Router {
+                self._xdp.mark(leg).map_err(cannot)?;
+            }
+            self._attachments.push(attachment);
+        }
+        Ok(())
+    }
+
+    /// Puts the records of `cache` in force.
+    ///
+    /// # Errors
+    /// When the kernel has no room for them; those before stay.
+    pub(super) fn publish(&mut self, cache: &Cache) -> Result<(), PublishError> {
+        self.ahead_ns = ahead_ns();
+        let refused = self.records.publish(cache, Moment::now())?;
+        self.kernel.published(cache.len(), refused);
+        if refused > 0 {
+            warn!(
+                refused,
+                "these subjects' rates are not limited, since the kernel has no more limiters; they are observed"
+            );
+        }
+        Ok(())
+    }
+
+    /// Writes the ends of records anew when the wall clock was set since.
+    pub(super) fn follow_clock(&mut self, cache: &Cache) {
+        let now = ahead_ns();
+        if now.abs_diff(self.ahead_ns) < CLOCK_STEP_NS {
+            return;
+        }
+        info!("the clock was set; the ends of all records are written anew");
+        if let Err(error) = self.publish(cache) {
+            warn!(%error, "the records in the kernel still end by the clock before");
+        }
+    }
+
+    /// What is known of it from outside.
+    pub(super) fn kernel(&self) -> Arc<Kernel> {
+        Arc::clone(&self.kernel)
+    }
+
+    /// Keeps the kernel told that the engine of `status` lives and what state it is in, on a thread of its own, until `stop`.
+    ///
+    /// # Errors
+    /// When the thread cannot be started.
+    pub(super) fn beat(&self, config: &Config, status: Arc<Status>, stop: Arc<AtomicBool>) -> io::Result<()> {
+        let heart = Heart {
+            control: Arc::clone(&self.control),
+            kernel: self.kernel(),
+            on_failure: config.enforce.on_failure,
+            stale_after_s: config.enforce.data_stale_after_s.into(),
+            has_data: !config.credit.snapshots.is_empty(),
+            status,
+            threads: Threads::default(),
+        };
+        let thread = thread::Builder::new().name("credence-heart".to_owned());
+        thread.spawn(move || heart.beat(&stop)).map(drop)
+    }
+}
+
+/// Wall clock minus the clock of the kernel's programs.
+fn ahead_ns() -> u64 {
+    unix_ns().saturating_sub(boot_ns())
+}
+
+/// The interfaces that the program is joined to.
+fn legs<'c>(enforce: &'c Enforce, interface: &'c str) -> Vec<&'c str> {
+    let other = enforce.other_leg.as_deref().filter(|_| enforce.stand == Standing::Bridge);
+    std::iter::once(interface).chain(other).collect()
+}
+
+/// Says what is on an interface from now on, and what will be when this process is gone.
+fn announce(attachment: &Attachment, enforce: &Enforce) {
+    let (interface, outlives) = (attachment.interface(), attachment.outlives());
+    let place = match attachment.place() {
+        Place::Driver => "in the driver",
+        Place::Generic => "behind the driver, which cannot run it itself: slower",
+        Place::Predecessors => "in the place of the one that a process before left",
+    };
+    let doing = match enforce.mode {
+        Mode::Off | Mode::DryRun => "counting what would be done; nothing is held up",
+        Mode::On if enforce.stand == Standing::Tap => {
+            "counting what would be done; nothing is held up on a tap"
+        }
+        Mode::On => "enforcing",
+    };
+    info!("{doing} on {interface}, {place}");
+    if outlives {
+        let then = enforce.on_failure.engine_down.name();
+        info!(
+            "the program stays on {interface} when this process ends, and is {then} then; `credence detach {interface}` \
+             takes it off"
+        );
+    }
+}
+
+fn cannot(error: LoadError) -> anyhow::Error {
+    HostCannot(error.to_string()).into()
+}
+
+/// Tells the program what the engine thinks of sources.
+struct Voice {
+    told: Told,
+    failures: Arc<AtomicU64>,
+}
+
+impl Enforcer for Voice {
+    fn heed(&mut self, opinions: &[Voiced]) {
+        for opinion in opinions {
+            let opinion = Opinion { source: opinion.source, measure: measure(opinion.verdict) };
+            if self.told.tell(opinion).is_err() {
+                self.failures.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+    }
+}
+
+/// A verdict as a measure: they are the same ladder.
+const fn measure(verdict: Verdict) -> Measure {
+    match verdict {
+        Verdict::Incentive => Measure::Incentive,
+        Verdict::Pass => Measure::None,
+        Verdict::Observe => Measure::Observe,
+        Verdict::Mark => Measure::Mark,
+        Verdict::RateLimit => Measure::RateLimit,
+        Verdict::Drop => Measure::Drop,
+    }
+}
+
+/// What was seen of the engine's threads.
+#[derive(Debug, Default)]
+struct Threads(Vec<(u64, Duration)>);
+
+impl Threads {
+    /// Takes in how far each thread has come at `now`, a time since the start; whether one stands still.
+    fn observe(&mut self, turns: impl Iterator<Item = u64>, now: Duration) -> bool {
+        for (number, turn) in turns.enumerate() {
+            match self.0.get_mut(number) {
+                Some(seen) if seen.0 == turn => {}
+                Some(seen) => *seen = (turn, now),
+                None => self.0.push((turn, now)),
+            }
+        }
+        self.0.iter().any(|(_, moved)| now.saturating_sub(*moved) >= STUCK)
+    }
+}
+
+/// Gives signs of life.
+struct Heart {
+    control: Arc<Control>,
+    kernel: Arc<Kernel>,
+    on_failure: OnFailure,
+    stale_after_s: u64,
+    /// Whether there should be any data.
+    has_data: bool,
+    status: Arc<Status>,
+    threads: Threads,
+}
+
+impl Heart {
+    fn beat(mut self, stop: &AtomicBool) {
+        let (clock, mut before) = (Stopwatch::start(), Condition::Well);
+        while !stop.load(Ordering::Relaxed) {
+            let condition = self.condition(clock.elapsed());
+            let failure = self.failure(condition);
+            self.control.declare(failure);
+            self.control.beat(boot_ns());
+            self.kernel.is_in(condition);
+            if condition != before {
+                tell(condition, failure);
+                before = condition;
+            }
+            thread::sleep(BEAT);
+        }
+    }
+
+    fn condition(&mut self, now: Duration) -> Condition {
+        if self.threads.observe(self.status.engine().turns(), now) {
+            return Condition::WorkerStuck;
+        }
+        let cache = self.status.credit().current();
+        if self.has_data && cache.is_empty() {
+            return Condition::DataAbsent;
+        }
+        let newest = cache.sources().iter().map(|source| source.created).max().unwrap_or(u64::MAX);
+        let oldest = unix_s().saturating_sub(self.stale_after_s);
+        if self.stale_after_s > 0 && newest < oldest { Condition::DataStale } else { Condition::Well }
+    }
+
+    fn failure(&self, condition: Condition) -> Option<Failure> {
+        match condition {
+            Condition::Well => None,
+            Condition::WorkerStuck => Some(self.on_failure.worker_stuck.into()),
+            Condition::DataStale => Some(self.on_failure.data_stale.0.into()),
+            Condition::DataAbsent => Some(self.on_failure.data_absent.into()),
+        }
+    }
+}
+
+fn tell(condition: Condition, failure: Option<Failure>) {
+    let then = failure.map_or("verdicts are carried out", |failure| match failure {
+        Failure::Open => "everything passes until then",
+        Failure::Static => "what was published last is enforced until then",
+        Failure::Closed => "nothing passes until then but neighbour discovery and `lists.never_block`",
+    });
+    match condition {
+        Condition::Well => info!("all is well again; {then}"),
+        Condition::WorkerStuck => warn!("a thread of the engine stands still; {then}"),
+        Condition::DataStale => {
+            warn!("the newest credit snapshot is older than `enforce.data_stale_after_s`; {then}")
+        }
+        Condition::DataAbsent => warn!("there is no credit record although snapshots are configured; {then}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_thread_that_stands_still_for_a_second_is_stuck_until_it_moves() {
+        let mut threads = Threads::default();
+        let ms = Duration::from_millis;
+        assert!(!threads.observe([1, 1].into_iter(), ms(0)));
+        assert!(!threads.observe([2, 1].into_iter(), ms(999)));
+        assert!(threads.observe([3, 1].into_iter(), ms(1_000)));
+        assert!(!threads.observe([4, 2].into_iter(), ms(1_010)));
+        assert!(!Threads::default().observe([].into_iter(), ms(9_000)), "nobody has begun yet");
+    }
+
+    #[test]
+    fn verdicts_and_measures_are_one_ladder() {
+        for (verdict, measure_of) in Verdict::ALL.into_iter().zip(Measure::ALL) {
+            assert_eq!(measure(verdict), measure_of);
+        }
+    }
+}

@@ -1,0 +1,8 @@
+//! The kernel's program, judged frame by frame against what user space says of the same frames.
+//!
+//! Needs the privilege to load programs. Without it, each test says so, and fails unless `CREDENCE_SKIP_PRIVILEGED` is 1.
+
+mod lists;
+mod packets;
+mod policy;
+mod world;

@@ -1,0 +1,82 @@
+//! The compiled program is what its source says.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use object::{Object as _, ObjectSection as _};
+
+/// The compiler by which the program was compiled. Others make other instructions of the same source.
+const COMPILER: &str = "version 14.";
+
+/// How it is compiled. Paths are left out, so that it does not matter where.
+const ARGUMENTS: &[&str] = &[
+    "-target",
+    "bpf",
+    "-mcpu=v3",
+    "-O2",
+    "-g",
+    "-Wall",
+    "-Werror",
+    "-fdebug-compilation-dir=.",
+    "-c",
+    "credence.bpf.c",
+];
+
+fn sources() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("bpf")
+}
+
+/// What of an object the kernel runs, and the maps that it makes for it. Types that it only describes depend on the headers of
+/// the machine.
+fn running_parts(object: &[u8]) -> BTreeMap<String, Vec<u8>> {
+    let file = object::File::parse(object).expect("an object");
+    let part = |section: object::Section<'_, '_>| {
+        let name = section.name().ok().filter(|name| runs(name))?;
+        Some((name.to_owned(), section.data().ok()?.to_vec()))
+    };
+    file.sections().filter_map(part).collect()
+}
+
+fn runs(section: &str) -> bool {
+    [".text", "xdp", "xdp.frags", "classifier", "license", ".maps"].contains(&section)
+}
+
+/// Compiles the program anew. With `CREDENCE_WRITE_OBJECT=1` the result takes the place of what is committed.
+#[test]
+fn the_committed_object_is_what_the_source_compiles_to() {
+    let version = Command::new("clang").arg("--version").output();
+    let version =
+        version.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
+    if !version.contains(COMPILER) {
+        println!("not compared: the object was compiled by clang {COMPILER}x, and here is {version:?}");
+        return;
+    }
+    let compiled = tempfile::NamedTempFile::new().unwrap();
+    let mut compile = Command::new("clang");
+    compile.args(ARGUMENTS).arg("-o").arg(compiled.path()).current_dir(sources());
+    // Where the headers of a machine's own kind lie.
+    compile.arg(format!("-I/usr/include/{}-linux-gnu", std::env::consts::ARCH));
+    let done = compile.output().expect("clang runs");
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    let (fresh, place) = (std::fs::read(compiled.path()).unwrap(), sources().join("credence.bpf.o"));
+    if std::env::var_os("CREDENCE_WRITE_OBJECT").is_some_and(|value| value == "1") {
+        std::fs::write(&place, &fresh).unwrap();
+    }
+    let committed = std::fs::read(place).unwrap();
+    let (fresh, committed) = (running_parts(&fresh), running_parts(&committed));
+    assert!(fresh.keys().map(String::as_str).eq([
+        ".maps",
+        ".text",
+        "classifier",
+        "license",
+        "xdp",
+        "xdp.frags"
+    ]));
+    for (section, bytes) in &fresh {
+        assert!(
+            committed.get(section) == Some(bytes),
+            "the section {section} is not what the source compiles to; CREDENCE_WRITE_OBJECT=1 and this test write it anew"
+        );
+    }
+}

@@ -1,0 +1,116 @@
+//! A bump in the wire: two hosts that meet through a bridge of the kernel's program, and through nothing else.
+
+use std::net::UdpSocket;
+use std::process::Command;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::live::Site;
+use super::network::{CLIENT, Client, WAN, between, ip};
+use super::running::{balances, sum, wait_for};
+use crate::binary::run;
+
+/// The bridge's other leg.
+const INNER: &str = "inner";
+/// The host behind it.
+const HOST: &str = "2001:db8:77::99";
+/// An address of the client that is on the operator's deny list.
+const LISTED: &str = "2001:db8:77::66";
+/// Where datagrams go.
+const PORT: u16 = 4_000;
+/// Datagrams of the client to the host, while the gateway looks on.
+const DATAGRAMS: u64 = 5_000;
+
+/// The namespace of the host behind the bridge, removed with this value.
+struct Host(String);
+
+impl Host {
+    /// A host behind the leg `INNER` of this namespace.
+    fn new(client: &Client) -> Self {
+        let host = Self(format!("{}h", client.namespace()));
+        ip(&format!("netns add {}", host.0));
+        ip(&format!("link add {INNER} type veth peer name eth netns {}", host.0));
+        ip(&format!("link set {INNER} up"));
+        ip(&format!("-n {} addr add {HOST}/64 dev eth nodad", host.0));
+        ip(&format!("-n {} link set eth up", host.0));
+        // Without it a veth drops every frame that a program redirects to its peer.
+        host.inside(&["ethtool", "-K", "eth", "gro", "on"]);
+        let there = ["netns", "exec", client.namespace(), "ethtool", "-K", "lan", "gro", "on"];
+        assert!(Command::new("ip").args(there).status().unwrap().success());
+        // The gateway itself is no host on this link.
+        ip(&format!("addr flush dev {WAN}"));
+        host
+    }
+
+    /// Runs a command in the host's namespace; whether it succeeded.
+    fn inside(&self, command: &[&str]) -> bool {
+        Command::new("ip").args(["netns", "exec", &self.0]).args(command).output().unwrap().status.success()
+    }
+
+    /// Whether the host hears the client, both ways, neighbour discovery included.
+    fn reaches_client(&self) -> bool {
+        self.inside(&["ping", "-6", "-c", "1", "-W", "1", CLIENT])
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        // A panic here would hide the one that may be under way.
+        drop(Command::new("ip").args(["netns", "del", &self.0]).status());
+    }
+}
+
+/// The client: datagrams from an address that is welcome and from one that is not.
+fn send() {
+    ip(&format!("addr replace {LISTED}/64 dev lan nodad"));
+    for source in [CLIENT, LISTED] {
+        let socket = UdpSocket::bind(format!("[{source}]:0")).unwrap();
+        socket.connect(format!("[{HOST}]:{PORT}")).unwrap();
+        for number in 0..DATAGRAMS {
+            // A refusal that came back for an earlier datagram is none of this one's.
+            let _ = socket.send(&number.to_be_bytes()).or_else(|_| socket.send(&number.to_be_bytes()));
+            if number % 16 == 0 {
+                thread::sleep(Duration::from_millis(1));
+            }
+        }
+    }
+}
+
+#[test]
+fn a_bridge_carries_all_but_what_is_listed_and_does_not_go_dark() {
+    between("gateway::bridge::a_bridge_carries_all_but_what_is_listed_and_does_not_go_dark", bridge, send);
+}
+
+fn bridge(client: &Client) {
+    assert!(Command::new("mount").args(["-t", "bpf", "bpf", "/sys/fs/bpf"]).status().unwrap().success());
+    let host = Host::new(client);
+    let keys = format!("mode = \"on\"\nstand = \"bridge\"\nother_leg = \"{INNER}\"");
+    let site = Site::new(&format!("workers = 1\ncredit.snapshots = [\"DIR/deny\"]\n[enforce]\n{keys}\n"));
+    site.snapshot("deny", &format!("{LISTED}/128\n"));
+    assert!(!host.reaches_client(), "there is no way but the bridge");
+
+    let mut running = site.start();
+    let joined = wait_for(|| host.reaches_client().then_some(()));
+    assert!(joined.is_some(), "the bridge carries nothing: {}", running.stderr());
+    client.act();
+    let dropped = "credence_enforce_packets_total{reason=\"listed\",verdict=\"drop\"}";
+    let numbers = running.metrics_when(|numbers| numbers[dropped] >= DATAGRAMS && balances(numbers));
+    // The engine has seen what was carried, and lost none of it.
+    assert!(sum(&numbers, "credence_scored_packets_total") >= DATAGRAMS);
+    assert_eq!(sum(&numbers, "credence_kernel_drops_total"), 0);
+    running.hears("the bridge between");
+
+    // Frames as large as a link may have them.
+    for leg in [WAN, INNER] {
+        ip(&format!("link set {leg} mtu 1500"));
+    }
+    assert!(host.inside(&["ping", "-6", "-c", "1", "-W", "1", "-M", "do", "-s", "1452", CLIENT]));
+
+    // The process dies, and the wire stays a wire.
+    let killed = Instant::now();
+    running.signal("KILL");
+    drop(running);
+    assert!(host.reaches_client(), "dark after {:?}", killed.elapsed());
+    run(["detach", WAN, INNER]).expect(0);
+    assert!(!host.reaches_client(), "the bridge is gone");
+}

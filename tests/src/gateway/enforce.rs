@@ -1,0 +1,326 @@
+//! Verdicts carried out in the kernel, with traffic running: what arrives, what does not, and what happens when the engine
+//! goes away.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::path::Path;
+use std::process::Command;
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::live::Site;
+use super::network::{CLIENT, Client, GATEWAY, between, ip};
+use super::running::{Running, sum, wait_for};
+use crate::binary::run;
+
+/// A source that is on the operator's deny list.
+const LISTED: &str = "2001:db8:77::66";
+/// A source that is on it as well, and is never blocked: management.
+const MANAGEMENT: &str = "2001:db8:77::77";
+/// Where datagrams go.
+const PORT: u16 = 4_000;
+/// Time between two datagrams of a source.
+const EVERY: Duration = Duration::from_millis(1);
+/// How long the client sends at most.
+const SENT_FOR: Duration = Duration::from_secs(60);
+/// What is promised when the engine goes away.
+const PROMISED: Duration = Duration::from_millis(150);
+/// By how much a machine that does much else may be late.
+const SLACK: u32 = 5;
+
+/// The client: numbered datagrams from each source, one a millisecond.
+fn send() {
+    for source in [LISTED, MANAGEMENT] {
+        ip(&format!("addr replace {source}/64 dev lan nodad"));
+    }
+    let sockets = [CLIENT, LISTED, MANAGEMENT].map(|source| {
+        let socket = UdpSocket::bind(format!("[{source}]:0")).unwrap();
+        socket.connect(format!("[{GATEWAY}]:{PORT}")).unwrap();
+        socket
+    });
+    let began = Instant::now();
+    for number in 0_u64.. {
+        for socket in &sockets {
+            // A refusal that came back for an earlier datagram is none of this one's.
+            let _ = socket.send(&number.to_be_bytes());
+        }
+        let due = EVERY * u32::try_from(number + 1).unwrap();
+        if due > SENT_FOR {
+            return;
+        }
+        thread::sleep(due.saturating_sub(began.elapsed()));
+    }
+}
+
+/// What arrived: when, from whom, and which number.
+#[derive(Clone, Default)]
+struct Arrivals(Arc<Mutex<BTreeMap<Ipv6Addr, Vec<(Instant, u64)>>>>);
+
+impl Arrivals {
+    /// Notes all datagrams from now on.
+    fn noted() -> Self {
+        let arrivals = Self::default();
+        let noted = arrivals.clone();
+        let socket = UdpSocket::bind(format!("[{GATEWAY}]:{PORT}")).unwrap();
+        // Room for seconds, so that what is lost was lost on the way.
+        rustix::net::sockopt::set_socket_recv_buffer_size_force(&socket, 1 << 24).unwrap();
+        thread::spawn(move || {
+            let mut bytes = [0; 8];
+            while let Ok((8, SocketAddr::V6(from))) = socket.recv_from(&mut bytes) {
+                let at = (Instant::now(), u64::from_be_bytes(bytes));
+                noted.0.lock().unwrap().entry(*from.ip()).or_default().push(at);
+            }
+        });
+        arrivals
+    }
+
+    /// Arrivals from a source since a moment.
+    fn since(&self, source: &str, since: Instant) -> Vec<(Instant, u64)> {
+        let IpAddr::V6(source) = source.parse().unwrap() else { panic!("{source}") };
+        let all = self.0.lock().unwrap();
+        all.get(&source).into_iter().flatten().filter(|(at, _)| *at >= since).copied().collect()
+    }
+
+    /// Waits until a source is heard, and says when that was.
+    #[track_caller]
+    fn first(&self, source: &str, since: Instant) -> Instant {
+        let first = wait_for(|| self.since(source, since).first().map(|(at, _)| *at));
+        first.unwrap_or_else(|| panic!("nothing arrives from {source}"))
+    }
+
+    /// Waits until nothing has arrived from a source for a while, and says when the last was; `since` for none.
+    #[track_caller]
+    fn last(&self, source: &str, since: Instant) -> Instant {
+        let quiet = EVERY * 200;
+        let last = wait_for(|| {
+            let last = self.since(source, since).last().map_or(since, |(at, _)| *at);
+            (last.elapsed() > quiet).then_some(last)
+        });
+        last.unwrap_or_else(|| panic!("{source} never falls silent"))
+    }
+}
+
+/// A gateway that drops what two sources send, and spares one of them.
+fn site(keys: &str, expires: &str) -> Site {
+    let lists = format!("never_block = [\"{MANAGEMENT}\"]");
+    let site = Site::new(&format!(
+        "workers = 1\nlists.{lists}\ncredit.snapshots = [\"DIR/deny\"]\n[enforce]\n{keys}\n"
+    ));
+    list(&site, &[LISTED, MANAGEMENT], expires);
+    site
+}
+
+/// Puts these sources on the deny list.
+fn list(site: &Site, sources: &[&str], expires: &str) {
+    let (from, to) = (site.path("list.txt"), site.path("deny"));
+    std::fs::write(&from, sources.iter().map(|source| format!("{source}/128\n")).collect::<String>())
+        .unwrap();
+    let import =
+        ["credit", "import", "--from", "cidr", &from, "-o", &to, "--score", "50", "--measure", "drop"];
+    run(import.into_iter().chain(["--expires", expires])).expect(0);
+}
+
+/// The file system for programs that outlive their process, which `ip netns exec` has hidden.
+fn mount_bpf() {
+    let mounted = Command::new("mount").args(["-t", "bpf", "bpf", "/sys/fs/bpf"]).status().unwrap();
+    assert!(mounted.success(), "the BPF file system cannot be mounted");
+}
+
+/// The counter of what the kernel did.
+fn did(running: &mut Running, verdict: &str, reason: &str) -> u64 {
+    let name = format!("credence_enforce_packets_total{{reason=\"{reason}\",verdict=\"{verdict}\"}}");
+    running.metrics()[&name]
+}
+
+#[test]
+fn listed_sources_are_dropped_and_nobody_else() {
+    between("gateway::enforce::listed_sources_are_dropped_and_nobody_else", lists_act, send);
+}
+
+fn lists_act(client: &Client) {
+    let site = site("mode = \"on\"", "1d");
+    let arrivals = Arrivals::noted();
+    let _playing = client.begin();
+    arrivals.first(LISTED, Instant::now());
+    let mut running = site.start();
+    arrivals.last(LISTED, Instant::now());
+    let began = Instant::now();
+    arrivals.first(CLIENT, began);
+    arrivals.first(MANAGEMENT, began);
+    assert!(did(&mut running, "drop", "listed") > 100);
+    let spared = did(&mut running, "pass", "spared");
+    assert_eq!(spared, 0, "a record over a spared source is not even published as one to enforce");
+    // A list without the source, read again with traffic running.
+    list(&site, &["2001:db8:99::1"], "1d");
+    let reloaded = Instant::now();
+    running.signal("HUP");
+    arrivals.first(LISTED, reloaded);
+    let heard = arrivals.since(CLIENT, began);
+    let lost = heard.windows(2).map(|pair| pair[1].1 - pair[0].1 - 1).sum::<u64>();
+    assert_eq!(lost, 0, "a reload loses no packet of others");
+    running.signal("TERM");
+    running.end().expect(0).told(&["enforcing on wan, in the driver"]);
+}
+
+#[test]
+fn a_dry_run_counts_and_drops_nothing() {
+    between(
+        "gateway::enforce::a_dry_run_counts_and_drops_nothing",
+        |client| {
+            let site = site("mode = \"dry_run\"", "1d");
+            let arrivals = Arrivals::noted();
+            let mut running = site.start();
+            let _playing = client.begin();
+            let began = Instant::now();
+            arrivals.first(LISTED, began);
+            let counted = wait_for(|| (did(&mut running, "drop", "listed") > 100).then_some(()));
+            assert!(counted.is_some());
+            assert!(arrivals.since(LISTED, began).len() > 100);
+            running.signal("TERM");
+            running.end().expect(0).told(&["nothing is held up"]);
+        },
+        send,
+    );
+}
+
+/// Time from a signal to the moment that `moment` finds after it.
+#[track_caller]
+fn within_promise(what: &str, from: Instant, to: Instant) {
+    let took = to.saturating_duration_since(from);
+    println!("{what}: {} ms", took.as_millis());
+    assert!(took < PROMISED * SLACK, "{what} took {took:?}");
+}
+
+#[test]
+fn an_engine_that_is_gone_or_hangs_lets_everything_pass_when_open() {
+    between(
+        "gateway::enforce::an_engine_that_is_gone_or_hangs_lets_everything_pass_when_open",
+        |client| {
+            let site = site("mode = \"on\"", "1d");
+            let arrivals = Arrivals::noted();
+            let _playing = client.begin();
+            for signal in ["STOP", "KILL"] {
+                let running = site.start();
+                arrivals.last(LISTED, Instant::now());
+                let gone = Instant::now();
+                running.signal(signal);
+                within_promise(&format!("open after SIG{signal}"), gone, arrivals.first(LISTED, gone));
+                if signal == "STOP" {
+                    running.signal("CONT");
+                    arrivals.last(LISTED, Instant::now());
+                    running.signal("TERM");
+                    running.end().expect(0);
+                }
+            }
+        },
+        send,
+    );
+}
+
+#[test]
+fn an_engine_that_is_gone_or_hangs_lets_nothing_pass_when_closed() {
+    between(
+        "gateway::enforce::an_engine_that_is_gone_or_hangs_lets_nothing_pass_when_closed",
+        |client| {
+            mount_bpf();
+            let site = site("mode = \"on\"\non_failure.engine_down = \"closed\"", "1d");
+            let arrivals = Arrivals::noted();
+            let _playing = client.begin();
+            for signal in ["STOP", "KILL"] {
+                let running = site.start();
+                arrivals.first(CLIENT, Instant::now());
+                let gone = Instant::now();
+                running.signal(signal);
+                within_promise(&format!("closed after SIG{signal}"), gone, arrivals.last(CLIENT, gone));
+                arrivals.first(MANAGEMENT, Instant::now());
+                if signal == "STOP" {
+                    running.signal("CONT");
+                    arrivals.first(CLIENT, Instant::now());
+                    running.signal("TERM");
+                    running.end().expect(0).told(&["stays on wan", "credence detach wan"]);
+                }
+            }
+            run(["detach", "wan"]).expect(0).told(&["nothing is enforced any more"]);
+            arrivals.first(CLIENT, Instant::now());
+            arrivals.first(LISTED, Instant::now());
+            run(["detach", "wan"]).expect(0).told(&["no program was left"]);
+        },
+        send,
+    );
+}
+
+#[test]
+fn a_static_gateway_goes_on_to_the_end_of_each_record_and_is_taken_over_without_a_gap() {
+    between(
+        "gateway::enforce::a_static_gateway_goes_on_to_the_end_of_each_record_and_is_taken_over_without_a_gap",
+        |client| {
+            mount_bpf();
+            let site = site("mode = \"on\"\non_failure.engine_down = \"static\"", "1d");
+            let arrivals = Arrivals::noted();
+            let _playing = client.begin();
+            let running = site.start();
+            arrivals.last(LISTED, Instant::now());
+            let began = Instant::now();
+            running.signal("KILL");
+            drop(running);
+            thread::sleep(PROMISED * 4);
+            assert_eq!(arrivals.since(LISTED, began).len(), 0, "nobody is let through by a dead engine");
+            // The next engine takes the place of the last, with records that end soon.
+            list(&site, &[LISTED], "6s");
+            let ends = Instant::now() + Duration::from_secs(6);
+            let mut running = site.start();
+            running.hears("in the place of the one that a process before left");
+            assert_eq!(arrivals.since(LISTED, began).len(), 0, "nobody slips through between the two");
+            let heard = arrivals.since(CLIENT, began);
+            let lost = heard.windows(2).map(|pair| pair[1].1 - pair[0].1 - 1).sum::<u64>();
+            assert_eq!(lost, 0, "and nobody is held up");
+            running.signal("KILL");
+            drop(running);
+            let first = arrivals.first(LISTED, began);
+            let off = first.max(ends) - first.min(ends);
+            println!("a record ended {off:?} off its time, with the engine dead");
+            assert!(off < Duration::from_secs(3), "{off:?} off the second at which the record ends");
+            assert!(Path::new("/sys/fs/bpf/credence/wan").exists());
+            run(["detach", "wan"]).expect(0);
+        },
+        send,
+    );
+}
+
+#[test]
+fn two_gateways_on_one_interface_are_told_apart() {
+    between(
+        "gateway::enforce::two_gateways_on_one_interface_are_told_apart",
+        |_| {
+            let site = site("mode = \"on\"", "1d");
+            let running = site.start();
+            let second = run(["run", "--config", &site.path("gateway.toml"), "--seconds", "1"]);
+            second.expect(3).told(&["another credence holds wan"]);
+            run(["detach", "wan"]).expect(3).told(&["another credence holds wan"]);
+            running.signal("TERM");
+            running.end().expect(0);
+        },
+        || {},
+    );
+}
+
+#[test]
+fn the_state_of_enforcement_is_on_the_page() {
+    between(
+        "gateway::enforce::the_state_of_enforcement_is_on_the_page",
+        |_| {
+            let site = site("mode = \"dry_run\"", "1d");
+            let mut running = site.start();
+            let numbers = running.metrics();
+            assert_eq!(numbers["credence_enforce_info{mode=\"dry_run\",stand=\"router\"}"], 1);
+            assert_eq!(numbers["credence_enforce_condition{condition=\"well\"}"], 1);
+            assert_eq!(sum(&numbers, "credence_enforce_condition"), 1);
+            assert_eq!(sum(&numbers, "credence_enforce_records"), 2);
+            assert_eq!(sum(&numbers, "credence_enforce_publications_total"), 1);
+            running.signal("TERM");
+            running.end().expect(0);
+        },
+        || {},
+    );
+}
