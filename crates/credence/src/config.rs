@@ -4,6 +4,7 @@
 //! functions at the end of this file say what it means to the engine. A key left out has its default; a key
 //! that nobody knows is a mistake, since it is usually a known one misspelt.
 
+mod emergency;
 mod enforce;
 mod mistakes;
 mod prefixes;
@@ -26,6 +27,7 @@ use credence_prefix::TableError;
 use credence_score::{Policy, Verdict};
 use serde::{Deserialize, Serialize};
 
+pub(crate) use emergency::{Control, Emergency};
 pub(crate) use enforce::{Enforce, Mode, OnFailure, Standing};
 pub(crate) use mistakes::FLOW_BYTES;
 pub(crate) use prefixes::ListedPrefix;
@@ -58,6 +60,10 @@ pub(crate) struct Config {
     pub(crate) policy: Policy,
     /// What is carried out in the kernel.
     pub(crate) enforce: Enforce,
+    /// What changes in an emergency.
+    pub(crate) emergency: Emergency,
+    /// The door by which a running gateway is told something.
+    pub(crate) control: Control,
     /// Where alerts go.
     pub(crate) alerts: Alerts,
     /// The page for Prometheus, and whether the process is well.
@@ -255,9 +261,10 @@ impl Config {
             full: self.flows.when_full.into(),
             timeouts: (&self.flows.timeouts).into(),
             policy: self.policy,
+            emergency: self.emergency.ladder,
             alert_from: self.alerts.from.into(),
             lists: Arc::new(lists),
-            opinions: self.enforce.is_on(),
+            enforced: self.enforce.is_on(),
             seed: RandomState::new().hash_one(0),
             sketch: SketchSeed(RandomState::new().hash_one(1)),
             prefault: true,
@@ -282,6 +289,8 @@ impl Config {
             ("lists", self.lists != running.lists),
             ("policy", self.policy != running.policy),
             ("enforce", self.enforce != running.enforce),
+            ("emergency", self.emergency != running.emergency),
+            ("control", self.control != running.control),
             ("alerts", self.alerts != running.alerts),
             ("metrics", self.metrics != running.metrics),
         ];

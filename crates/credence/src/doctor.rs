@@ -26,7 +26,7 @@ use serde::Serialize;
 use crate::config::Config;
 use crate::exit::{Exit, HostCannot};
 use crate::outputs::{Format, json, print};
-use finding::{Finding, State};
+use finding::{Finding, State, shell_word};
 use host::HostFacts;
 use interface::InterfaceFacts;
 use needs::Needs;
@@ -82,7 +82,7 @@ fn findings(tree: &Tree, needs: &Needs, asked: &[String]) -> Vec<Finding> {
         env::current_exe().map_or_else(|_| "credence".to_owned(), |path| path.display().to_string());
     let host = HostFacts::gather(tree);
     let allowed = host.processors.as_ref().map(|processors| processors.allowed.clone()).map_err(Clone::clone);
-    let mut findings = judge::host::findings(&host, needs, &program);
+    let mut findings = judge::host::findings(&host, needs, &shell_word(&program));
     let named = if asked.is_empty() { needs.interfaces.as_slice() } else { asked };
     let names = match named {
         [] => interface::in_use(tree).unwrap_or_else(|why| {

@@ -2,6 +2,7 @@
 
 mod check;
 mod config;
+mod control;
 mod credit;
 mod demo;
 mod detach;
@@ -53,6 +54,8 @@ enum Command {
     Credit(credit::CreditCommand),
     /// Validate a configuration and say what it would do
     Check(check::CheckArgs),
+    /// Tell a running gateway something: an emergency, an update that waits
+    Control(control::ControlArgs),
     /// Take off an interface what a process that ended left there on purpose
     Detach(detach::DetachArgs),
     /// What this host can do, and what mends the rest
@@ -70,6 +73,7 @@ fn main() -> ExitCode {
         Command::Explain(args) => explain::explain(&args),
         Command::Credit(command) => credit::credit(&command),
         Command::Check(args) => check::check(&args),
+        Command::Control(args) => control::control(&args),
         Command::Detach(args) => detach::detach(&args),
         Command::Doctor(args) => doctor::doctor(&args),
         Command::Top(args) => top::top(&args),

@@ -4,7 +4,12 @@
 //! line in the log each minute. Verdicts are counted and raise alerts; where the configuration says so, the kernel carries
 //! them out.
 
+mod controls;
+mod door;
+mod emergency;
 mod enforcement;
+mod notify;
+mod updates;
 mod watch;
 
 use std::fs::{self, File, OpenOptions};
@@ -31,6 +36,8 @@ use crate::serve::alert_log::{AlertLog, Tally};
 use crate::serve::pulse::{Pulse, Watched};
 use crate::serve::status::Status;
 use crate::summary::{Run, Summary};
+use controls::Controls;
+pub(crate) use door::{Request, request};
 use enforcement::{Enforcement, Parts};
 pub(crate) use watch::stop_at_signals;
 use watch::{Signals, Watch};
@@ -74,8 +81,10 @@ pub(crate) fn run(args: &RunArgs) -> anyhow::Result<Exit> {
     let alerts = alert_writer(&config, &line, Arc::clone(&tally))?;
     let pulse = Arc::<Pulse>::default();
     let signals = Signals::register().context("signals cannot be handled")?;
-    let Parts { enforcement, enforcer, copies } = Enforcement::start(&config, interface, &credit.current())?;
+    let Parts { mut enforcement, enforcer, copies } =
+        Enforcement::load(&config, interface, &credit.current())?;
     let sources = open(&config, interface, copies, &pulse)?;
+    let alarm = Arc::clone(&line.alarm);
     let engine = Arc::new(Engine::new(line, credit.clone(), workers));
     let kernel = enforcement.as_ref().map(Enforcement::kernel);
     let status = Arc::new(Status::new(engine, credit, tally, &alerts, pulse, kernel));
@@ -84,7 +93,9 @@ pub(crate) fn run(args: &RunArgs) -> anyhow::Result<Exit> {
     info!("metrics are on http://{address}/metrics, beside /healthz and /readyz");
 
     let until = args.seconds.map(Duration::from_secs);
-    if let Some(enforcement) = &enforcement {
+    let door = config.control.socket.as_deref().map(door::open).transpose()?;
+    if let Some(enforcement) = &mut enforcement {
+        enforcement.attach(&config.enforce, interface)?;
         let beating = enforcement.beat(&config, Arc::clone(&status), signals.stop());
         beating.context("the kernel cannot be told that the engine lives")?;
     }
@@ -92,8 +103,8 @@ pub(crate) fn run(args: &RunArgs) -> anyhow::Result<Exit> {
     if let Some(enforcer) = enforcer {
         recorder = recorder.enforcing(enforcer);
     }
-    let watch =
-        Watch::new(args.config.clone(), config, guards, Arc::clone(&status), signals, until, enforcement);
+    let controls = Controls::new(&config, guards, Arc::clone(&status), alarm, enforcement, door);
+    let watch = Watch::new(args.config.clone(), config, status, signals, until, controls);
     score(watch, sources, recorder, workers)
 }
 

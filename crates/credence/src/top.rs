@@ -48,7 +48,7 @@ pub(crate) fn top(args: &TopArgs) -> anyhow::Result<Exit> {
     let (clock, interval) = (Stopwatch::start(), Duration::from_secs(args.interval));
     let first = gateway.look(&clock)?;
     if args.once || !io::stdout().is_terminal() {
-        once(&gateway, &clock, first, interval)?;
+        once(&gateway, &clock, &first, interval)?;
     } else {
         let stop = stop_at_signals().context("signals cannot be handled")?;
         live(&gateway, &clock, first, interval, &stop)
@@ -58,10 +58,10 @@ pub(crate) fn top(args: &TopArgs) -> anyhow::Result<Exit> {
 }
 
 /// Prints one picture, of the rates from now on.
-fn once(gateway: &Gateway, clock: &Stopwatch, first: Look, interval: Duration) -> anyhow::Result<()> {
+fn once(gateway: &Gateway, clock: &Stopwatch, first: &Look, interval: Duration) -> anyhow::Result<()> {
     thread::sleep(interval);
     let now = gateway.look(clock)?;
-    let lines = Between::new(Some(&first), &now).lines(gateway.url(), None);
+    let lines = Between::new(Some(first), &now).lines(gateway.url(), None);
     print(|out| lines.iter().try_for_each(|line| writeln!(out, "{}", clipped(line, usize::MAX))))
 }
 

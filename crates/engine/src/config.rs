@@ -1,10 +1,11 @@
 //! What a line needs to know before the first frame.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use credence_flow::{FullPolicy, SketchSeed, Timeouts};
 use credence_prefix::{Prefix, Table};
-use credence_score::{Policy, Verdict};
+use credence_score::{Ladder, Policy, Verdict};
 use credence_wire::{Header, Limits, Packet};
 
 /// Settings of every worker's line, fixed for a run.
@@ -26,6 +27,10 @@ pub struct LineConfig {
     pub sources: u32,
     /// How scores become verdicts.
     pub policy: Policy,
+    /// The rungs that hold in an emergency.
+    pub emergency: Ladder,
+    /// Whether there is one. Whoever declares it sets this; each line looks once a batch.
+    pub alarm: Arc<AtomicBool>,
     /// Alerts are raised from this verdict on.
     pub alert_from: Verdict,
     /// The operator's lists.
@@ -38,8 +43,8 @@ pub struct LineConfig {
     pub outbox: u32,
     /// Whether ended flows are wanted.
     pub flow_records: bool,
-    /// Whether opinions of sources are wanted.
-    pub opinions: bool,
+    /// Whether opinions of sources are wanted, and a sample of the sources of new flows, since someone enforces.
+    pub enforced: bool,
     /// Whether all memory of flows is touched at the start, so that a live line takes no page fault for it later. A capture
     /// file may wait for a page; it touches only what its flows fill.
     pub prefault: bool,
@@ -57,13 +62,15 @@ impl Default for LineConfig {
             datagrams: 1 << 13,
             sources: 1 << 17,
             policy: Policy::default(),
+            emergency: Ladder::default(),
+            alarm: Arc::default(),
             alert_from: Verdict::Observe,
             lists: Arc::new(Lists::new(&[], &[]).expect("nothing is in no wrong order")),
             seed: 0,
             sketch: SketchSeed(0),
             outbox: 1 << 14,
             flow_records: false,
-            opinions: false,
+            enforced: false,
             prefault: false,
         }
     }

@@ -40,6 +40,9 @@ pub struct Opinion {
 pub trait Enforce: Send {
     /// Takes opinions of sources, each to hold until it is told again or lapses. Must not wait.
     fn heed(&mut self, opinions: &[Opinion]);
+
+    /// Takes an even sample of the sources of recent flows. Must not wait.
+    fn saw(&mut self, sources: &[u128]);
 }
 
 /// Events of one worker since they were last collected.
@@ -51,6 +54,8 @@ pub struct Collected {
     pub flows: Vec<FlowRecord>,
     /// What to enforce.
     pub opinions: Vec<Opinion>,
+    /// A sample of the sources of new flows.
+    pub sample: Vec<u128>,
     /// The credit caches that the alerts rest on.
     pub caches: Vec<Arc<Cache>>,
 }
@@ -61,9 +66,9 @@ impl Collected {
         self.len() == 0
     }
 
-    /// Alerts, flows and opinions.
+    /// Everything but the caches.
     pub fn len(&self) -> usize {
-        self.alerts.len() + self.flows.len() + self.opinions.len()
+        self.alerts.len() + self.flows.len() + self.opinions.len() + self.sample.len()
     }
 
     /// Forgets everything and keeps the memory.
@@ -71,6 +76,7 @@ impl Collected {
         self.alerts.clear();
         self.flows.clear();
         self.opinions.clear();
+        self.sample.clear();
         self.caches.clear();
     }
 

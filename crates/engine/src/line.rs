@@ -21,20 +21,23 @@
 mod enter;
 mod judge;
 mod opinions;
+mod sample;
 mod settle;
 mod sources;
 mod sweep;
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use credence_capture::Frame;
 use credence_credit::Reader;
 use credence_flow::{Anomalies, Delta, FlowTable, Fragments, TableConfig, Touched};
-use credence_score::Severity;
+use credence_score::{Policy, Severity};
 
 use self::enter::Item;
 use self::judge::Credit;
 use self::opinions::Opinions;
+use self::sample::Sample;
 use self::settle::Tally;
 use self::sources::Sources;
 use self::sweep::Sweep;
@@ -66,6 +69,11 @@ pub struct Worker {
     counters: Arc<Own>,
     collected: Collected,
     opinions: Opinions,
+    sample: Sample,
+    /// The policy in force.
+    policy: Policy,
+    /// Whether it is that of an emergency.
+    alarmed: bool,
     /// Rises with every closed step and every credit snapshot: what a flow was told in an older epoch is checked again.
     epoch: u32,
     /// Anomalies that are not held against a source.
@@ -89,6 +97,9 @@ impl Worker {
             sweep: Sweep::new(config.flows),
             collected: Collected::default(),
             opinions: Opinions::default(),
+            sample: Sample::new(config.seed),
+            policy: config.policy,
+            alarmed: false,
             counters,
             config,
             epoch: 1,
@@ -157,6 +168,7 @@ impl Worker {
     }
 
     fn step_ended(&mut self) {
+        self.sample.hand_out(&mut self.collected.sample);
         self.next_epoch();
         self.counters.steps.add(1);
         self.publish();
@@ -206,9 +218,13 @@ impl Worker {
 
     /// One pointer a batch: a new snapshot makes every flow look its source up again at its next packet.
     fn take_credit(&mut self) {
-        if self.credit.take() {
+        let alarmed = self.config.alarm.load(Ordering::Relaxed);
+        if self.credit.take() | (alarmed != self.alarmed) {
             self.next_epoch();
             self.credit.since = self.epoch;
+            self.alarmed = alarmed;
+            let ladder = if alarmed { self.config.emergency } else { self.config.policy.ladder };
+            self.policy = Policy { ladder, ..self.config.policy };
         }
     }
 

@@ -24,6 +24,12 @@ pub struct Scrape<'a> {
     pub output_failures: u64,
     /// Worker threads.
     pub workers: usize,
+    /// When the emergency ends, Unix seconds; 0 when there is none.
+    pub emergency_ends_s: u64,
+    /// Whether an update of credit waits for the operator.
+    pub update_held: bool,
+    /// Reloads of which nothing was taken over.
+    pub reload_failures: u64,
     /// What is carried out in the kernel, if anything is.
     pub enforcement: Option<Enforcement>,
     /// When the process started, Unix seconds.
@@ -84,6 +90,7 @@ pub fn render(scrape: &Scrape<'_>) -> prometheus::Result<String> {
     if let Some(enforcement) = &scrape.enforcement {
         page.enforcement(enforcement)?;
     }
+    page.control(scrape)?;
     page.process(scrape)?;
     let mut text = Vec::new();
     TextEncoder::new().encode(&page.0.gather(), &mut text)?;
@@ -230,6 +237,17 @@ impl Page {
         self.counter("credence_enforce_publications_total", help, e.publications)?;
         let help = "Opinions of sources that the kernel did not take.";
         self.counter("credence_enforce_untold_opinions_total", help, e.untold)
+    }
+
+    fn control(&self, s: &Scrape<'_>) -> prometheus::Result<()> {
+        let is_emergency = u64::from(s.emergency_ends_s > 0);
+        self.gauge("credence_emergency", "Whether the policy of an emergency is in force.", is_emergency)?;
+        let help = "When the emergency ends, Unix time; 0 when there is none.";
+        self.gauge("credence_emergency_ends_timestamp_seconds", help, s.emergency_ends_s)?;
+        let help = "Whether an update of credit waits for the operator.";
+        self.gauge("credence_credit_update_held", help, u64::from(s.update_held))?;
+        let help = "Reloads of which nothing was taken over.";
+        self.counter("credence_reload_failures_total", help, s.reload_failures)
     }
 
     fn process(&self, s: &Scrape<'_>) -> prometheus::Result<()> {

@@ -38,11 +38,10 @@ impl Recorder {
 
     /// Takes what one worker collected, and leaves it empty with its memory. Alerts wait until the step ends.
     pub fn take(&mut self, collected: &mut Collected) {
-        let Collected { alerts, flows, opinions, caches } = collected;
-        if let Some(enforcer) = &mut self.enforcer
-            && !opinions.is_empty()
-        {
+        let Collected { alerts, flows, opinions, sample, caches } = collected;
+        if let Some(enforcer) = &mut self.enforcer {
             enforcer.heed(opinions);
+            enforcer.saw(sample);
         }
         if self.alerts.is_some() {
             self.waiting.extend(alerts.drain(..).filter_map(|event| {

@@ -324,3 +324,105 @@ fn the_state_of_enforcement_is_on_the_page() {
         || {},
     );
 }
+
+/// The client: connections to port after port that nobody answers.
+fn scan() {
+    for round in 0..60_u16 {
+        for port in 0..200 {
+            let socket = UdpSocket::bind(format!("[{CLIENT}]:0")).unwrap();
+            let to: SocketAddr = format!("[{GATEWAY}]:{}", 10_000 + round * 200 + port).parse().unwrap();
+            // Refusals are what a scan gets.
+            let _ = socket.send_to(b"anyone?", to);
+        }
+        thread::sleep(Duration::from_millis(50));
+    }
+}
+
+#[test]
+fn a_source_that_misbehaves_is_limited_by_the_kernel() {
+    between(
+        "gateway::enforce::a_source_that_misbehaves_is_limited_by_the_kernel",
+        |client| {
+            // Rungs so high that a scan reaches them in any case.
+            let ladder = "observe_below = 590\nmark_below = 580\nrate_limit_below = 570";
+            let keys = "mode = \"on\"\nbehaviour_kbit_per_s = 1";
+            let site = Site::new(&format!("workers = 1\n[policy.ladder]\n{ladder}\n[enforce]\n{keys}\n"));
+            let mut running = site.start();
+            let _playing = client.begin();
+            let limited = "credence_enforce_packets_total{reason=\"behaviour\",verdict=\"rate_limit\"}";
+            let numbers = running.metrics_when(|numbers| numbers[limited] > 0);
+            assert!(sum(&numbers, "credence_opinions_total") > 0);
+            assert_eq!(sum(&numbers, "credence_enforce_untold_opinions_total"), 0);
+            running.signal("TERM");
+            running.end().expect(0);
+        },
+        scan,
+    );
+}
+
+#[test]
+fn an_update_that_hits_too_much_waits_for_the_operator() {
+    between(
+        "gateway::enforce::an_update_that_hits_too_much_waits_for_the_operator",
+        |client| {
+            let site = site("mode = \"on\"\n[control]\nsocket = \"DIR/door\"", "1d");
+            let door = site.path("door");
+            let control = |arguments: &[&str]| {
+                run(["control", "--socket", &door].into_iter().chain(arguments.iter().copied()))
+            };
+            let arrivals = Arrivals::noted();
+            let mut running = site.start();
+            let _playing = client.begin();
+            let began = Instant::now();
+            arrivals.first(CLIENT, began);
+            // The step in which the client's flow began must have ended.
+            thread::sleep(Duration::from_millis(2_500));
+            control(&["accept"]).expect(1).told(&["no update waits"]);
+            list(&site, &[LISTED, CLIENT], "1d");
+            running.signal("HUP");
+            running.hears("wait for `credence control accept`");
+            assert_eq!(sum(&running.metrics(), "credence_credit_update_held"), 1);
+            let held = Instant::now();
+            arrivals.first(CLIENT, held);
+            let told = control(&["status"]).expect(0).stdout;
+            assert!(told.contains("an update of credit waits"), "{told}");
+            control(&["accept"]).expect(0);
+            arrivals.last(CLIENT, Instant::now());
+            assert_eq!(sum(&running.metrics(), "credence_credit_update_held"), 0);
+            running.signal("TERM");
+            running.end().expect(0);
+        },
+        send,
+    );
+}
+
+#[test]
+fn an_emergency_is_stricter_for_its_time_and_ends_by_itself() {
+    between(
+        "gateway::enforce::an_emergency_is_stricter_for_its_time_and_ends_by_itself",
+        |_| {
+            let site = site("mode = \"on\"\n[control]\nsocket = \"DIR/door\"", "1d");
+            let door = site.path("door");
+            let control = |arguments: &[&str]| {
+                run(["control", "--socket", &door].into_iter().chain(arguments.iter().copied()))
+            };
+            let mut running = site.start();
+            let is_on = |numbers: &BTreeMap<String, u64>| sum(numbers, "credence_emergency");
+            control(&["calm"]).expect(1).told(&["there is no emergency"]);
+            control(&["emergency", "--for", "2d"]).expect(1).told(&["emergency.longest_s"]);
+            control(&["emergency", "--for", "3s"]).expect(0);
+            let numbers = running.metrics();
+            assert_eq!(is_on(&numbers), 1);
+            assert!(sum(&numbers, "credence_emergency_ends_timestamp_seconds") > 0);
+            running.metrics_when(|numbers| is_on(numbers) == 0);
+            running.hears("the emergency is over");
+            control(&["emergency", "--for", "1h"]).expect(0);
+            control(&["calm"]).expect(0);
+            assert_eq!(is_on(&running.metrics()), 0);
+            running.signal("TERM");
+            running.end().expect(0);
+            control(&["status"]).expect(3).told(&["no gateway answers"]);
+        },
+        || {},
+    );
+}

@@ -277,7 +277,7 @@ impl Config {
 }
 
 /// So many kilobits a second, with half a second's worth at once and no less than 64 KiB.
-fn rate(kbit_per_s: u32) -> Rate {
+pub(super) fn rate(kbit_per_s: u32) -> Rate {
     let bytes_per_s = u64::from(kbit_per_s) * 125;
     Rate { bytes_per_s, burst_bytes: (bytes_per_s / 2).max(1 << 16) }
 }

@@ -146,6 +146,7 @@ impl Config {
             faults.push(("interface", fault));
         }
         self.enforce.unsound(self.interface.as_deref(), &mut faults);
+        self.emergency.unsound(self.policy, &mut faults);
         if self.workers > WORKERS_MAX {
             let fault = format!("is {}, and must be at most {WORKERS_MAX}; 0 takes one a core", self.workers);
             faults.push(("workers", fault));

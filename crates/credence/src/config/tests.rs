@@ -294,6 +294,7 @@ fn the_example_names_every_key_with_its_default() {
         interface: Some(String::new()),
         alerts: Alerts { path: Some(PathBuf::new()), ..Alerts::default() },
         enforce: Enforce { other_leg: Some(String::new()), ..Enforce::default() },
+        control: Control { socket: Some(PathBuf::new()) },
         ..Config::default()
     })
     .unwrap();

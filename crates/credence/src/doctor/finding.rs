@@ -95,3 +95,30 @@ impl Finding {
         self.needed && self.state == State::Missing
     }
 }
+
+/// `word` as a shell takes it for one: names of interfaces and paths may hold what a shell would act on.
+pub(super) fn shell_word(word: &str) -> String {
+    let is_plain = |letter: char| letter.is_ascii_alphanumeric() || "_./:@%+=,-".contains(letter);
+    if !word.is_empty() && word.chars().all(is_plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', r"'\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shell_takes_any_name_for_one_word() {
+        for (name, word) in [
+            ("eth0.100", "eth0.100"),
+            ("/etc/my own.toml", "'/etc/my own.toml'"),
+            ("a;reboot", "'a;reboot'"),
+            ("it's", r"'it'\''s'"),
+            ("", "''"),
+        ] {
+            assert_eq!(shell_word(name), word);
+        }
+    }
+}

@@ -154,7 +154,9 @@ fn holders(tree: &Tree, id: u32) -> Vec<Holder> {
             left > 0 && held().is_ok_and(|held| held == id.to_string())
         })
     });
-    let command = |pid| tree.text(&format!("/proc/{pid}/comm")).unwrap_or_default();
+    // A process chooses its name, and may choose one with line breaks in it.
+    let command =
+        |pid| tree.text(&format!("/proc/{pid}/comm")).unwrap_or_default().replace(char::is_control, " ");
     holding.map(|pid| Holder { pid, command: command(pid) }).collect()
 }
 
@@ -212,7 +214,7 @@ mod tests {
     fn holders_are_those_whose_descriptors_say_so() {
         let directory = tempfile::TempDir::new().unwrap();
         for (pid, command, held) in
-            [(7, "loader", "prog_id:\t42\n"), (8, "other", "prog_id:\t4\n"), (9, "sh", "pos:\t0\n")]
+            [(7, "load\ner", "prog_id:\t42\n"), (8, "other", "prog_id:\t4\n"), (9, "sh", "pos:\t0\n")]
         {
             let process = directory.path().join(format!("proc/{pid}"));
             fs::create_dir_all(process.join("fdinfo")).unwrap();
@@ -220,6 +222,6 @@ mod tests {
             fs::write(process.join("fdinfo/3"), format!("pos:\t0\n{held}")).unwrap();
         }
         let found = holders(&Tree::new(directory.path()), 42);
-        assert_eq!(found, [Holder { pid: 7, command: "loader".to_owned() }]);
+        assert_eq!(found, [Holder { pid: 7, command: "load er".to_owned() }]);
     }
 }

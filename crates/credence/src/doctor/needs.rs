@@ -2,12 +2,13 @@
 
 use std::path::Path;
 
+use super::finding::shell_word;
 use crate::config::{Backend, Config, cores};
 
 /// What a configuration asks of the host.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Needs {
-    /// The configuration's file, as commands name it.
+    /// The configuration's file, as a word of a command.
     pub(super) file: String,
     /// The interfaces to work on, of a bridge both legs.
     pub(super) interfaces: Vec<String>,
@@ -27,7 +28,7 @@ impl Needs {
     /// What `config` asks for, which was read from `file` or is the default.
     pub(super) fn of(config: &Config, file: Option<&Path>) -> Self {
         Self {
-            file: file.map_or_else(|| "FILE".to_owned(), |file| file.display().to_string()),
+            file: file.map_or_else(|| "FILE".to_owned(), |file| shell_word(&file.display().to_string())),
             interfaces: config.interface.iter().chain(&config.enforce.other_leg).cloned().collect(),
             workers: config.worker_count(cores()),
             queues: config.queues.0 as usize,

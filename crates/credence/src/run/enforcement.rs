@@ -2,22 +2,24 @@
 
 use std::io;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
 use credence_capture::Source;
-use credence_credit::{Cache, Measure};
+use credence_credit::guard::Hold;
+use credence_credit::{Cache, Guards, Measure};
 use credence_enforce::{
-    Attachment, Control, Failure, LoadError, Moment, Opinion, PINS, Place, PublishError, Records, Told, Xdp,
-    boot_ns, unix_ns,
+    Attachment, Control, Failure, LoadError, Moment, Opinion, PINS, Place, Policy, PublishError, Records,
+    Told, Xdp, boot_ns, unix_ns,
 };
 use credence_engine::clock::{Stopwatch, unix_s};
 use credence_engine::{Enforce as Enforcer, Opinion as Voiced};
 use credence_score::Verdict;
 use tracing::{info, warn};
 
+use super::updates::Recent;
 use crate::config::{Config, Enforce, Mode, OnFailure, Standing};
 use crate::exit::HostCannot;
 use crate::serve::kernel::{Condition, Kernel};
@@ -36,6 +38,10 @@ pub(super) struct Enforcement {
     records: Records,
     control: Arc<Control>,
     kernel: Arc<Kernel>,
+    /// The sources of recent flows.
+    recent: Arc<Mutex<Recent>>,
+    /// What the program is told in ordinary times, and in an emergency.
+    policies: [Policy; 2],
     /// Wall clock minus the clock of the kernel's programs, when records were last published, in nanoseconds.
     ahead_ns: u64,
     /// What is joined to interfaces, for as long as this lives.
@@ -54,12 +60,12 @@ pub(super) struct Parts {
 }
 
 impl Enforcement {
-    /// Loads the program, puts the records of `cache` in force, and joins the program to the configured interfaces, in this
-    /// order, so that it never judges by anything less.
+    /// Loads the program and puts the records of `cache` in force; it is joined to nothing yet, so that it never judges by
+    /// anything less.
     ///
     /// # Errors
     /// When this host cannot do it, with what to do.
-    pub(super) fn start(config: &Config, interface: &str, cache: &Cache) -> anyhow::Result<Parts> {
+    pub(super) fn load(config: &Config, interface: &str, cache: &Cache) -> anyhow::Result<Parts> {
         let enforce = &config.enforce;
         if !enforce.is_on() {
             return Ok(Parts::default());
@@ -78,16 +84,33 @@ impl Enforcement {
         };
         let kernel = Arc::new(Kernel::new(xdp.counts().map_err(cannot)?, enforce.mode, enforce.stand));
         let told = xdp.told().map_err(cannot)?;
-        let enforcer: Box<dyn Enforcer> = Box::new(Voice { told, failures: Arc::clone(&kernel.untold) });
-        let mut enforcement =
-            Self { records, control, kernel, ahead_ns: 0, _xdp: xdp, _attachments: Vec::new() };
+        let recent = Arc::<Mutex<Recent>>::default();
+        let enforcer: Box<dyn Enforcer> = Box::new(Voice {
+            told,
+            failures: Arc::clone(&kernel.untold),
+            recent: Arc::clone(&recent),
+            clock: Stopwatch::start(),
+        });
+        let mut enforcement = Self {
+            records,
+            control,
+            kernel,
+            recent,
+            policies: [enforce.policy(), config.emergency.stricter(enforce.policy())],
+            ahead_ns: 0,
+            _xdp: xdp,
+            _attachments: Vec::new(),
+        };
         enforcement.publish(cache).map_err(|error| HostCannot(error.to_string()))?;
-        enforcement.attach(enforce, &legs)?;
         Ok(Parts { enforcement: Some(enforcement), enforcer: Some(enforcer), copies })
     }
 
-    fn attach(&mut self, enforce: &Enforce, legs: &[&str]) -> anyhow::Result<()> {
-        for leg in legs {
+    /// Joins the program to the configured interfaces: the last step of a start, since it may outlive this process.
+    ///
+    /// # Errors
+    /// When an interface is missing or someone else's, with what to do.
+    pub(super) fn attach(&mut self, enforce: &Enforce, interface: &str) -> anyhow::Result<()> {
+        for leg in legs(enforce, interface) {
             let attachment = self._xdp.attach(leg, Path::new(PINS), enforce.outlives()).map_err(cannot)?;
             announce(&attachment, enforce);
             if enforce.mark_packet != 0 && enforce.stand == Standing::Router {
@@ -113,6 +136,16 @@ impl Enforcement {
             );
         }
         Ok(())
+    }
+
+    /// All reasons for which an update of credit waits for the operator; none means that it may take effect.
+    pub(super) fn holds(&self, old: &Cache, new: &Cache, guards: &Guards) -> Vec<Hold> {
+        self.recent.lock().unwrap_or_else(PoisonError::into_inner).holds(old, new, guards, unix_s())
+    }
+
+    /// Tells the program that there is an emergency, or none any more.
+    pub(super) fn alarm(&self, is_emergency: bool) {
+        self.control.set(&self.policies[usize::from(is_emergency)]);
     }
 
     /// Writes the ends of records anew when the wall clock was set since.
@@ -195,6 +228,8 @@ fn cannot(error: LoadError) -> anyhow::Error {
 struct Voice {
     told: Told,
     failures: Arc<AtomicU64>,
+    recent: Arc<Mutex<Recent>>,
+    clock: Stopwatch,
 }
 
 impl Enforcer for Voice {
@@ -205,6 +240,11 @@ impl Enforcer for Voice {
                 self.failures.fetch_add(1, Ordering::Relaxed);
             }
         }
+    }
+
+    fn saw(&mut self, sources: &[u128]) {
+        let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+        recent.saw(sources, self.clock.elapsed());
     }
 }
 

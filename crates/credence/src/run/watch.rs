@@ -7,7 +7,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
-use credence_credit::Guards;
 use credence_engine::Totals;
 use credence_engine::clock::Stopwatch;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
@@ -15,7 +14,8 @@ use signal_hook::flag;
 use tracing::{error, info, warn};
 
 use super::cache;
-use super::enforcement::Enforcement;
+use super::controls::Controls;
+use super::notify::Notify;
 use crate::config::Config;
 use crate::serve::status::Status;
 
@@ -69,11 +69,11 @@ pub(super) struct Watch {
     path: PathBuf,
     /// The configuration in force.
     config: Config,
-    guards: Guards,
     status: Arc<Status>,
     signals: Signals,
     until: Option<Duration>,
-    enforcement: Option<Enforcement>,
+    controls: Controls,
+    notify: Notify,
     logged: Logged,
     was_down: bool,
 }
@@ -92,14 +92,13 @@ impl Watch {
     pub(super) fn new(
         path: PathBuf,
         config: Config,
-        guards: Guards,
         status: Arc<Status>,
         signals: Signals,
         until: Option<Duration>,
-        enforcement: Option<Enforcement>,
+        controls: Controls,
     ) -> Self {
-        let logged = Logged::default();
-        Self { path, config, guards, status, signals, until, enforcement, logged, was_down: false }
+        let (notify, logged) = (Notify::from_environment(), Logged::default());
+        Self { path, config, status, signals, until, controls, notify, logged, was_down: false }
     }
 
     /// The engine that is watched.
@@ -117,21 +116,23 @@ impl Watch {
         while end.recv_timeout(TICK) == Err(RecvTimeoutError::Timeout) {
             let now = clock.elapsed();
             self.status.observe(now);
+            self.notify.look(now, &self.status);
             self.status.credit().reclaim();
-            if let Some(enforcement) = &mut self.enforcement {
-                enforcement.follow_clock(&self.status.credit().current());
-            }
+            self.controls.look(now);
             if self.until.is_some_and(|until| now >= until) {
                 self.signals.stop.store(true, Ordering::Relaxed);
             }
             if self.signals.reload.swap(false, Ordering::Relaxed) {
+                self.notify.reloading();
                 self.reload();
+                self.notify.reloaded();
             }
             self.tell_whether_down();
             if now.saturating_sub(self.logged.at) >= LOGGED_EVERY {
                 self.log(now);
             }
         }
+        self.notify.stopping();
     }
 
     /// Reads the configuration and every snapshot again, whole. Unless all of it is sound, everything stays
@@ -140,25 +141,20 @@ impl Watch {
         let config = match Config::read(&self.path) {
             Ok(config) => config,
             Err(mistakes) => {
+                self.controls.failed();
                 return error!("the configuration was not taken over, the old one stays: {mistakes}");
             }
         };
         // The guards are those of the lists in force: a changed list waits for the restart like the rest of
         // its section.
-        let cache = match cache(&config, &self.guards) {
+        let cache = match cache(&config, self.controls.guards()) {
             Ok(cache) => cache,
             Err(fault) => {
+                self.controls.failed();
                 return error!("the credit snapshots were not taken over, the old ones stay: {fault:#}");
             }
         };
-        if let Some(enforcement) = &mut self.enforcement
-            && let Err(fault) = enforcement.publish(&cache)
-        {
-            return error!("the credit snapshots were not taken over, the old ones stay: {fault}");
-        }
-        let before = self.status.credit().current().len();
-        info!(before, records = cache.len(), "credit snapshots were read again");
-        self.status.credit().store(cache);
+        self.controls.update(cache);
         for key in config.restart_needed(&self.config) {
             warn!("`{key}` has changed; that takes effect after a restart");
         }

@@ -1,5 +1,6 @@
 //! What is known of a running engine from outside: the source of the metrics page and of readiness.
 
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -13,6 +14,17 @@ use super::kernel::Kernel;
 use super::pulse::Pulse;
 use super::readiness::Readiness;
 
+/// What whoever keeps watch over an engine has to tell.
+#[derive(Debug, Default)]
+pub(crate) struct State {
+    /// When the emergency ends, Unix seconds; 0 when there is none.
+    pub(crate) emergency_ends_s: AtomicU64,
+    /// Whether an update of credit waits for the operator.
+    pub(crate) update_held: AtomicBool,
+    /// Reloads of which nothing was taken over.
+    pub(crate) reload_failures: AtomicU64,
+}
+
 /// A running engine, seen from outside.
 pub(crate) struct Status {
     engine: Arc<Engine>,
@@ -22,6 +34,7 @@ pub(crate) struct Status {
     offenders: Offenders,
     pulse: Arc<Pulse>,
     kernel: Option<Arc<Kernel>>,
+    state: Arc<State>,
     readiness: Mutex<Readiness>,
     started_s: u64,
 }
@@ -45,6 +58,7 @@ impl Status {
             offenders,
             pulse,
             kernel,
+            state: Arc::default(),
             readiness: Mutex::default(),
             started_s: unix_s(),
         }
@@ -98,6 +112,11 @@ impl Status {
         AlertCounts { written: self.tally.lines(), ..self.alerts.counts() }
     }
 
+    /// What whoever keeps watch has to tell.
+    pub(crate) fn state(&self) -> Arc<State> {
+        Arc::clone(&self.state)
+    }
+
     /// The metrics page.
     ///
     /// # Errors
@@ -109,6 +128,9 @@ impl Status {
             alerts: self.alert_counts(),
             output_failures: self.tally.failures(),
             workers: self.workers().count(),
+            emergency_ends_s: self.state.emergency_ends_s.load(Ordering::Relaxed),
+            update_held: self.state.update_held.load(Ordering::Relaxed),
+            reload_failures: self.state.reload_failures.load(Ordering::Relaxed),
             enforcement: self.kernel.as_ref().map(|kernel| kernel.enforcement()),
             started_s: self.started_s,
             version: env!("CARGO_PKG_VERSION"),

@@ -6,7 +6,7 @@ use credence_prefix::Prefix;
 
 use super::space::{SLASH_64S_IN_48, Space};
 use super::{Guarded, Guards};
-use crate::{Measure, Record, Snapshot};
+use crate::{Measure, Record};
 
 /// How much of the address space the Internet's routing tables announce, in /48s: 150,000 /32s. The global IPv6 table of
 /// January 2024 covers 156,000 of them without 6to4; the default stays a little below, and grows with the
@@ -44,9 +44,10 @@ pub struct Change {
 }
 
 impl Change {
-    /// Compares two snapshots of a feed, in one pass over both. Records that have ended at `now` (Unix seconds) count
-    /// neither as there nor as taken back.
-    pub fn between(old: &Snapshot, new: &Snapshot, guards: &Guards, now: u64) -> Self {
+    /// Compares what was in force with what is to be, in one pass over both: records in the order of their prefixes, as those
+    /// of a snapshot and of a cache are. Records that have ended at `now` (Unix seconds) count neither as there nor as taken
+    /// back.
+    pub fn between(old: &[Record], new: &[Record], guards: &Guards, now: u64) -> Self {
         let (before, after) = (in_force(old, guards, now), in_force(new, guards, now));
         let mut change = Self { before: before.len() as u64, ..Self::default() };
         let mut space = Space::default();
@@ -66,12 +67,11 @@ impl Change {
 }
 
 /// The prefixes in force in their order, each once, with the hardest measure that is asked for it.
-fn in_force(snapshot: &Snapshot, guards: &Guards, now: u64) -> Vec<(Prefix, Measure)> {
+fn in_force(records: &[Record], guards: &Guards, now: u64) -> Vec<(Prefix, Measure)> {
     let counts =
         |record: &Record| record.authority.is_signed() && record.measure.constrains() && record.is_live(now);
-    let verdicts = guards.judge_all(snapshot.records());
-    let mut force: Vec<_> = snapshot
-        .records()
+    let verdicts = guards.judge_all(records);
+    let mut force: Vec<_> = records
         .iter()
         .zip(verdicts)
         .filter(|(record, verdict)| *verdict == Guarded::Enforce && counts(record))

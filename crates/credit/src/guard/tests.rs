@@ -194,12 +194,12 @@ fn a_change_counts_what_comes_into_force_and_what_leaves_it() {
         record(6, Measure::Observe, 100),
         signed("2a00:2000::/20", Authority::Decision, 2),
     ]);
-    let change = Change::between(&old, &new, &Guards::default(), 10);
+    let change = Change::between(old.records(), new.records(), &Guards::default(), 10);
     // 2 is hardened and 5 now constrains; 3 is taken back, while 4 has simply ended and 1 is only softened.
     assert_eq!(change, Change { before: 3, added: 2, removed: 1, space_64s: 3 << 16 });
-    let none = Change::between(&new, &new, &Guards::default(), 10);
+    let none = Change::between(new.records(), new.records(), &Guards::default(), 10);
     assert_eq!((none.added, none.removed), (0, 0));
-    let first = Change::between(&Snapshot::default(), &new, &Guards::default(), 10);
+    let first = Change::between(&[], new.records(), &Guards::default(), 10);
     assert_eq!((first.before, first.added), (0, 3));
 }
 

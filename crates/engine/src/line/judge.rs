@@ -170,7 +170,7 @@ impl Worker {
         };
         let quiet = self.sources.aggregates.is_quiet(item.key.src);
         let facts = self.facts(&item, known.record, quiet, anomalies, confirmed);
-        let judgement = judge(&facts, &self.config.policy);
+        let judgement = judge(&facts, &self.policy);
         self.counters.count_scoring(judgement.basis);
         self.opine(item.key.src, &judgement);
         self.table.flow(slot).scored(Scoring {
@@ -194,7 +194,7 @@ impl Worker {
         };
         let quiet = self.sources.aggregates.is_quiet(item.key.src);
         let facts = self.facts(item, record, quiet, item.seen.anomalies, false);
-        let judgement = judge(&facts, &self.config.policy);
+        let judgement = judge(&facts, &self.policy);
         self.counters.count_scoring(judgement.basis);
         let source = item.key.src;
         self.opine(source, &judgement);
@@ -222,7 +222,7 @@ impl Worker {
         let cache = self.collected.number_of(&self.credit.cache);
         let (ts_ns, frame, key) = (item.now.ts_ns, item.now.frame, item.key);
         let (anomalies, confirmed) = (facts.anomalies, facts.confirmed);
-        let assessment = assess(facts, &self.config.policy);
+        let assessment = assess(facts, &self.policy);
         let event = Event { ts_ns, frame, key, assessment, anomalies, confirmed, record, cache };
         self.collected.alerts.push(event);
         self.counters.alerts.add(1);

@@ -42,7 +42,7 @@ impl Worker {
     /// only what the score alone comes to must be told.
     #[inline]
     pub(super) fn opine(&mut self, source: u128, judgement: &Judgement) {
-        if judgement.verdict >= Verdict::Mark && judgement.basis == Basis::LocalScore && self.config.opinions
+        if judgement.verdict >= Verdict::Mark && judgement.basis == Basis::LocalScore && self.config.enforced
         {
             self.voice(Opinion { source, verdict: judgement.verdict });
         }

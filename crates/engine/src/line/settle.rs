@@ -93,6 +93,9 @@ impl Worker {
         self.table.flow(slot).opens(&self.chunk[at].seen);
         self.exchange(at, slot);
         self.touched.insert(slot);
+        if self.config.enforced {
+            self.sample.offer(self.chunk[at].key.src);
+        }
         self.score(at, slot, Verdict::Pass as u8) as u8
     }
 

@@ -17,7 +17,7 @@ const HUGE_PAGES: &str = "/sys/kernel/mm/transparent_hugepage/enabled";
 /// The file that says which clock is read.
 const CLOCK: &str = "/sys/devices/system/clocksource/clocksource0/current_clocksource";
 
-/// What is found of a host, of which `needs` asks so much; `program` is the path of this program.
+/// What is found of a host, of which `needs` asks so much; `program` is this program, as a word of a command.
 pub(in crate::doctor) fn findings(facts: &HostFacts, needs: &Needs, program: &str) -> Vec<Finding> {
     let capture = capture_privilege(&facts.capabilities, program);
     let enforcement = enforcement_privileges(&facts.capabilities, program).needed(needs.enforcement);

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::host::{known, lacking};
 use crate::doctor::ethtool::{Feature, Hash, Queues, Sized};
-use crate::doctor::finding::Finding;
+use crate::doctor::finding::{Finding, shell_word};
 use crate::doctor::interface::{Deferral, HashedFields, InterfaceFacts, Node, Peer};
 use crate::doctor::link::Attached;
 use crate::doctor::needs::Needs;
@@ -36,6 +36,7 @@ pub(in crate::doctor) fn findings(
     allowed: &Fact<Vec<u32>>,
 ) -> Vec<Finding> {
     let name = facts.name.as_str();
+    let word = &shell_word(name);
     if !facts.exists {
         let missing = Finding::missing("link", "there is no such interface in this network namespace");
         return vec![missing.needed(true).cure("ip link show").on(name)];
@@ -43,14 +44,14 @@ pub(in crate::doctor) fn findings(
     let mut found = vec![link(facts), driver(facts), mtu(facts), receive_queues(facts, needs)];
     if facts.is_hardware {
         found.extend([numa(facts, needs, allowed), hash_key(facts), hashed_fields(facts), deferral(facts)]);
-        found.push(ring(name, &facts.ring));
+        found.push(ring(word, &facts.ring));
     }
     match &facts.peer {
         Some(peer) => found.push(peer_gro(peer)),
         // Of a virtual pair what merges frames on the way in is what makes it take redirected ones.
-        None => found.push(offloads(name, &facts.features)),
+        None => found.push(offloads(word, &facts.features)),
     }
-    found.push(xdp(name, &facts.xdp, needs));
+    found.push(xdp(word, &facts.xdp, needs));
     found.into_iter().map(|finding| finding.on(name)).collect()
 }
 
@@ -69,15 +70,13 @@ pub(in crate::doctor) fn legs(interfaces: &[InterfaceFacts]) -> Option<Finding> 
     let told: Vec<_> = mtus.iter().map(|(name, mtu)| format!("{name} {mtu}")).collect();
     let found = format!("{}; as legs of a bridge the narrow one drops what the other takes", told.join(", "));
     let finding = Finding::could_be_better("MTU of both legs", found);
-    Some(
-        narrow
-            .iter()
-            .fold(finding, |finding, (name, _)| finding.cure(format!("ip link set dev {name} mtu {most}"))),
-    )
+    Some(narrow.iter().fold(finding, |finding, (name, _)| {
+        finding.cure(format!("ip link set dev {} mtu {most}", shell_word(name)))
+    }))
 }
 
 fn link(facts: &InterfaceFacts) -> Finding {
-    let name = &facts.name;
+    let name = shell_word(&facts.name);
     known("link", &facts.is_up, |is_up| {
         if !is_up {
             return Finding::missing("link", "the interface is down, and carries nothing until it is up")
@@ -107,7 +106,7 @@ fn driver(facts: &InterfaceFacts) -> Finding {
 fn mtu(facts: &InterfaceFacts) -> Finding {
     known("MTU", &facts.mtu, |mtu| {
         if *mtu < 1280 {
-            let name = &facts.name;
+            let name = shell_word(&facts.name);
             return Finding::could_be_better(
                 "MTU",
                 format!("{mtu}, and IPv6 needs 1280 (RFC 8200, section 5)"),
@@ -123,7 +122,7 @@ fn receive_queues(facts: &InterfaceFacts, needs: &Needs) -> Finding {
         let workers = u32::try_from(needs.workers).unwrap_or(u32::MAX);
         let found = format!("{now} of at most {most}, for {workers} workers");
         if *now < workers.min(*most) {
-            let (name, wanted) = (&facts.name, workers.min(*most));
+            let (name, wanted) = (shell_word(&facts.name), workers.min(*most));
             let kind = if *are_combined { "combined" } else { "rx" };
             return Finding::could_be_better(
                 "receive queues",
@@ -150,7 +149,7 @@ fn numa(facts: &InterfaceFacts, needs: &Needs, allowed: &Fact<Vec<u32>>) -> Find
             }
             let found =
                 format!("node {number}, to which {far} of the {} cores in use do not belong", allowed.len());
-            let (file, name) = (&needs.file, &facts.name);
+            let (file, name) = (&needs.file, shell_word(&facts.name));
             let near = format!("numactl --cpunodebind={number} --membind={number}");
             Finding::could_be_better("NUMA node", found)
                 .cure(format!("{near} credence run --config {file} --interface {name}"))
@@ -173,7 +172,7 @@ fn hash_key(facts: &InterfaceFacts) -> Finding {
             Finding::good(NAME, "symmetric: both directions meet on one queue")
         }
         Some(hash) if !hash.key.is_empty() => {
-            let (name, key) = (&facts.name, symmetric_key(hash.key.len()));
+            let (name, key) = (shell_word(&facts.name), symmetric_key(hash.key.len()));
             Finding::could_be_better(NAME, "not symmetric, so that the directions of a flow part over queues")
                 .cure(format!("ethtool -X {name} hkey {key}"))
         }
@@ -209,7 +208,8 @@ fn hashed_fields(facts: &InterfaceFacts) -> Finding {
         }
         let found =
             format!("ports of {} too, so that fragments part from their flow", with_ports.join(" and "));
-        let cure = |flow_type: &str| format!("ethtool -N {} rx-flow-hash {flow_type} sd", facts.name);
+        let name = shell_word(&facts.name);
+        let cure = |flow_type: &str| format!("ethtool -N {name} rx-flow-hash {flow_type} sd");
         let finding = Finding::could_be_better(NAME, found);
         with_ports.iter().fold(finding, |finding, flow_type| finding.cure(cure(flow_type)))
     })
@@ -217,7 +217,7 @@ fn hashed_fields(facts: &InterfaceFacts) -> Finding {
 
 fn deferral(facts: &InterfaceFacts) -> Finding {
     const NAME: &str = "busy polling";
-    let name = &facts.name;
+    let name = shell_word(&facts.name);
     known(NAME, &facts.deferral, |Deferral { flush_timeout_ns, hard_irqs }| {
         let found = format!("gro_flush_timeout {flush_timeout_ns} ns, napi_defer_hard_irqs {hard_irqs}");
         if *flush_timeout_ns > 0 && *hard_irqs > 0 {
@@ -276,7 +276,7 @@ fn peer_gro(peer: &Peer) -> Finding {
                 "off on {name}, the other end of this pair, which then drops redirected frames without a word"
             ),
         )
-        .cure(format!("ethtool -K {name} gro on")),
+        .cure(format!("ethtool -K {} gro on", shell_word(name))),
         _ => Finding::good(NAME, "on, so that redirected frames are taken"),
     })
 }

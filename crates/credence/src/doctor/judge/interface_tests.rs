@@ -105,6 +105,13 @@ fn links_that_carry_nothing_are_told() {
 }
 
 #[test]
+fn a_name_that_a_shell_would_act_on_is_quoted_in_cures_alone() {
+    let odd =
+        InterfaceFacts { name: "a;reboot".to_owned(), ring: Ok(Some(Sized { now: 1, most: 2 })), ..card() };
+    check(&odd, "receive ring", State::CouldBeBetter, "1 of at most 2", &["ethtool -G 'a;reboot' rx 2"]);
+}
+
+#[test]
 fn queues_are_as_many_as_workers_or_as_there_can_be() {
     let few = InterfaceFacts { receive_queues: Ok(queues(1, 8)), ..card() };
     check(

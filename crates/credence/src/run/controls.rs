@@ -1,0 +1,146 @@
+//! What can be told to a run, and what of it is under way: updates of credit, an emergency, requests at the door.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::Receiver;
+use std::time::Duration;
+
+use credence_credit::{Cache, Guards};
+use tracing::{error, info, warn};
+
+use super::door::{Answer, Asked, Request};
+use super::emergency::Emergency;
+use super::enforcement::Enforcement;
+use crate::config::Config;
+use crate::serve::status::Status;
+
+/// What can be told to a run.
+pub(super) struct Controls {
+    status: Arc<Status>,
+    guards: Guards,
+    enforcement: Option<Enforcement>,
+    emergency: Emergency,
+    /// Where requests arrive.
+    door: Option<Receiver<Asked>>,
+    /// An update of credit that waits for the operator.
+    held: Option<Cache>,
+}
+
+impl Controls {
+    /// The controls of the engine of `status`, which runs with `config`; `alarm` is what its lines look at.
+    pub(super) fn new(
+        config: &Config,
+        guards: Guards,
+        status: Arc<Status>,
+        alarm: Arc<AtomicBool>,
+        enforcement: Option<Enforcement>,
+        door: Option<Receiver<Asked>>,
+    ) -> Self {
+        let longest = Duration::from_secs(config.emergency.longest_s.into());
+        let emergency = Emergency::new(alarm, status.state(), longest);
+        Self { status, guards, enforcement, emergency, door, held: None }
+    }
+
+    /// The guards by which credit is judged.
+    pub(super) const fn guards(&self) -> &Guards {
+        &self.guards
+    }
+
+    /// Does what is due at `now`, a time since the start, and answers the requests that came.
+    pub(super) fn look(&mut self, now: Duration) {
+        if let Some(enforcement) = &mut self.enforcement {
+            enforcement.follow_clock(&self.status.credit().current());
+        }
+        self.emergency.observe(now, self.enforcement.as_ref());
+        while let Some(asked) = self.door.as_ref().and_then(|door| door.try_recv().ok()) {
+            let answer = self.answer(asked.request, now);
+            // Whoever asked may have left.
+            let _ = asked.answer.send(answer);
+        }
+    }
+
+    /// Takes an update of credit: it takes effect, or waits for the operator.
+    pub(super) fn update(&mut self, cache: Cache) {
+        self.hold(None);
+        match self.holds(&cache) {
+            None => {
+                self.apply(cache);
+            }
+            Some(why) => {
+                warn!("the credit snapshots wait for `credence control accept`, the old ones stay: {why}");
+                self.hold(Some(cache));
+            }
+        }
+    }
+
+    /// Notes that a reload came to nothing.
+    pub(super) fn failed(&self) {
+        self.status.state().reload_failures.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Why an update waits for the operator, if it does. Where nothing is enforced, nobody would be hit.
+    fn holds(&self, cache: &Cache) -> Option<String> {
+        let enforcement = self.enforcement.as_ref()?;
+        let holds = enforcement.holds(&self.status.credit().current(), cache, &self.guards);
+        let why: Vec<String> = holds.iter().map(ToString::to_string).collect();
+        (!why.is_empty()).then(|| why.join("; "))
+    }
+
+    /// Lets an update wait, or none, and returns the one that waited.
+    fn hold(&mut self, update: Option<Cache>) -> Option<Cache> {
+        self.status.state().update_held.store(update.is_some(), Ordering::Relaxed);
+        std::mem::replace(&mut self.held, update)
+    }
+
+    /// Puts an update in force, in the kernel first; whether it is.
+    fn apply(&mut self, cache: Cache) -> bool {
+        if let Some(enforcement) = &mut self.enforcement
+            && let Err(fault) = enforcement.publish(&cache)
+        {
+            self.failed();
+            error!("the credit snapshots were not taken over, the old ones stay: {fault}");
+            return false;
+        }
+        let before = self.status.credit().current().len();
+        info!(before, records = cache.len(), "credit snapshots were read again");
+        self.status.credit().store(cache);
+        true
+    }
+
+    fn answer(&mut self, request: Request, now: Duration) -> Answer {
+        match request {
+            Request::Status => Answer::done(self.how_things_stand(now)),
+            Request::Emergency { seconds } => {
+                let lasts = Duration::from_secs(seconds);
+                match self.emergency.declare(lasts, now, self.enforcement.as_ref()) {
+                    Ok(text) => Answer::done(text),
+                    Err(text) => Answer::refused(text),
+                }
+            }
+            Request::Calm if self.emergency.end(self.enforcement.as_ref()) => {
+                Answer::done("the usual policy is in force")
+            }
+            Request::Calm => Answer::refused("there is no emergency"),
+            Request::Accept => match self.hold(None).map(|update| self.apply(update)) {
+                Some(true) => Answer::done("the update is in force"),
+                Some(false) => Answer::refused("the update could not be taken over; the log says why"),
+                None => Answer::refused("no update waits"),
+            },
+            Request::Discard => match self.hold(None) {
+                Some(_) => Answer::done("the update is forgotten; what was in force stays"),
+                None => Answer::refused("no update waits"),
+            },
+        }
+    }
+
+    fn how_things_stand(&self, now: Duration) -> String {
+        let ready = if self.status.is_ready() { "ready" } else { "not ready" };
+        let records = self.status.credit().current().len();
+        let held = if self.held.is_some() { "an update of credit waits" } else { "no update waits" };
+        let emergency = self
+            .emergency
+            .left(now)
+            .map_or("no emergency".to_owned(), |left| format!("emergency for another {} s", left.as_secs()));
+        format!("{ready}; {records} records of credit; {held}; {emergency}")
+    }
+}
