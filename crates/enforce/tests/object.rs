@@ -10,18 +10,8 @@ use object::{Object as _, ObjectSection as _};
 const COMPILER: &str = "version 14.";
 
 /// How it is compiled. Paths are left out, so that it does not matter where.
-const ARGUMENTS: &[&str] = &[
-    "-target",
-    "bpf",
-    "-mcpu=v3",
-    "-O2",
-    "-g",
-    "-Wall",
-    "-Werror",
-    "-fdebug-compilation-dir=.",
-    "-c",
-    "credence.bpf.c",
-];
+const ARGUMENTS: &[&str] =
+    &["-target", "bpf", "-mcpu=v3", "-O2", "-g", "-Wall", "-Werror", "-fdebug-compilation-dir=.", "-c"];
 
 fn sources() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("bpf")
@@ -42,9 +32,8 @@ fn runs(section: &str) -> bool {
     [".text", "xdp", "xdp.frags", "classifier", "license", ".maps"].contains(&section)
 }
 
-/// Compiles the program anew. With `CREDENCE_WRITE_OBJECT=1` the result takes the place of what is committed.
-#[test]
-fn the_committed_object_is_what_the_source_compiles_to() {
+/// Compiles a program anew. With `CREDENCE_WRITE_OBJECT=1` the result takes the place of what is committed.
+fn compare(program: &str, sections: &[&str]) {
     let version = Command::new("clang").arg("--version").output();
     let version =
         version.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
@@ -54,29 +43,34 @@ fn the_committed_object_is_what_the_source_compiles_to() {
     }
     let compiled = tempfile::NamedTempFile::new().unwrap();
     let mut compile = Command::new("clang");
-    compile.args(ARGUMENTS).arg("-o").arg(compiled.path()).current_dir(sources());
+    compile.args(ARGUMENTS).arg(format!("{program}.bpf.c")).arg("-o").arg(compiled.path());
     // Where the headers of a machine's own kind lie.
     compile.arg(format!("-I/usr/include/{}-linux-gnu", std::env::consts::ARCH));
-    let done = compile.output().expect("clang runs");
+    let done = compile.current_dir(sources()).output().expect("clang runs");
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
-    let (fresh, place) = (std::fs::read(compiled.path()).unwrap(), sources().join("credence.bpf.o"));
+    let (fresh, place) =
+        (std::fs::read(compiled.path()).unwrap(), sources().join(format!("{program}.bpf.o")));
     if std::env::var_os("CREDENCE_WRITE_OBJECT").is_some_and(|value| value == "1") {
         std::fs::write(&place, &fresh).unwrap();
     }
     let committed = std::fs::read(place).unwrap();
     let (fresh, committed) = (running_parts(&fresh), running_parts(&committed));
-    assert!(fresh.keys().map(String::as_str).eq([
-        ".maps",
-        ".text",
-        "classifier",
-        "license",
-        "xdp",
-        "xdp.frags"
-    ]));
+    assert!(fresh.keys().eq(sections));
     for (section, bytes) in &fresh {
         assert!(
             committed.get(section) == Some(bytes),
-            "the section {section} is not what the source compiles to; CREDENCE_WRITE_OBJECT=1 and this test write it anew"
+            "the section {section} of {program} is not what the source compiles to; CREDENCE_WRITE_OBJECT=1 and this test \
+             write it anew"
         );
     }
+}
+
+#[test]
+fn the_committed_program_is_what_its_source_compiles_to() {
+    compare("credence", &[".maps", ".text", "classifier", "license", "xdp", "xdp.frags"]);
+}
+
+#[test]
+fn the_committed_program_of_the_bench_is_what_its_source_compiles_to() {
+    compare("compare", &[".maps", ".text", "license", "xdp"]);
 }
