@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use credence_enforce::{LoadError, PINS};
+use credence_enforce::PINS;
 
 use crate::exit::{Exit, HostCannot};
 use crate::outputs::tell;
@@ -18,15 +18,11 @@ pub(crate) struct DetachArgs {
 /// Takes the program off each interface, and says whether there was one.
 pub(crate) fn detach(args: &DetachArgs) -> anyhow::Result<Exit> {
     for interface in &args.interfaces {
-        let was_there = credence_enforce::detach(interface, Path::new(PINS)).map_err(cannot)?;
+        let was_there = credence_enforce::detach(interface, Path::new(PINS)).map_err(HostCannot::from)?;
         match was_there {
             true => tell(format_args!("{interface}: nothing is enforced any more")),
             false => tell(format_args!("{interface}: no program was left there")),
         }
     }
     Ok(Exit::Done)
-}
-
-fn cannot(error: LoadError) -> HostCannot {
-    HostCannot(error.to_string())
 }

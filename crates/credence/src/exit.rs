@@ -2,6 +2,8 @@
 
 use std::process::ExitCode;
 
+use credence_enforce::LoadError;
+
 /// How a command ended, when it did not fail outright. Failures are `anyhow` errors; [`code_of`] finds theirs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Exit {
@@ -38,6 +40,13 @@ impl std::fmt::Display for HostCannot {
 }
 
 impl std::error::Error for HostCannot {}
+
+/// Whatever keeps the kernel's program from running lies in the host.
+impl From<LoadError> for HostCannot {
+    fn from(error: LoadError) -> Self {
+        Self(error.to_string())
+    }
+}
 
 /// The arguments contradict each other in a way that the argument parser cannot see.
 #[derive(Debug)]

@@ -1,4 +1,5 @@
 //! The compiled program is what its source says.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that unwraps fails with a place and a cause")]
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

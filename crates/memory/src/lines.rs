@@ -140,8 +140,7 @@ mod mapped {
             let bytes = if len <= len_max { bytes::<T>(len) } else { return Err(too_long()) };
             let kind = libc::MAP_SHARED | libc::MAP_POPULATE;
             // SAFETY: as in `new`.
-            let start =
-                unsafe { libc::mmap(ptr::null_mut(), bytes, ACCESS, kind, shared.as_raw_fd(), from) };
+            let start = unsafe { libc::mmap(ptr::null_mut(), bytes, ACCESS, kind, shared.as_raw_fd(), from) };
             match NonNull::new(start.cast()) {
                 Some(place) if start != libc::MAP_FAILED => Ok(Self { start: place, len }),
                 _ => Err(io::Error::last_os_error()),

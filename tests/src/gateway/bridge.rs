@@ -3,7 +3,7 @@
 use std::net::UdpSocket;
 use std::process::Command;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::live::Site;
 use super::network::{CLIENT, Client, WAN, between, ip};
@@ -107,10 +107,9 @@ fn bridge(client: &Client) {
     assert!(host.inside(&["ping", "-6", "-c", "1", "-W", "1", "-M", "do", "-s", "1452", CLIENT]));
 
     // The process dies, and the wire stays a wire.
-    let killed = Instant::now();
     running.signal("KILL");
     drop(running);
-    assert!(host.reaches_client(), "dark after {:?}", killed.elapsed());
+    assert!(host.reaches_client(), "the wire is dark");
     run(["detach", WAN, INNER]).expect(0);
     assert!(!host.reaches_client(), "the bridge is gone");
 }

@@ -10,7 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::live::Site;
-use super::network::{CLIENT, Client, GATEWAY, between, ip};
+use super::network::{CLIENT, Client, GATEWAY, between, ip, now};
 use super::running::{Running, sum, wait_for};
 use crate::binary::run;
 
@@ -39,7 +39,7 @@ fn send() {
         socket.connect(format!("[{GATEWAY}]:{PORT}")).unwrap();
         socket
     });
-    let began = Instant::now();
+    let began = now();
     for number in 0_u64.. {
         for socket in &sockets {
             // A refusal that came back for an earlier datagram is none of this one's.
@@ -53,9 +53,12 @@ fn send() {
     }
 }
 
-/// What arrived: when, from whom, and which number.
+/// When something arrived, and its number.
+type Arrival = (Instant, u64);
+
+/// What arrived, by its source.
 #[derive(Clone, Default)]
-struct Arrivals(Arc<Mutex<BTreeMap<Ipv6Addr, Vec<(Instant, u64)>>>>);
+struct Arrivals(Arc<Mutex<BTreeMap<Ipv6Addr, Vec<Arrival>>>>);
 
 impl Arrivals {
     /// Notes all datagrams from now on.
@@ -68,7 +71,7 @@ impl Arrivals {
         thread::spawn(move || {
             let mut bytes = [0; 8];
             while let Ok((8, SocketAddr::V6(from))) = socket.recv_from(&mut bytes) {
-                let at = (Instant::now(), u64::from_be_bytes(bytes));
+                let at = (now(), u64::from_be_bytes(bytes));
                 noted.0.lock().unwrap().entry(*from.ip()).or_default().push(at);
             }
         });
@@ -76,7 +79,7 @@ impl Arrivals {
     }
 
     /// Arrivals from a source since a moment.
-    fn since(&self, source: &str, since: Instant) -> Vec<(Instant, u64)> {
+    fn since(&self, source: &str, since: Instant) -> Vec<Arrival> {
         let IpAddr::V6(source) = source.parse().unwrap() else { panic!("{source}") };
         let all = self.0.lock().unwrap();
         all.get(&source).into_iter().flatten().filter(|(at, _)| *at >= since).copied().collect()
@@ -142,10 +145,10 @@ fn lists_act(client: &Client) {
     let site = site("mode = \"on\"", "1d");
     let arrivals = Arrivals::noted();
     let _playing = client.begin();
-    arrivals.first(LISTED, Instant::now());
+    arrivals.first(LISTED, now());
     let mut running = site.start();
-    arrivals.last(LISTED, Instant::now());
-    let began = Instant::now();
+    arrivals.last(LISTED, now());
+    let began = now();
     arrivals.first(CLIENT, began);
     arrivals.first(MANAGEMENT, began);
     assert!(did(&mut running, "drop", "listed") > 100);
@@ -153,7 +156,7 @@ fn lists_act(client: &Client) {
     assert_eq!(spared, 0, "a record over a spared source is not even published as one to enforce");
     // A list without the source, read again with traffic running.
     list(&site, &["2001:db8:99::1"], "1d");
-    let reloaded = Instant::now();
+    let reloaded = now();
     running.signal("HUP");
     arrivals.first(LISTED, reloaded);
     let heard = arrivals.since(CLIENT, began);
@@ -172,7 +175,7 @@ fn a_dry_run_counts_and_drops_nothing() {
             let arrivals = Arrivals::noted();
             let mut running = site.start();
             let _playing = client.begin();
-            let began = Instant::now();
+            let began = now();
             arrivals.first(LISTED, began);
             let counted = wait_for(|| (did(&mut running, "drop", "listed") > 100).then_some(()));
             assert!(counted.is_some());
@@ -202,13 +205,13 @@ fn an_engine_that_is_gone_or_hangs_lets_everything_pass_when_open() {
             let _playing = client.begin();
             for signal in ["STOP", "KILL"] {
                 let running = site.start();
-                arrivals.last(LISTED, Instant::now());
-                let gone = Instant::now();
+                arrivals.last(LISTED, now());
+                let gone = now();
                 running.signal(signal);
                 within_promise(&format!("open after SIG{signal}"), gone, arrivals.first(LISTED, gone));
                 if signal == "STOP" {
                     running.signal("CONT");
-                    arrivals.last(LISTED, Instant::now());
+                    arrivals.last(LISTED, now());
                     running.signal("TERM");
                     running.end().expect(0);
                 }
@@ -229,21 +232,21 @@ fn an_engine_that_is_gone_or_hangs_lets_nothing_pass_when_closed() {
             let _playing = client.begin();
             for signal in ["STOP", "KILL"] {
                 let running = site.start();
-                arrivals.first(CLIENT, Instant::now());
-                let gone = Instant::now();
+                arrivals.first(CLIENT, now());
+                let gone = now();
                 running.signal(signal);
                 within_promise(&format!("closed after SIG{signal}"), gone, arrivals.last(CLIENT, gone));
-                arrivals.first(MANAGEMENT, Instant::now());
+                arrivals.first(MANAGEMENT, now());
                 if signal == "STOP" {
                     running.signal("CONT");
-                    arrivals.first(CLIENT, Instant::now());
+                    arrivals.first(CLIENT, now());
                     running.signal("TERM");
                     running.end().expect(0).told(&["stays on wan", "credence detach wan"]);
                 }
             }
             run(["detach", "wan"]).expect(0).told(&["nothing is enforced any more"]);
-            arrivals.first(CLIENT, Instant::now());
-            arrivals.first(LISTED, Instant::now());
+            arrivals.first(CLIENT, now());
+            arrivals.first(LISTED, now());
             run(["detach", "wan"]).expect(0).told(&["no program was left"]);
         },
         send,
@@ -260,15 +263,15 @@ fn a_static_gateway_goes_on_to_the_end_of_each_record_and_is_taken_over_without_
             let arrivals = Arrivals::noted();
             let _playing = client.begin();
             let running = site.start();
-            arrivals.last(LISTED, Instant::now());
-            let began = Instant::now();
+            arrivals.last(LISTED, now());
+            let began = now();
             running.signal("KILL");
             drop(running);
             thread::sleep(PROMISED * 4);
             assert_eq!(arrivals.since(LISTED, began).len(), 0, "nobody is let through by a dead engine");
             // The next engine takes the place of the last, with records that end soon.
             list(&site, &[LISTED], "6s");
-            let ends = Instant::now() + Duration::from_secs(6);
+            let ends = now() + Duration::from_secs(6);
             let mut running = site.start();
             running.hears("in the place of the one that a process before left");
             assert_eq!(arrivals.since(LISTED, began).len(), 0, "nobody slips through between the two");
@@ -373,7 +376,7 @@ fn an_update_that_hits_too_much_waits_for_the_operator() {
             let arrivals = Arrivals::noted();
             let mut running = site.start();
             let _playing = client.begin();
-            let began = Instant::now();
+            let began = now();
             arrivals.first(CLIENT, began);
             // The step in which the client's flow began must have ended.
             thread::sleep(Duration::from_millis(2_500));
@@ -382,12 +385,12 @@ fn an_update_that_hits_too_much_waits_for_the_operator() {
             running.signal("HUP");
             running.hears("wait for `credence control accept`");
             assert_eq!(sum(&running.metrics(), "credence_credit_update_held"), 1);
-            let held = Instant::now();
+            let held = now();
             arrivals.first(CLIENT, held);
             let told = control(&["status"]).expect(0).stdout;
             assert!(told.contains("an update of credit waits"), "{told}");
             control(&["accept"]).expect(0);
-            arrivals.last(CLIENT, Instant::now());
+            arrivals.last(CLIENT, now());
             assert_eq!(sum(&running.metrics(), "credence_credit_update_held"), 0);
             running.signal("TERM");
             running.end().expect(0);

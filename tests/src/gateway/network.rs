@@ -6,6 +6,7 @@
 use std::env;
 use std::fs;
 use std::process::{Child, Command, Stdio, id};
+use std::time::Instant;
 
 /// The gateway's interface.
 pub(super) const WAN: &str = "wan";
@@ -137,6 +138,12 @@ impl Drop for Pair {
             drop(Command::new("ip").args(["netns", "del", namespace]).status());
         }
     }
+}
+
+/// This moment.
+#[expect(clippy::disallowed_methods, reason = "these tests measure how long a gateway takes")]
+pub(super) fn now() -> Instant {
+    Instant::now()
 }
 
 /// Runs `ip`, and requires that it succeeds.

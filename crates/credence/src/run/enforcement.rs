@@ -11,8 +11,8 @@ use credence_capture::Source;
 use credence_credit::guard::Hold;
 use credence_credit::{Cache, Guards, Measure};
 use credence_enforce::{
-    Attachment, Control, Failure, LoadError, Moment, Opinion, PINS, Place, Policy, PublishError, Records,
-    Told, Xdp, boot_ns, unix_ns,
+    Attachment, Control, Failure, Moment, Opinion, PINS, Place, Policy, PublishError, Records, Told, Xdp,
+    boot_ns, unix_ns,
 };
 use credence_engine::clock::{Stopwatch, unix_s};
 use credence_engine::{Enforce as Enforcer, Opinion as Voiced};
@@ -70,20 +70,21 @@ impl Enforcement {
         if !enforce.is_on() {
             return Ok(Parts::default());
         }
-        let (mut xdp, records) = Xdp::load(&config.enforcement()).map_err(cannot)?;
+        let (mut xdp, records) = Xdp::load(&config.enforcement()).map_err(HostCannot::from)?;
         let control = Arc::clone(xdp.control());
         control.set(&enforce.policy());
         control.beat(boot_ns());
         let legs = legs(enforce, interface);
         let copies = match legs.as_slice() {
             [one, other] => {
-                xdp.join([one, other]).map_err(cannot)?;
-                Some(Box::new(xdp.copies([one, other]).map_err(cannot)?) as Box<dyn Source>)
+                xdp.join([one, other]).map_err(HostCannot::from)?;
+                Some(Box::new(xdp.copies([one, other]).map_err(HostCannot::from)?) as Box<dyn Source>)
             }
             _ => None,
         };
-        let kernel = Arc::new(Kernel::new(xdp.counts().map_err(cannot)?, enforce.mode, enforce.stand));
-        let told = xdp.told().map_err(cannot)?;
+        let kernel =
+            Arc::new(Kernel::new(xdp.counts().map_err(HostCannot::from)?, enforce.mode, enforce.stand));
+        let told = xdp.told().map_err(HostCannot::from)?;
         let recent = Arc::<Mutex<Recent>>::default();
         let enforcer: Box<dyn Enforcer> = Box::new(Voice {
             told,
@@ -111,10 +112,11 @@ impl Enforcement {
     /// When an interface is missing or someone else's, with what to do.
     pub(super) fn attach(&mut self, enforce: &Enforce, interface: &str) -> anyhow::Result<()> {
         for leg in legs(enforce, interface) {
-            let attachment = self._xdp.attach(leg, Path::new(PINS), enforce.outlives()).map_err(cannot)?;
+            let attachment =
+                self._xdp.attach(leg, Path::new(PINS), enforce.outlives()).map_err(HostCannot::from)?;
             announce(&attachment, enforce);
             if enforce.mark_packet != 0 && enforce.stand == Standing::Router {
-                self._xdp.mark(leg).map_err(cannot)?;
+                self._xdp.mark(leg).map_err(HostCannot::from)?;
             }
             self._attachments.push(attachment);
         }
@@ -218,10 +220,6 @@ fn announce(attachment: &Attachment, enforce: &Enforce) {
              takes it off"
         );
     }
-}
-
-fn cannot(error: LoadError) -> anyhow::Error {
-    HostCannot(error.to_string()).into()
 }
 
 /// Tells the program what the engine thinks of sources.
@@ -340,9 +338,11 @@ fn tell(condition: Condition, failure: Option<Failure>) {
         Condition::Well => info!("all is well again; {then}"),
         Condition::WorkerStuck => warn!("a thread of the engine stands still; {then}"),
         Condition::DataStale => {
-            warn!("the newest credit snapshot is older than `enforce.data_stale_after_s`; {then}")
+            warn!("the newest credit snapshot is older than `enforce.data_stale_after_s`; {then}");
         }
-        Condition::DataAbsent => warn!("there is no credit record although snapshots are configured; {then}"),
+        Condition::DataAbsent => {
+            warn!("there is no credit record although snapshots are configured; {then}");
+        }
     }
 }
 

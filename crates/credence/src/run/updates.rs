@@ -58,7 +58,7 @@ mod tests {
 
     use super::*;
 
-    fn record(prefix: String, authority: Authority) -> Record {
+    fn record(prefix: &str, authority: Authority) -> Record {
         Record {
             prefix: prefix.parse().unwrap(),
             rating: Rating::Unrated,
@@ -81,7 +81,7 @@ mod tests {
 
     /// So many sites on a list of this authority.
     fn sites(count: u32, authority: Authority) -> Cache {
-        cache((0..count).map(|i| record(format!("2a00:{i:x}::/48"), authority)))
+        cache((0..count).map(|i| record(&format!("2a00:{i:x}::/48"), authority)))
     }
 
     fn holds(recent: &Recent, old: &Cache, new: &Cache) -> usize {

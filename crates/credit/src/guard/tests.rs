@@ -7,7 +7,7 @@ use super::change::{ADDED_MAX, ALWAYS_FREE, ANNOUNCED_48S, NEWLY_HIT_MAX, REMOVE
 use super::*;
 use crate::record::tests::{listed, signed};
 use crate::snapshot::tests::{any_record, snapshot};
-use crate::{Measure, Record, Snapshot};
+use crate::{Measure, Record};
 
 fn at(first: &str, len: u8) -> Prefix {
     Prefix::containing(first.parse::<std::net::Ipv6Addr>().unwrap().to_bits(), len)

@@ -5,7 +5,9 @@ use std::time::Duration;
 use credence_credit::{Measure, Rating, Score, Status};
 use credence_enforce::{Counts, Failure, Opinion, Policy, Rate, Reason, Records, Setup, Spared, Stand, Xdp};
 
-use crate::world::{address, cache, frame, loaded, now, record, segment, small, snapshot};
+use credence_prefix::Prefix;
+
+use crate::world::{Random, address, cache, frame, loaded, now, record, segment, small, snapshot};
 
 /// Bytes of the frame of [`segment`].
 const SEGMENT: u64 = 74;
@@ -271,4 +273,50 @@ fn a_sample_of_what_did_not_pass_is_told() {
         assert_eq!(u64::from(event.bytes), SEGMENT);
     }
     assert_eq!(events.take(), None);
+}
+
+/// Whom the operator protects: management, a resolver, a routing neighbour, link-local.
+const PROTECTED: [&str; 4] = ["2001:db8:aa::/48", "2a01:53::53/128", "2a02:179::1/128", "fe80::/10"];
+
+#[test]
+fn no_set_of_rules_blocks_those_who_are_protected() {
+    let sources = PROTECTED.iter().map(|prefix| prefix.parse().unwrap()).collect();
+    let setup = Setup { spared: Spared { sources, portals: Vec::new() }, ..small() };
+    let Some((mut xdp, mut records)) = loaded(&setup, &Policy { sample: 0, ..Policy::default() }) else {
+        return;
+    };
+    let mut told = xdp.told().unwrap();
+    let (mut random, mut others) = (Random(3), 0);
+    for _ in 0..500 {
+        // Records over, under and beside the protected, of every kind; no guard of user space is there to keep them back.
+        let any = (0..1 + random.below(6)).map(|_| {
+            let near = random.of(&PROTECTED).parse::<Prefix>().unwrap();
+            let len = random.of(&[0, 8, 16, 29, 32, 48, 64, 127, 128]);
+            let prefix = Prefix::containing(near.first(), len).to_string();
+            credence_credit::Record {
+                authority: random
+                    .of(&[credence_credit::Authority::OperatorList, credence_credit::Authority::Restriction]),
+                ..record(&prefix, random.of(&[Measure::Drop, Measure::RateLimit]))
+            }
+        });
+        let list = snapshot(any.collect());
+        records.publish(&cache(vec![list]), now()).unwrap();
+        xdp.control().declare(random.of(&[None, None, Some(Failure::Static), Some(Failure::Closed)]));
+        for protected in PROTECTED {
+            let prefix: Prefix = protected.parse().unwrap();
+            let source =
+                prefix.first() | u128::from(random.below(1 << 20)) & !prefix.first() & host_bits(prefix);
+            told.tell(Opinion { source, measure: Measure::RateLimit }).unwrap();
+            assert!(xdp.judge(&segment(source), 1).unwrap().0, "{source:#034x}");
+            let cut = frame(source, address("3fff::1"), 0, &[43, 200]);
+            assert!(xdp.judge(&cut, 1).unwrap().0, "{source:#034x} with a chain that is cut");
+        }
+        others += usize::from(!xdp.judge(&segment(address("2001:db8:ab::1")), 1).unwrap().0);
+    }
+    assert!(others > 100, "these rules block {others} of 500 times somebody else");
+}
+
+/// The bits behind a prefix.
+fn host_bits(prefix: Prefix) -> u128 {
+    u128::MAX.checked_shr(prefix.len().into()).unwrap_or(0)
 }

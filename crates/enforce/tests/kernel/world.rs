@@ -77,7 +77,7 @@ impl Random {
     /// A number below `most`, which is at most 2^32.
     pub(crate) fn below(&mut self, most: u64) -> u64 {
         self.0 = self.0.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(0x1405_7b7e_f767_814f);
-        (self.0 >> 32) * most >> 32
+        ((self.0 >> 32) * most) >> 32
     }
 
     /// One of these.
@@ -90,7 +90,7 @@ impl Random {
 pub(crate) fn any_snapshot(random: &mut Random, records: usize) -> Snapshot {
     let sites = 1 + random.below(200);
     let any = (0..records).map(|_| {
-        let site = 0x2a00 + u128::from(random.below(3)) << 112 | u128::from(random.below(sites)) << 80;
+        let site = (0x2a00 + u128::from(random.below(3))) << 112 | u128::from(random.below(sites)) << 80;
         let inside =
             u128::from(random.below(4)) << 64 | u128::from(random.below(1 << 20)) << (random.below(5) * 10);
         let len = random.of(&[29, 32, 40, 48, 52, 56, 60, 64, 64, 80, 96, 112, 127, 128, 128, 128]);

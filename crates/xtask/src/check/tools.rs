@@ -227,7 +227,9 @@ mod tests {
             assert!(text.contains(tool.name) && text.contains(tool.why), "{text}");
         }
         assert!(
-            text.ends_with("`sudo apt-get install iproute2 ethtool iputils-ping g++ clang libbpf-dev valgrind`"),
+            text.ends_with(
+                "`sudo apt-get install iproute2 ethtool iputils-ping g++ clang libbpf-dev valgrind`"
+            ),
             "{text}"
         );
     }
