@@ -7,5 +7,7 @@ mod enforce;
 mod live;
 mod network;
 mod page;
+mod prometheus;
 pub(crate) mod running;
+mod supervised;
 mod top;

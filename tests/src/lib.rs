@@ -13,6 +13,8 @@ mod compare;
 #[cfg(test)]
 mod demo;
 #[cfg(test)]
+mod deploy;
+#[cfg(test)]
 mod gateway;
 #[cfg(test)]
 mod image;

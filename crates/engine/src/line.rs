@@ -174,7 +174,8 @@ impl Worker {
         self.publish();
     }
 
-    /// Ends every flow; `sink` takes events out whenever there are many.
+    /// Ends every flow; `sink` takes events out whenever there are many. The open step is not closed: only packets behind
+    /// it would be judged by what its sources did, and none will come.
     pub fn finish(&mut self, sink: &mut dyn FnMut(&mut Collected)) {
         if self.config.flow_records {
             let collected = &mut self.collected;

@@ -110,7 +110,7 @@ pub(crate) enum Report {
     StepEnded(Collected),
 }
 
-/// Takes reports until all workers are gone; a step has ended when `workers` have said so.
+/// Takes reports until all workers are gone; a step has ended when `workers` have said so, and when they are gone.
 pub(crate) fn record(recorder: &mut Recorder, reports: &Receiver<Report>, workers: usize) {
     let mut ended = 0;
     for report in reports {
@@ -126,4 +126,6 @@ pub(crate) fn record(recorder: &mut Recorder, reports: &Receiver<Report>, worker
             }
         }
     }
+    // What was open when the workers left ends with them.
+    recorder.end_step();
 }

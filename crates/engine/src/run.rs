@@ -143,12 +143,10 @@ impl Engine {
             }),
             Read::Idle => line.idle(),
         });
-        if let Some(closing) = line.clock.finish() {
-            line.close(closing);
-        }
         self.reader.reordered.set(line.clock.reordered());
         let Alone { mut worker, recorder, .. } = line;
         worker.finish(&mut |collected| recorder.take(collected));
+        recorder.end_step();
         outcome
     }
 

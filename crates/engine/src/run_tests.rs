@@ -300,6 +300,20 @@ fn lists_decide_and_the_strongest_wins() {
 }
 
 #[test]
+fn the_step_that_is_open_at_the_end_is_told_of_and_not_closed() {
+    let mut scene = Scene::default();
+    scene.udp(0, (NET_A | 1 << 64, 1), (NET_B, 2));
+    scene.udp(S, (NET_A | 2 << 64, 1), (NET_B, 2));
+    for workers in [1, 2] {
+        let setting = Setting { workers, ..Setting::default() };
+        setting.credit.store(listed(&[("2001:db8:a::/48", Measure::Drop, Some(0), u64::MAX)]));
+        let outcome = setting.run(&scene);
+        assert_eq!(outcome.alerts.lines().count(), 2, "{workers} workers");
+        assert_eq!(outcome.totals.steps, workers as u64, "each worker closes the first second alone");
+    }
+}
+
+#[test]
 fn a_new_snapshot_reaches_flows_that_are_running() {
     let mut scene = Scene::default();
     scene.udp(0, (NET_A, 1), (NET_B, 2));

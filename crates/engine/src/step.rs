@@ -93,12 +93,6 @@ impl StepClock {
         (number > open.number).then(|| self.close(open, number))
     }
 
-    /// Closes the open step at the end of a capture.
-    pub fn finish(&mut self) -> Option<Closing> {
-        let open = self.open?;
-        Some(self.close(open, open.number + 1))
-    }
-
     /// Frames older than one before them.
     pub const fn reordered(&self) -> u64 {
         self.reordered
@@ -165,7 +159,7 @@ impl Exchange {
 
 impl Round {
     /// Merges what all have brought, in the memory of the round before: by now nobody reads that any more. A million sources
-    /// are 80 MB, and memory that is new in each step costs more than to merge them.
+    /// are 64 MB, and memory that is new in each step costs more than to merge them.
     fn turn(&mut self) {
         let mut merged = Arc::try_unwrap(std::mem::take(&mut self.merged)).unwrap_or_default();
         merge_into(&mut merged, &self.brought);
@@ -234,7 +228,7 @@ mod tests {
             at += clock.advance(&frames[at..]).0;
         }
         assert_eq!(at, 3);
-        assert!(clock.finish().is_some());
+        assert!(clock.idle(u64::MAX).is_none(), "no step comes after the last");
     }
 
     #[test]

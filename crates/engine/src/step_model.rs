@@ -10,10 +10,10 @@ use loom::thread;
 use super::*;
 
 const WORKERS: usize = 2;
-const STEPS: u64 = 2;
+const STEPS: u32 = 2;
 
 /// What a worker's one source did in a step.
-fn delta(worker: usize, step: u64) -> Delta {
+fn delta(worker: usize, step: u32) -> Delta {
     Delta { packets: 1 + step, ..Delta::none(Level::Host, worker as u128) }
 }
 

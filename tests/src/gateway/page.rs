@@ -2,39 +2,26 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
-use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use super::running::{Running, balances, fetch, sum, wait_for};
 use crate::binary::run;
+use crate::deploy::programs::PROMTOOL;
 
 /// A tour that lasts longer than any of these tests.
 fn tour() -> Running {
     Running::start(["demo", "--seconds", "600"])
 }
 
-/// The program that knows Prometheus' rules: what `PROMTOOL` names, or the one on the path.
-fn promtool() -> PathBuf {
-    std::env::var_os("PROMTOOL").map_or_else(|| "promtool".into(), PathBuf::from)
-}
-
 #[test]
 fn prometheus_finds_nothing_to_object_to() {
-    let there =
-        Command::new(promtool()).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
-    if !there.is_ok_and(|status| status.success()) {
-        let skip = std::env::var_os("CREDENCE_SKIP_PROMTOOL").is_some_and(|value| value == "1");
-        let missing = "promtool, from the package prometheus, on the path or named by PROMTOOL";
-        assert!(skip, "this test needs {missing}; set CREDENCE_SKIP_PROMTOOL=1 to do without it");
-        println!("skipped: it needs {missing}");
-        return;
-    }
+    let Some(promtool) = PROMTOOL.find() else { return };
     let mut running = tour();
     running.metrics_when(|numbers| sum(numbers, "credence_alerts_written_total") > 0);
     let (status, page) = fetch(running.address(), "/metrics");
     assert_eq!(status, 200);
-    let mut child = Command::new(promtool())
+    let mut child = Command::new(promtool)
         .args(["check", "metrics"])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())

@@ -160,10 +160,7 @@ impl Reader<'_> {
     }
 
     fn finish(mut self) {
-        match self.clock.finish() {
-            Some(closing) => self.close(closing),
-            None => self.flush(),
-        }
+        self.flush();
         self.engine.reader.reordered.set(self.clock.reordered());
     }
 }

@@ -145,7 +145,7 @@ impl Aggregate {
     #[inline]
     pub(super) fn add(&mut self, delta: &Delta, sketches: &mut Sketches, step: u32) {
         self.decay(step);
-        self.packets = self.packets.saturating_add(delta.packets);
+        self.packets = self.packets.saturating_add(delta.packets.into());
         self.wire_bytes = self.wire_bytes.saturating_add(delta.wire_bytes);
         self.flows = self.flows.saturating_add(delta.flows);
         self.odd = self.odd.saturating_add(delta.odd);

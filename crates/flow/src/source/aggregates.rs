@@ -284,11 +284,13 @@ impl Aggregates {
         }
     }
 
-    /// Calls the set of which a place makes room, when none is empty.
+    /// Calls the place that a newcomer will take: an empty one, or else the set of which one makes room.
     #[inline]
     fn call_room(&self, at: Candidates) {
-        if !self.places[at.first()].is_empty() && self.with_tag(at, 0).next().is_none() {
-            at.first_set().for_each(|place| prefetch(&self.places, place));
+        match self.with_tag(at, 0).next() {
+            _ if self.places[at.first()].is_empty() => {}
+            Some(empty) => prefetch(&self.places, empty),
+            None => at.first_set().for_each(|place| prefetch(&self.places, place)),
         }
     }
 

@@ -1,12 +1,13 @@
 //! What one prefix did in one step, and lists of it.
 
 use core::hash::Hasher;
+use core::mem::size_of;
 
 use super::Level;
 use crate::hash::KeyedHash;
 
 /// Packets in a step from which an address has an aggregate of its own.
-pub(super) const OWN_PACKETS: u64 = 16;
+pub(super) const OWN_PACKETS: u32 = 16;
 /// New flows in a step from which an address has an aggregate of its own.
 pub(super) const OWN_FLOWS: u32 = 4;
 
@@ -17,8 +18,8 @@ pub struct Delta {
     pub prefix: u128,
     /// Its length.
     pub level: Level,
-    /// Packets sent.
-    pub packets: u64,
+    /// Packets sent; as many as can be counted stand for more.
+    pub packets: u32,
     /// Bytes sent, as on the wire.
     pub wire_bytes: u64,
     /// Flows begun.
@@ -34,6 +35,8 @@ pub struct Delta {
     /// Sketch of the ports opened to in vain.
     pub ports: u64,
 }
+
+const _: () = assert!(size_of::<Delta>() == 64, "a million are merged each step: a line each");
 
 impl Delta {
     /// Nothing, of the prefix of `addr` at `level`.

@@ -77,7 +77,7 @@ impl Entry {
         Delta {
             prefix: self.src,
             level: Level::Host,
-            packets: u64::from(self.packets),
+            packets: self.packets,
             wire_bytes: u64::from(self.wire_bytes),
             flows: marked(Self::CREATED),
             odd: marked(Self::ODD),

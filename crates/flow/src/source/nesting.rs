@@ -4,7 +4,7 @@ use super::Level;
 use super::delta::Delta;
 
 /// The levels that gather what narrower ones did.
-const WIDER: [Level; 3] = [Level::Subnet, Level::Site, Level::Allocation];
+pub(super) const WIDER: [Level; 3] = [Level::Subnet, Level::Site, Level::Allocation];
 
 /// The open prefix of each wider level. In an ordered list all that lies in one prefix lies together; each prefix goes
 /// into the next wider one when it is left, so that a delta is added once however many levels there are.
@@ -52,7 +52,7 @@ mod tests {
     fn delta() -> impl Strategy<Value = Delta> {
         let addr = (0_u128..3, 0_u128..3, 0_u128..3, 0_u128..3)
             .prop_map(|(a, s, n, h)| a << 96 | s << 80 | n << 64 | h);
-        (0..4_usize, addr, 1..9_u64, any::<u64>()).prop_map(|(level, addr, packets, targets)| Delta {
+        (0..4_usize, addr, 1..9_u32, any::<u64>()).prop_map(|(level, addr, packets, targets)| Delta {
             packets,
             targets,
             ..Delta::none(Level::ALL[level], addr)
@@ -65,7 +65,7 @@ mod tests {
             mut list in prop::collection::vec(delta(), 0..60),
         ) {
             list.sort_by_key(Delta::rank);
-            let mut expected = HashMap::<_, (u64, u64)>::new();
+            let mut expected = HashMap::<_, (u32, u64)>::new();
             for delta in &list {
                 for level in WIDER.into_iter().filter(|&level| level >= delta.level) {
                     let sum = expected.entry((level, level.prefix(delta.prefix))).or_default();

@@ -67,10 +67,10 @@ struct Twin(HashMap<(Level, u128), TwinAggregate>);
 
 impl Twin {
     fn close_step(&mut self, step: u32, events: &[Pending]) {
-        let mut of_address = HashMap::<u128, (u64, u32)>::new();
+        let mut of_address = HashMap::<u128, (u32, u32)>::new();
         for p in events {
             let sum = of_address.entry(p.key.src).or_default();
-            *sum = (sum.0 + u64::from(p.packets), sum.1 + u32::from(p.created));
+            *sum = (sum.0 + p.packets, sum.1 + u32::from(p.created));
         }
         for aggregate in self.0.values_mut() {
             aggregate.counters.iter_mut().for_each(|c| *c -= c.div_ceil(8));
@@ -207,11 +207,11 @@ fn a_counter_decays_to_nothing_in_the_stated_steps_and_no_fewer() {
 #[test]
 fn nothing_is_left_after_a_long_silence_however_much_there_was() {
     let mut delta = step_of([silent(5, 6, 7)])[0];
-    (delta.packets, delta.wire_bytes, delta.flows) = (u64::MAX, u64::MAX, u32::MAX);
+    (delta.packets, delta.wire_bytes, delta.flows) = (u32::MAX, u64::MAX, u32::MAX);
     for silence in [DECAYED_STEPS, 1_000, u32::MAX - 1] {
         let mut aggregates = Aggregates::new(64, 1);
         aggregates.close_step(1, &[delta], &all_quiet);
-        assert_eq!(aggregates.behaviour(Level::Host, 5).unwrap().packets, u64::MAX / 8);
+        assert_eq!(aggregates.behaviour(Level::Host, 5).unwrap().wire_bytes, u64::MAX / 8);
         aggregates.close_step(1 + silence, &[], &all_quiet);
         for level in Level::ALL {
             assert_eq!(aggregates.behaviour(level, 5), Some(Behaviour::default()), "{silence} steps");
@@ -247,7 +247,7 @@ fn steps_never_fall() {
 fn an_address_earns_its_own_aggregate_by_being_busy_and_keeps_it() {
     let created = |src, n: u32| (0..n).map(move |_| Pending { created: true, ..pending(src, 1) });
     let mut aggregates = Aggregates::new(1_024, 1);
-    let events = [pending(1, OWN_PACKETS as u32 - 1), pending(2, OWN_PACKETS as u32)];
+    let events = [pending(1, OWN_PACKETS - 1), pending(2, OWN_PACKETS)];
     let flows = created(3, OWN_FLOWS - 1).chain(created(4, OWN_FLOWS));
     aggregates.close_step(1, &step_of(events.into_iter().chain(flows)), &all_quiet);
     let own = [1, 2, 3, 4].map(|src| aggregates.behaviour(Level::Host, src).is_some());
@@ -258,7 +258,7 @@ fn an_address_earns_its_own_aggregate_by_being_busy_and_keeps_it() {
 
 #[test]
 fn an_address_is_busy_by_what_all_workers_saw_of_it() {
-    let half = || step_of([pending(1, OWN_PACKETS as u32 / 2)]);
+    let half = || step_of([pending(1, OWN_PACKETS / 2)]);
     let mut aggregates = Aggregates::new(64, 1);
     aggregates.close_step(1, &merge(&[half()]), &all_quiet);
     assert_eq!(aggregates.behaviour(Level::Host, 1), None);

@@ -22,7 +22,7 @@ fn close(deltas: &mut Deltas) -> Vec<Delta> {
 fn sums(list: &[Delta]) -> [u64; 6] {
     list.iter().fold([0; 6], |s, d| {
         let counters = [d.flows, d.odd, d.openings, d.unanswered].map(u64::from);
-        let all = [d.packets, d.wire_bytes, counters[0], counters[1], counters[2], counters[3]];
+        let all = [d.packets.into(), d.wire_bytes, counters[0], counters[1], counters[2], counters[3]];
         core::array::from_fn(|i| s[i] + all[i])
     })
 }
@@ -73,7 +73,7 @@ fn a_fold_that_brings_nothing_takes_no_room() {
 #[test]
 fn counters_that_would_wrap_saturate() {
     let mut delta = step_of([pending(1, 1)])[0];
-    (delta.packets, delta.wire_bytes, delta.flows) = (u64::MAX, u64::MAX, u32::MAX);
+    (delta.packets, delta.wire_bytes, delta.flows) = (u32::MAX, u64::MAX, u32::MAX);
     let merged = merge(&[vec![delta], vec![delta], step_of([Pending { created: true, ..pending(1, 7) }])]);
     assert_eq!((merged.len(), merged[0]), (1, delta));
 }
@@ -99,7 +99,7 @@ fn a_flood_of_sites_of_one_allocation_loses_nothing() {
 #[test]
 fn busy_addresses_stay_apart_in_a_flood_of_quiet_ones() {
     let mut deltas = Deltas::new(64, SEED);
-    deltas.add(&pending(1 << 64 | 77, OWN_PACKETS as u32), &nobody());
+    deltas.add(&pending(1 << 64 | 77, OWN_PACKETS), &nobody());
     flood(&mut deltas, (1..=1_000).map(|n| 5 << 64 | n));
     let closed = close(&mut deltas);
     assert!(closed.iter().any(|d| d.level == Level::Host && d.prefix == (1 << 64 | 77)));
@@ -142,7 +142,7 @@ fn an_allocation_seen_before_a_flood_still_counts_in_it() {
     assert!(deltas.dropped() <= most);
     let closed = close(&mut deltas);
     let of_scanner = closed.iter().filter(|d| Level::Allocation.prefix(d.prefix) == 7 << 96);
-    assert_eq!(of_scanner.map(|d| d.packets).sum::<u64>(), 1_001);
+    assert_eq!(of_scanner.map(|d| d.packets).sum::<u32>(), 1_001);
 }
 
 #[test]

@@ -1,0 +1,43 @@
+//! The rules of Prometheus, judged by its own tool.
+
+use std::fs;
+use std::process::Command;
+
+use tempfile::TempDir;
+
+use super::programs::{PROMTOOL, succeeds};
+use super::{deployed, text};
+
+/// The rules, by file.
+const RULES: [&str; 2] = ["recording.rules.yml", "alert.rules.yml"];
+/// Their tests.
+const TESTS: [&str; 2] = ["rules.test.yml", "rules.days.test.yml"];
+
+/// Names of the alerts.
+fn alerts() -> Vec<String> {
+    let rules = text("prometheus/alert.rules.yml");
+    let names = rules.lines().filter_map(|line| line.trim().strip_prefix("- alert: "));
+    names.map(str::to_owned).collect()
+}
+
+#[test]
+fn promtool_takes_the_rules_and_the_scrape_configuration() {
+    let Some(promtool) = PROMTOOL.find() else { return };
+    let directory = TempDir::new().unwrap();
+    let config = directory.path().join("prometheus.yml");
+    let rules = RULES.map(|name| format!("  - {}\n", deployed("prometheus").join(name).display())).concat();
+    fs::write(&config, format!("rule_files:\n{rules}{}", text("prometheus/scrape.yml"))).unwrap();
+    let told = succeeds(Command::new(promtool).args(["check", "config", "--lint-fatal"]).arg(&config));
+    assert_eq!(told.matches("SUCCESS").count(), 1 + RULES.len(), "{told}");
+}
+
+#[test]
+fn each_alert_fires_when_it_should_and_not_before() {
+    let Some(promtool) = PROMTOOL.find() else { return };
+    let mut test = Command::new(promtool);
+    succeeds(test.args(["test", "rules"]).args(TESTS).current_dir(deployed("prometheus")));
+    let tests = TESTS.map(|name| text(&format!("prometheus/{name}"))).concat();
+    for alert in alerts() {
+        assert!(tests.contains(&format!("alertname=\"{alert}\"")), "no test lets {alert} fire");
+    }
+}
