@@ -3,7 +3,7 @@
 pub(crate) mod dashboards;
 pub(crate) mod programs;
 mod prometheus;
-mod unit;
+pub(crate) mod unit;
 
 use std::fs;
 use std::path::PathBuf;

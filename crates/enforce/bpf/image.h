@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0 */
 /* Longest-prefix match in the very bytes that user space walks.
  *
- * The format is written down in crates/prefix/src/table.rs, index.rs, leaf.rs and hosts.rs, version 1. Everything here is
+ * The format is written down in crates/prefix/src/table.rs, index.rs, leaf.rs and hosts.rs, version 2. Everything here is
  * loads and loops of a few steps, so that the verifier can follow. A line never changes while it can be reached; the words
  * that lead from one line to another do, and are read once each.
  */
@@ -21,7 +21,7 @@
 /* How often a walk begins anew before it gives up; each time a writer got on. */
 #define WALK_TRIES 4
 
-#define CHUNK_LEVELS 3
+#define CHUNK_LEVELS 2
 /* Levels of a top index at most: nine to the eighth is more than there are lines. */
 #define TOP_LEVELS_MAX 8
 

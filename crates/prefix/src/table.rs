@@ -2,7 +2,7 @@
 //!
 //! A [tree](index) of cache lines over the upper 64 bits of addresses leads to [leaves](leaf) of one line each, which hold
 //! the prefixes of a range as ternary words. What covers a leaf whole stands beside the link to it, and what covers a whole
-//! chunk of some hundred leaves beside the link to that, once; so a gap inherits what covers it, and a change to a wide
+//! chunk of some seventy leaves beside the link to that, once; so a gap inherits what covers it, and a change to a wide
 //! prefix touches the two leaves at its ends, the links between them in their chunks, and one word for each chunk in
 //! between. Prefixes inside a /64 hang below it: a [block of hosts](hosts), or a tree of the same kind over the lower half.
 //!
@@ -14,14 +14,14 @@
 //!
 //! A table is one array of 64-byte lines, all links are numbers of lines or of 16-byte units from its beginning, and a
 //! look-up needs but loads and loops of at most sixteen steps: another process, or a program in the kernel, can walk the
-//! same bytes. Words are 64 bits in the host's order. Version 1:
+//! same bytes. Words are 64 bits in the host's order. Version 2:
 //!
 //! - Line 0: word 0 is [`MAGIC`]; word 1 tells where the top index stands, bits 0 to 31 its line, 32 to 63 its levels.
 //! - An index at line *l*: see [`index`]. Slot *s* has the word at `8 l - 2 - s`; node *i* of level *v* is line
 //!   `l + (9^v - 1) / 8 + i`.
 //! - The word of a slot: bits 0 to 24 the line of the chunk or leaf, 25 to 31 one more than the length of the prefix that
 //!   covers all of it, 32 to 63 that prefix's record number; the last two are 0 and 2³² - 1 where no prefix does.
-//! - A chunk is an index of three levels. A leaf: see [`leaf`]; hosts: see [`hosts`].
+//! - A chunk is an index of two levels. A leaf: see [`leaf`]; hosts: see [`hosts`].
 //! - In a leaf, a number with bit 31 set is a link into a /64. With bit 30 clear, bits 0 to 29 are the unit of a block of
 //!   hosts; with bit 30 set, bits 0 to 24 and 25 to 28 are line and levels of a tree's top index, or, with no levels, the
 //!   line of a single leaf.
@@ -38,6 +38,7 @@ pub(crate) mod index;
 pub(crate) mod leaf;
 pub(crate) mod memory;
 pub(crate) mod pack;
+mod runs;
 pub(crate) mod space;
 #[cfg(target_arch = "x86_64")]
 mod vector;
@@ -65,7 +66,7 @@ pub const MAX_RECORD: u32 = word::LINK - 1;
 pub const MAX_PREFIXES: u32 = 1 << 24;
 
 /// The first word of an image: letters, and the version of the format.
-pub const MAGIC: u64 = u64::from_le_bytes(*b"crdprfx\x01");
+pub const MAGIC: u64 = u64::from_le_bytes(*b"crdprfx\x02");
 
 /// A longest-prefix match table from prefixes to record numbers.
 #[derive(Debug)]
@@ -79,7 +80,7 @@ pub struct Table {
 impl Table {
     /// The table of `items`, which come in the order of [`Prefix`], each prefix once. Takes linear time.
     ///
-    /// A prefix takes 19 lines of 64 bytes at most, and the table 64 lines besides: so much takes each of two prefixes in the
+    /// A prefix takes six lines of 64 bytes at most, and the table 64 lines besides: so much takes each of two prefixes in the
     /// two halves of a /64, which need a tree of their own. Where there are only hosts, each takes five lines at most, where
     /// there is nothing longer than /64, three; a routing table's shape takes about a sixth of one.
     ///

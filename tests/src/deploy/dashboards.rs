@@ -62,8 +62,7 @@ pub(crate) fn expressions() -> Vec<Expression> {
 
 /// The selectors of which the variables list values.
 fn variables(dashboard: &Value) -> Vec<Expression> {
-    let queries =
-        list(dashboard, "/templating/list").iter().filter(|variable| variable["type"] == "query");
+    let queries = list(dashboard, "/templating/list").iter().filter(|variable| variable["type"] == "query");
     let selector = |variable: &Value| {
         let query = word(variable, "/query/query").strip_prefix("label_values(").expect("values of a label");
         let (text, _) = query.rsplit_once(", ").expect("a selector and a label");

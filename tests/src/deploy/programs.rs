@@ -15,12 +15,8 @@ pub(crate) struct Program {
 }
 
 /// Knows the rules of Prometheus.
-pub(crate) const PROMTOOL: Program = Program {
-    name: "promtool",
-    package: "prometheus",
-    place: "PROMTOOL",
-    skip: "CREDENCE_SKIP_PROMTOOL",
-};
+pub(crate) const PROMTOOL: Program =
+    Program { name: "promtool", package: "prometheus", place: "PROMTOOL", skip: "CREDENCE_SKIP_PROMTOOL" };
 
 /// Prometheus itself.
 pub(crate) const PROMETHEUS: Program = Program {

@@ -1,6 +1,6 @@
 //! Tables made to be slow or large, built at once and put in one by one.
 //!
-//! A walk loads a line for each level of a tree's top index, one for the word behind it, three in a chunk, one for the word
+//! A walk loads a line for each level of a tree's top index, one for the word behind it, two in a chunk, one for the word
 //! there and one for the leaf. Inside a /64 it does the same again, or reads a block of hosts of four lines at most. So all
 //! walks of a tree are equally long however its prefixes nest, and the worst look-up is one that goes down two trees where
 //! most go down one.
@@ -12,7 +12,7 @@ use credence_prefix::{Prefix, Publisher, Table, Trie};
 use super::{Random, check, edges};
 
 /// Lines of 64 bytes that a table takes for each prefix at most, and besides.
-const LINES_EACH: usize = 19;
+const LINES_EACH: usize = 6;
 const LINES_BESIDES: usize = 64;
 
 /// Lines for each prefix at most, where all are hosts, and where none is longer than /64.
@@ -20,9 +20,9 @@ const LINES_HOST: usize = 5;
 const LINES_ROUTE: usize = 3;
 
 /// A table that was put in one by one, in random order, takes at most so many times what one takes that was built; and
-/// besides, what waits for readers at a time, and what an index of each size that was ever needed leaves free.
+/// besides, what waits for readers at a time, and the top index before.
 const LIVE_OVER_BUILT: usize = 2;
-const LINES_WAITING: usize = 1_024 + 12 * 192;
+const LINES_WAITING: usize = 2_048;
 
 /// Debug builds make a fraction of each shape.
 const FRACTION: usize = if cfg!(debug_assertions) { 100 } else { 1 };

@@ -9,7 +9,7 @@ const BOUNDS: usize = 8;
 /// Levels of an index at most.
 const LEVELS_MAX: u64 = 8;
 /// Levels of a chunk.
-const CHUNK_LEVELS: u64 = 3;
+const CHUNK_LEVELS: u64 = 2;
 /// The number that stands where no prefix is.
 const NOTHING: u32 = u32::MAX;
 /// Set in the number of a leaf's entry that leads into a /64.

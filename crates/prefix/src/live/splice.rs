@@ -81,25 +81,20 @@ fn write_words(lines: &[Line], line: u32, slots: usize, words: &[u64; 8 * WORD_L
 fn read_lasts(nodes: &[Line], slots: usize) -> [u64; CHUNK_SLOTS] {
     let mut lasts = [u64::MAX; CHUNK_SLOTS];
     let bound = |line: usize, place: usize| nodes[line].0[place].load(Relaxed);
-    let lowest = &nodes[ABOVE[2] as usize..][..slots.div_ceil(FANOUT)];
+    let lowest = &nodes[ABOVE[1] as usize..][..slots.div_ceil(FANOUT)];
     for (node, (nine, line)) in lasts.as_chunks_mut::<FANOUT>().0.iter_mut().zip(lowest).enumerate() {
         for (last, bound) in nine.iter_mut().zip(&line.0) {
             *last = bound.load(Relaxed);
         }
-        // A node has no bound behind its last child: that stands further up.
-        nine[BOUNDS] = match (node / FANOUT, node % FANOUT) {
-            (BOUNDS, BOUNDS) => u64::MAX,
-            (middle, BOUNDS) => bound(0, middle),
-            (middle, place) => bound(1 + middle, place),
-        };
+        // A node has no bound behind its last child: that stands in the first node.
+        nine[BOUNDS] = if node < BOUNDS { bound(0, node) } else { u64::MAX };
     }
     lasts
 }
 
 /// Writes the nodes of a chunk of so many slots.
 fn write_lasts(nodes: &[Line], slots: usize, lasts: &[u64; CHUNK_SLOTS]) {
-    write_level::<{ FANOUT }>(&nodes[ABOVE[2] as usize..], slots, lasts);
-    write_level::<{ FANOUT * FANOUT }>(&nodes[ABOVE[1] as usize..], slots, lasts);
+    write_level::<{ FANOUT }>(&nodes[ABOVE[1] as usize..], slots, lasts);
     write_level::<CHUNK_SLOTS>(nodes, slots, lasts);
 }
 

@@ -210,7 +210,7 @@ fn memory_comes_back_in_steps_however_much_was_given_back_at_once() {
     live.insert(wide, 1).unwrap();
     live.remove(wide);
     let most = live.limbo.len();
-    assert!(most > 300, "{most} leaves fall back on what covers their chunk");
+    assert!(most > 80, "{most} leaves fall back on what covers their chunk");
     let (mut waiting, mut bursts) = (most, 0);
     for record in 0..4_000 {
         live.insert(site(5_000), record).unwrap();

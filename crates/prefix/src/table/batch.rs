@@ -96,15 +96,13 @@ impl Table {
         }
         for lane in 0..count {
             let (key, chunk) = (lanes.keys[lane], lanes.chunk[lane]);
-            let first = K::rank(K::line(lines, chunk), key);
-            let second = K::rank(K::line(lines, chunk + ABOVE[1] + first), key);
-            let node = first * FANOUT as u32 + second;
+            let node = K::rank(K::line(lines, chunk), key);
             lanes.at[lane] = node;
-            prefetch(lines, (chunk + ABOVE[2] + node) as usize);
+            prefetch(lines, (chunk + ABOVE[1] + node) as usize);
         }
         for lane in 0..count {
             let (key, chunk, node) = (lanes.keys[lane], lanes.chunk[lane], lanes.at[lane]);
-            let slot = node * FANOUT as u32 + K::rank(K::line(lines, chunk + ABOVE[2] + node), key);
+            let slot = node * FANOUT as u32 + K::rank(K::line(lines, chunk + ABOVE[1] + node), key);
             let at = word_at(chunk, slot as usize);
             lanes.at[lane] = at as u32;
             prefetch(lines, at / 8);

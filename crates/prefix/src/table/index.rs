@@ -6,7 +6,7 @@
 //! level lead to slots, whose [`Word`]s stand in front of the nodes, in descending order, so that the place of an index
 //! finds both whatever their number. The word in front of the nodes is the number of slots.
 //!
-//! Chunks are indexes of three levels over leaves, the top of a tree is an index of any depth over chunks.
+//! Chunks are indexes of two levels over leaves, the top of a tree is an index of any depth over chunks.
 
 use core::sync::atomic::AtomicU64;
 use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
@@ -20,7 +20,7 @@ pub(crate) const BOUNDS: usize = 8;
 /// Children of a node.
 pub(crate) const FANOUT: usize = BOUNDS + 1;
 /// Levels of a chunk.
-pub(crate) const CHUNK_LEVELS: u32 = 3;
+pub(crate) const CHUNK_LEVELS: u32 = 2;
 /// Slots of a chunk at most.
 pub(crate) const CHUNK_SLOTS: usize = FANOUT.pow(CHUNK_LEVELS);
 
@@ -210,7 +210,7 @@ mod tests {
     #[test]
     fn levels_and_lines_follow_the_number_of_slots() {
         assert_eq!([1, 9, 10, 81, 82, 729, 730].map(levels_of), [1, 1, 2, 2, 3, 3, 4]);
-        assert_eq!(lines_of(CHUNK_SLOTS, CHUNK_LEVELS), 92 + 91);
+        assert_eq!(lines_of(CHUNK_SLOTS, CHUNK_LEVELS), 11 + 10);
         for (level, &above) in ABOVE.iter().enumerate() {
             assert_eq!(above, (9_u32.pow(level as u32) - 1) / 8);
         }

@@ -104,35 +104,51 @@ pub(crate) const ENTRIES_MAX: usize = Kind::W16.capacity();
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Fit {
     count: usize,
-    first: u128,
-    /// Bits in which any entry differs from the first, and all sentinels.
-    spread: u128,
-    sentinels: u128,
+    first: u64,
+    /// Bits of keys in which any entry differs from the first.
+    spread: u64,
+    /// The least and the greatest length.
+    shortest: u8,
+    longest: u8,
 }
 
 impl Fit {
     pub(crate) fn add(&mut self, entry: &Entry) {
-        let word = entry.ternary();
         if self.count == 0 {
-            self.first = word;
+            (self.first, self.shortest, self.longest) = (entry.start, entry.len, entry.len);
         }
         self.count += 1;
-        let sentinel = word & word.wrapping_neg();
-        self.sentinels |= sentinel;
-        self.spread |= (word ^ self.first) | sentinel;
+        self.spread |= entry.start ^ self.first;
+        self.shortest = self.shortest.min(entry.len);
+        self.longest = self.longest.max(entry.len);
     }
 
     /// The narrowest kind that holds all, with the shift of its window.
-    pub(crate) fn kind(&self) -> Option<(Kind, u32)> {
+    fn kind(&self) -> Option<(Kind, u32)> {
         if self.count == 0 {
             return Some((Kind::W16, 48));
         }
-        let low = self.sentinels.trailing_zeros();
-        let top = 127 - self.spread.leading_zeros();
-        Kind::ALL.into_iter().find_map(|kind| {
-            let shift = low.min(64 - kind.width());
-            (self.count <= kind.capacity() && top < shift + kind.width()).then_some((kind, shift))
-        })
+        Kind::ALL.into_iter().find_map(|kind| Some((kind, self.shift(kind)?)))
+    }
+
+    /// Whether any kind holds all. Of those with room for so many, the widest does if any.
+    pub(crate) fn is_possible(&self) -> bool {
+        const WIDEST: [Kind; ENTRIES_MAX + 1] = {
+            let mut widest = [Kind::W64; ENTRIES_MAX + 1];
+            (widest[5], widest[6], widest[7], widest[8]) = (Kind::W32, Kind::W32, Kind::W32, Kind::W24);
+            widest[9] = Kind::W16;
+            widest
+        };
+        self.count == 0 || WIDEST.get(self.count).is_some_and(|&kind| self.shift(kind).is_some())
+    }
+
+    /// The shift of the window, if a line of this kind holds all, of which there are some.
+    fn shift(&self, kind: Kind) -> Option<u32> {
+        // Bits of the 65-bit word: the lowest sentinel, and the highest bit that differs or is a sentinel.
+        let (low, high) = (64 - u32::from(self.longest), 64 - u32::from(self.shortest));
+        let top = high.max(64 - self.spread.leading_zeros());
+        let shift = low.min(64 - kind.width());
+        (self.count <= kind.capacity() && top < shift + kind.width()).then_some(shift)
     }
 }
 
@@ -364,6 +380,18 @@ mod tests {
             }
         }
         assert!(kinds.iter().all(|&count| count > of_each), "{kinds:?}");
+    }
+
+    #[test]
+    fn what_is_possible_can_be_encoded_and_nothing_else() {
+        let (mut state, mut possible) = (7, [0; 2]);
+        for _ in 0..if cfg!(miri) { 200 } else { 50_000 } {
+            let list = entries(&mut state);
+            let fits = list.iter().copied().collect::<Fit>().is_possible();
+            assert_eq!(fits, encode(&list).is_some(), "{list:x?}");
+            possible[usize::from(fits)] += 1;
+        }
+        assert!(possible.iter().all(|&lists| lists > 10), "{possible:?}");
     }
 
     #[test]

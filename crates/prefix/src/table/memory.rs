@@ -12,8 +12,23 @@ use super::space::{Full, Space};
 use super::word::{Cover, Link, Root, Word};
 use crate::Prefix;
 
-/// Leaves that a chunk is filled with: eight ninths, so that it takes some more before it is cut in two.
-const CHUNK_FILL: usize = 648;
+/// Leaves that a chunk is filled with: seven nodes' full, and words that fill whole lines. A million random changes make an
+/// eighth more of them, which few chunks are cut in two for.
+const CHUNK_FILL: usize = 63;
+/// The same, for a table that would need one level more with less.
+const CHUNK_CRAM: usize = 71;
+/// Entries of a leaf, about, in a routing table.
+const LEAF_FILL: usize = 8;
+
+/// Leaves that each chunk of a table of so many entries is filled with.
+const fn chunk_fill(entries: usize) -> usize {
+    let leaves = entries / LEAF_FILL;
+    if levels_of(leaves.div_ceil(CHUNK_FILL)) > levels_of(leaves.div_ceil(CHUNK_CRAM)) {
+        CHUNK_CRAM
+    } else {
+        CHUNK_FILL
+    }
+}
 
 /// The memory of a table, and what of it is free. Whatever is written here is reached by no look-up before its place is
 /// published.
@@ -52,10 +67,10 @@ impl Memory<'_> {
 
     /// A tree of all leaves of a sweep over all keys.
     pub(crate) fn tree(&mut self, mut packer: Packer<'_>) -> Result<Root, Full> {
-        let mut chunks = Vec::new();
+        let (mut chunks, fill) = (Vec::new(), chunk_fill(packer.entries()));
         loop {
             let open = packer.open().to_vec();
-            let leaves: Vec<Packed> = packer.by_ref().take(CHUNK_FILL).collect();
+            let leaves: Vec<Packed> = packer.by_ref().take(fill).collect();
             let Some(end) = leaves.last() else { return self.top(&chunks) };
             let covers = open.iter().rev().find(|open| open.last() >= end.last);
             let cover = covers.map_or(Cover::NONE, |open| Cover::new(open.len, open.id));

@@ -52,6 +52,11 @@ impl<'a> Packer<'a> {
         self
     }
 
+    /// How many prefixes begin in the range.
+    pub(crate) const fn entries(&self) -> usize {
+        self.entries.len()
+    }
+
     /// The records that cover the first key of the next leaf, each inside the one before.
     pub(crate) fn open(&mut self) -> &[Entry] {
         self.begin();
@@ -78,7 +83,15 @@ impl<'a> Packer<'a> {
         let begins = self.entries.get(next).map(|entry| entry.start);
         let ends = open.checked_sub(1).and_then(|innermost| self.open[innermost].last().checked_add(1));
         let half = (self.from < HALF).then_some(HALF);
-        [begins, ends, half].into_iter().flatten().min().filter(|&key| key <= self.last)
+        sooner(sooner(begins, ends), half).filter(|&key| key <= self.last)
+    }
+}
+
+/// The lesser of two keys, as far as there are any.
+fn sooner(one: Option<u64>, other: Option<u64>) -> Option<u64> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one.min(other)),
+        _ => one.or(other),
     }
 }
 
@@ -96,7 +109,7 @@ impl Iterator for Packer<'_> {
             let Some(key) = self.change(next, open) else { break self.last };
             let taken = self.taken.len();
             let (grown, later, inner) = self.take(key, fit, next, open);
-            let is_full = grown.kind().is_none() || (taken > 0 && self.taken.len() > self.most);
+            let is_full = !grown.is_possible() || (taken > 0 && self.taken.len() > self.most);
             if (key == HALF && self.from < HALF) || is_full {
                 self.taken.truncate(taken);
                 break key - 1;

@@ -1,20 +1,20 @@
 //! Which lines of a table are in use.
 //!
-//! Leaves are single lines, indexes are blocks of lines, the hosts of a /64 are blocks of 16-byte units. What is given
-//! back is used again before new memory is touched: of indexes the smallest that is large enough, and for leaves, when none
-//! is free, the smallest of all. So no history takes more than the most that leaves, hosts and indexes ever took, each by
-//! themselves, and what the sizes of indexes do not fit.
-
-use std::collections::BTreeMap;
+//! Leaves are single lines, indexes are blocks of lines, the hosts of a /64 are blocks of 16-byte units, which are cut out of
+//! lines. What is given back merges with what is free beside it, whatever it was, and the lowest place that is large enough
+//! is used first, before new memory is touched. So free lines stay few, and gather in front of what was never used.
 
 use super::hosts::UNITS_MAX;
+use super::runs::Runs;
 
-/// Sizes of indexes are rounded up to this many lines, so that one given back fits most that come after it.
-const GRAIN: u32 = 16;
-/// Lines that are cut up for hosts at a time.
-const SLAB: u32 = 16;
 /// Units of 16 bytes in a line.
 const UNITS: u32 = 4;
+/// Lines that are cut up for hosts at a time: just enough for a block of any size.
+const SLAB: u32 = (UNITS_MAX as u32).div_ceil(UNITS);
+/// Where fewer lines are free side by side, only leaves are put: the indexes of chunks are mostly twice as large.
+const FEW: u32 = 8;
+/// Single lines that are looked for together.
+const AHEAD: usize = 32;
 
 /// Part of a table's memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,21 +37,19 @@ pub(crate) struct Space {
     /// Lines below have been used.
     touched: u32,
     lines: u32,
-    free_lines: Vec<u32>,
-    free_indexes: BTreeMap<u32, Vec<u32>>,
-    free_units: [Vec<u32>; UNITS_MAX + 1],
+    /// The lines that the next leaves take, the first of them at the end.
+    next: Vec<u32>,
+    /// All other lines that have been used and are free.
+    runs: Runs,
+    /// Free units of lines that are cut up for hosts.
+    units: Runs,
 }
 
 impl Space {
     /// All of so many lines, but those before `from`.
     pub(crate) fn new(from: u32, lines: u32) -> Self {
-        Self {
-            touched: from,
-            lines,
-            free_lines: Vec::new(),
-            free_indexes: BTreeMap::new(),
-            free_units: [const { Vec::new() }; UNITS_MAX + 1],
-        }
+        let next = Vec::with_capacity(AHEAD);
+        Self { touched: from, lines, next, runs: Runs::new(lines, FEW), units: Runs::new(lines * UNITS, 1) }
     }
 
     /// Lines that were ever used.
@@ -60,68 +58,64 @@ impl Space {
     }
 
     pub(crate) fn line(&mut self) -> Result<u32, Full> {
-        if let Some(line) = self.free_lines.pop() {
-            return Ok(line);
+        if self.next.is_empty() {
+            self.next.extend(self.runs.take_each(AHEAD));
+            self.next.reverse();
         }
-        // The smallest free index becomes lines: it is the one least likely to be an index again.
-        if let Some((first, size)) = self.free_index(1) {
-            self.free_lines.extend((first + 1..first + size).rev());
-            return Ok(first);
-        }
-        self.fresh(1)
+        self.next.pop().map_or_else(|| self.fresh(1), Ok)
     }
 
     /// The lines that come next, if they are known.
     pub(crate) fn upcoming(&self, count: usize) -> impl Iterator<Item = u32> {
-        self.free_lines.iter().rev().take(count).copied()
+        self.next.iter().rev().take(count).copied()
     }
 
+    /// So many lines side by side.
     pub(crate) fn index(&mut self, lines: u32) -> Result<u32, Full> {
-        let size = lines.next_multiple_of(GRAIN);
-        let Some((first, found)) = self.free_index(size) else { return self.fresh(size) };
-        if found > size {
-            self.free_indexes.entry(found - size).or_default().push(first + size);
-        }
-        Ok(first)
-    }
-
-    /// The smallest free index of at least so many lines, and how many it has.
-    fn free_index(&mut self, least: u32) -> Option<(u32, u32)> {
-        self.free_indexes.range_mut(least..).find_map(|(&size, list)| Some((list.pop()?, size)))
+        self.runs.take(lines).map_or_else(|| self.fresh(lines), Ok)
     }
 
     pub(crate) fn hosts(&mut self, units: usize) -> Result<u32, Full> {
-        if let Some(unit) = self.free_units[units].pop() {
+        let units = units as u32;
+        if let Some(unit) = self.units.take(units) {
             return Ok(unit);
         }
-        if let Some(larger) = (units + 1..=UNITS_MAX).rev().find(|&size| !self.free_units[size].is_empty()) {
-            let unit = self.free_units[larger].pop().expect("one was found");
-            self.free_units[larger - units].push(unit + units as u32);
-            return Ok(unit);
-        }
-        let first = self.index(SLAB)? * UNITS;
-        let (mut unit, end) = (first + units as u32, first + SLAB * UNITS);
-        while unit < end {
-            let size = ((end - unit) as usize).min(UNITS_MAX);
-            self.free_units[size].push(unit);
-            unit += size as u32;
-        }
-        Ok(first)
+        let first = self.index(SLAB)?;
+        self.units.give(first * UNITS, SLAB * UNITS);
+        self.units.take(units).ok_or(Full)
     }
 
     pub(crate) fn free(&mut self, piece: Piece) {
         match piece {
-            Piece::Line(line) => self.free_lines.push(line),
-            Piece::Index(first, lines) => {
-                self.free_indexes.entry(lines.next_multiple_of(GRAIN)).or_default().push(first);
-            }
-            Piece::Hosts(unit, units) => self.free_units[units].push(unit),
+            Piece::Line(line) => self.runs.give(line, 1),
+            Piece::Index(first, lines) => self.runs.give(first, lines),
+            Piece::Hosts(unit, units) => self.free_hosts(unit, units as u32),
         }
     }
 
+    /// Frees units, and the lines of which no unit is in use any more, if there are some side by side.
+    fn free_hosts(&mut self, unit: u32, units: u32) {
+        self.units.give(unit, units);
+        let end = unit + units;
+        let first = (unit - self.units.before(unit)).div_ceil(UNITS);
+        let lines = ((end + self.units.behind(end)) / UNITS).saturating_sub(first);
+        // More than are taken at a time, so that they are not taken again at once. Single lines would soon be leaves, and
+        // the next hosts would need new ones.
+        if lines >= 2 * SLAB {
+            self.units.withdraw(first * UNITS, lines * UNITS);
+            self.runs.give(first, lines);
+        }
+    }
+
+    /// Lines that were never used, behind those at the end that are free again.
     fn fresh(&mut self, lines: u32) -> Result<u32, Full> {
-        let first = self.touched;
-        self.touched = first.checked_add(lines).filter(|&end| end <= self.lines).ok_or(Full)?;
+        let again = self.runs.before(self.touched).min(lines);
+        let first = self.touched - again;
+        let end = first.checked_add(lines).filter(|&end| end <= self.lines).ok_or(Full)?;
+        if again > 0 {
+            self.runs.withdraw(first, again);
+        }
+        self.touched = end;
         Ok(first)
     }
 }
@@ -130,19 +124,16 @@ impl Space {
 impl Space {
     /// Units that are free for use again.
     pub(crate) fn free_units(&self) -> usize {
-        let indexes =
-            self.free_indexes.iter().map(|(&lines, list)| lines as usize * list.len()).sum::<usize>();
-        let hosts = self.free_units.iter().enumerate().map(|(units, list)| units * list.len()).sum::<usize>();
-        (self.free_lines.len() + indexes) * UNITS as usize + hosts
+        (self.next.len() + self.runs.free()) * UNITS as usize + self.units.free()
     }
 }
 
 impl Piece {
-    /// Units of 16 bytes that it takes, what its size is rounded up by included.
+    /// Units of 16 bytes that it takes.
     pub(crate) fn units(self) -> usize {
         match self {
             Self::Line(_) => UNITS as usize,
-            Self::Index(_, lines) => (lines.next_multiple_of(GRAIN) * UNITS) as usize,
+            Self::Index(_, lines) => (lines * UNITS) as usize,
             Self::Hosts(_, units) => units,
         }
     }

@@ -1,0 +1,248 @@
+//! A real Prometheus that scrapes a real gateway under load: every panel and every rule finds data.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use super::live::Site;
+use super::network::{CLIENT, Client, GATEWAY, between, ip};
+use super::running::{Running, fetch, sum, wait_for};
+use crate::deploy::dashboards::{Expression, expressions};
+use crate::deploy::programs::PROMETHEUS;
+use crate::deploy::text;
+
+/// A source that is on the operator's deny list.
+const LISTED: &str = "2001:db8:77::66";
+/// How long the client sends at most.
+const SENT_FOR: Duration = Duration::from_secs(120);
+/// The window of rates, which Grafana makes four scrapes at least.
+const RATE_INTERVAL: &str = "10s";
+
+/// Expressions that are empty while all is well, and what shows that they can be otherwise.
+const EMPTY_WHEN_WELL: [(&str, &str); 2] = [
+    ("CredenceGatewaysAbsent", "there is a gateway; a unit test of the rules takes it away"),
+    ("credence / health: Alerts of these rules", "no alert fires; the series is Prometheus' own"),
+];
+
+/// The client: datagrams from two sources, of which one is listed.
+fn send() {
+    ip(&format!("addr replace {LISTED}/64 dev lan nodad"));
+    let sockets = [CLIENT, LISTED].map(|source| {
+        let socket = UdpSocket::bind(format!("[{source}]:0")).unwrap();
+        socket.connect(format!("[{GATEWAY}]:9")).unwrap();
+        socket
+    });
+    let began = Instant::now();
+    while began.elapsed() < SENT_FOR {
+        for socket in &sockets {
+            // A refusal that came back for an earlier datagram is none of this one's.
+            let _ = socket.send(b"load");
+        }
+        thread::sleep(Duration::from_millis(2));
+    }
+}
+
+/// A Prometheus that is ended with this value.
+struct Prometheus {
+    child: Child,
+    address: SocketAddr,
+    _directory: TempDir,
+}
+
+impl Prometheus {
+    /// Scrapes `gateway` by the deployed configuration and rules, but every second.
+    fn start(gateway: SocketAddr) -> Option<Self> {
+        let program = PROMETHEUS.find()?;
+        let directory = TempDir::new().unwrap();
+        let path = |name: &str| directory.path().join(name).display().to_string();
+        for name in ["recording.rules.yml", "alert.rules.yml"] {
+            let rules = text(&format!("prometheus/{name}")).replace("interval: 15s", "interval: 1s");
+            fs::write(path(name), rules).unwrap();
+        }
+        let scrape = text("prometheus/scrape.yml")
+            .replace("127.0.0.1:9469", &gateway.to_string())
+            .replace("scrape_interval: 15s", "scrape_interval: 1s")
+            .replace("scrape_timeout: 4s", "scrape_timeout: 1s");
+        let rest = "global:\n  evaluation_interval: 1s\nrule_files: [recording.rules.yml, alert.rules.yml]\n";
+        fs::write(path("prometheus.yml"), format!("{rest}{scrape}")).unwrap();
+        // The namespace is this test's own, so that nobody else takes the port meanwhile.
+        let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let child = Command::new(program)
+            .arg(format!("--config.file={}", path("prometheus.yml")))
+            .arg(format!("--storage.tsdb.path={}", path("data")))
+            .args([&format!("--web.listen-address={address}"), "--log.level=warn"])
+            .stdin(Stdio::null())
+            .spawn()
+            .expect("Prometheus starts");
+        Some(Self { child, address, _directory: directory })
+    }
+
+    /// What it answers at `path`, if it answers.
+    fn ask(&self, path: &str) -> Option<Value> {
+        let mut stream = TcpStream::connect(self.address).ok()?;
+        // By the older protocol answers come in one piece.
+        write!(stream, "GET {path} HTTP/1.0\r\n\r\n").ok()?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).ok()?;
+        serde_json::from_str(answer.split_once("\r\n\r\n")?.1).ok()
+    }
+
+    /// The samples that `expression` has now.
+    ///
+    /// # Errors
+    /// With its answer when it does not take the expression.
+    fn samples(&self, expression: &str) -> Result<Vec<Value>, Value> {
+        let Some(answer) = self.ask(&format!("/api/v1/query?query={}", encoded(expression))) else {
+            return Ok(Vec::new());
+        };
+        match answer["data"]["result"].as_array() {
+            Some(samples) => Ok(samples.clone()),
+            None => Err(answer),
+        }
+    }
+
+    /// Waits until `expression` has samples, all of them numbers; says what is wrong when it never has.
+    fn finds(&self, expression: &str) -> Result<(), String> {
+        let is_number = |sample: &Value| sample["value"][1].as_str().is_some_and(|value| value != "NaN");
+        let mut last = Ok(Vec::new());
+        let found = wait_for(|| {
+            last = self.samples(expression);
+            match &last {
+                Ok(samples) => (!samples.is_empty() && samples.iter().all(is_number)).then_some(()),
+                // What is not taken now will never be.
+                Err(_) => Some(()),
+            }
+        });
+        match (found, last) {
+            (Some(()), Ok(_)) => Ok(()),
+            (_, last) => Err(format!("{expression}: {last:?}")),
+        }
+    }
+
+    /// The rules, once they have been evaluated.
+    fn rules(&self) -> Vec<Value> {
+        let evaluated = wait_for(|| {
+            let answer = self.ask("/api/v1/rules")?;
+            let groups = answer["data"]["groups"].as_array()?.clone();
+            let rules: Vec<_> =
+                groups.iter().flat_map(|group| group["rules"].as_array().unwrap()).cloned().collect();
+            (!rules.is_empty() && rules.iter().all(|rule| rule["health"] != "unknown")).then_some(rules)
+        });
+        evaluated.expect("rules are evaluated")
+    }
+}
+
+impl Drop for Prometheus {
+    fn drop(&mut self) {
+        // It may have ended, which is what is wanted.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A text as part of an address (RFC 3986, section 2.1).
+fn encoded(text: &str) -> String {
+    let byte = |byte: u8| match byte {
+        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' => char::from(byte).to_string(),
+        _ => format!("%{byte:02X}"),
+    };
+    text.bytes().map(byte).collect()
+}
+
+/// An expression as Grafana sends it.
+fn filled(expression: &str) -> String {
+    [("$job", "credence"), ("$instance", ".*"), ("$__rate_interval", RATE_INTERVAL), ("$__range", "1m")]
+        .iter()
+        .fold(expression.to_owned(), |text, (variable, value)| text.replace(variable, value))
+}
+
+/// An alert's condition such that it tells whether it holds, instead of being empty where it does not.
+fn answered(condition: &str) -> String {
+    [" > ", " < ", " == "].iter().fold(condition.to_owned(), |text, comparison| {
+        text.replace(comparison, &format!("{comparison}bool "))
+    })
+}
+
+fn word<'v>(of: &'v Value, name: &str) -> &'v str {
+    of[name].as_str().unwrap_or_else(|| panic!("no {name} in {of}"))
+}
+
+/// Everything that is asked for, by name: panels, variables, recording rules, and the conditions of alerts.
+fn asked(rules: &[Value]) -> Vec<(String, String)> {
+    let of_panel = |each: Expression| (each.name, filled(&each.text));
+    let of_rule = |rule: &Value| {
+        let query = word(rule, "query");
+        let text = if rule["type"] == "alerting" { answered(query) } else { query.to_owned() };
+        (word(rule, "name").to_owned(), text)
+    };
+    expressions().into_iter().map(of_panel).chain(rules.iter().map(of_rule)).collect()
+}
+
+#[test]
+fn every_panel_and_every_rule_finds_data() {
+    between("gateway::prometheus::every_panel_and_every_rule_finds_data", scraped, send);
+}
+
+fn scraped(client: &Client) {
+    let site = Site::new(
+        "workers = 2\ncredit.snapshots = [\"DIR/deny\"]\nalerts.path = \"DIR/alerts.json\"\n[enforce]\nmode = \"dry_run\"",
+    );
+    site.snapshot("deny", &format!("{LISTED}/128\n2001:db8:99::/48\n"));
+    let mut running = site.start();
+    let _playing = client.begin();
+    let Some(prometheus) = Prometheus::start(running.address()) else { return };
+    // The first scrape comes five seconds after the start, which is a quarter of the patience.
+    prometheus.finds("up == 1").expect("the gateway is scraped");
+    prometheus.finds(&filled("rate(credence_received_packets_total[$__rate_interval]) > 0")).expect("load");
+    let rules = prometheus.rules();
+    judge_rules(&rules);
+    let asked = asked(&rules);
+    let is_excused = |name: &str| EMPTY_WHEN_WELL.iter().any(|(excused, _)| *excused == name);
+    let mut missing = Vec::new();
+    for (name, expression) in &asked {
+        let found = match is_excused(name) {
+            true => prometheus.samples(expression).map(drop).map_err(|answer| answer.to_string()),
+            false => prometheus.finds(expression),
+        };
+        missing.extend(found.err().map(|told| format!("{name}: {told}")));
+    }
+    assert!(missing.is_empty(), "no data:\n{}", missing.join("\n"));
+    println!("{} expressions found data", asked.len());
+    everything_is_shown(&mut running, &asked);
+    running.signal("TERM");
+    running.end().expect(0);
+}
+
+/// What holds for each rule by itself.
+fn judge_rules(rules: &[Value]) {
+    for rule in rules {
+        let name = word(rule, "name");
+        assert_eq!(rule["health"], "ok", "{name}: {}", rule["lastError"]);
+        if rule["type"] != "alerting" {
+            continue;
+        }
+        assert_ne!(rule["state"], "firing", "{name} fires although all is well");
+        assert!(["critical", "warning", "info"].contains(&word(&rule["labels"], "severity")), "{name}");
+        for annotation in ["summary", "description"] {
+            assert!(word(&rule["annotations"], annotation).len() > 20, "{name} has no {annotation}");
+        }
+    }
+}
+
+/// Whether every metric of the page stands in a panel or a rule: what nobody looks at need not be there.
+fn everything_is_shown(running: &mut Running, asked: &[(String, String)]) {
+    let (_, page) = fetch(running.address(), "/metrics");
+    assert!(sum(&running.metrics(), "credence_enforce_packets_total") > 0, "there was load");
+    let metrics = page.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next());
+    for metric in metrics {
+        let stands_in =
+            |text: &str| text.split(|c: char| !(c == '_' || c.is_alphanumeric())).any(|word| word == metric);
+        assert!(asked.iter().any(|(_, text)| stands_in(text)), "{metric} is in no panel and no rule");
+    }
+}
