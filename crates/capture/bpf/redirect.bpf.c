@@ -22,7 +22,6 @@ int redirect(struct xdp_md *context)
 	const __u8 *end = (const __u8 *)(long)context->data_end;
 	const __u8 *type = (const __u8 *)(long)context->data + TYPE_AT;
 
-#pragma unroll
 	for (int tag = 0; tag <= TAGS; tag++) {
 		__u16 found;
 

@@ -179,7 +179,8 @@ fn alert_writer(
         Some(path) => Box::new(AlertLog::new(append(path)?, tally)),
         None => Box::new(AlertLog::new(io::sink(), tally)),
     };
-    Ok(AlertWriter::new(out, Arc::clone(&line.lists), None, config.alerts.lines_per_second.into()))
+    let writer = AlertWriter::new(out, Arc::clone(&line.lists), None, config.alerts.lines_per_second.into());
+    Ok(writer.enforcing(config.enforce.carries_out()))
 }
 
 /// Opens a file to append to, made with mode 0640 where it is not there yet.

@@ -132,7 +132,8 @@ struct event {
 	__u64 src_upper, src_lower;
 	__u64 dst_upper, dst_lower;
 	__u32 record;
-	__u32 proto;
+	__u16 proto;
+	__u16 verdict;
 	__u32 reason;
 	__u32 bytes;
 };
@@ -475,6 +476,7 @@ static __always_inline void tell(const struct control *control, const struct ipv
 	event->dst_lower = packet->dst_lower;
 	event->record = decision->record;
 	event->proto = packet->proto;
+	event->verdict = decision->verdict;
 	event->reason = decision->reason;
 	event->bytes = bytes;
 	bpf_ringbuf_submit(event, 0);

@@ -2,6 +2,8 @@
 
 use aya::maps::{MapData, RingBuf};
 
+use credence_credit::Measure;
+
 use crate::abi::Reason;
 
 /// A packet that did not pass, or in a dry run would not have.
@@ -17,6 +19,8 @@ pub struct Event {
     pub record: Option<u32>,
     /// The upper-layer protocol.
     pub protocol: u8,
+    /// What happened to it.
+    pub measure: Measure,
     /// Why it did not pass.
     pub reason: Reason,
     /// Bytes of the frame.
@@ -32,13 +36,15 @@ impl Event {
         let bytes: &[u8; EVENT_BYTES] = bytes.try_into().ok()?;
         let word = |at: usize| u64::from_ne_bytes(std::array::from_fn(|i| bytes[at + i]));
         let half = |at: usize| u32::from_ne_bytes(std::array::from_fn(|i| bytes[at + i]));
+        let quarter = |at: usize| u16::from_ne_bytes(std::array::from_fn(|i| bytes[at + i]));
         let address = |at: usize| u128::from(word(at)) << 64 | u128::from(word(at + 8));
         Some(Self {
             boot_ns: word(0),
             source: address(8),
             destination: address(24),
             record: Some(half(40)).filter(|&record| record != credence_prefix::NO_MATCH),
-            protocol: half(44) as u8,
+            protocol: quarter(44) as u8,
+            measure: *Measure::ALL.get(usize::from(quarter(46)))?,
             reason: *Reason::ALL.get(half(48) as usize)?,
             bytes: half(52),
         })
@@ -74,13 +80,13 @@ mod tests {
         for word in [7_u64, 1, 2, 3, 4] {
             bytes.extend(word.to_ne_bytes());
         }
-        for half in [9_u32, 17, Reason::Listed as u32, 60] {
-            bytes.extend(half.to_ne_bytes());
-        }
+        bytes.extend(9_u32.to_ne_bytes());
+        bytes.extend([17_u16.to_ne_bytes(), (Measure::Drop as u16).to_ne_bytes()].concat());
+        bytes.extend([(Reason::Listed as u32).to_ne_bytes(), 60_u32.to_ne_bytes()].concat());
         let event = Event::read(&bytes).unwrap();
         assert_eq!((event.boot_ns, event.source, event.destination), (7, 1 << 64 | 2, 3 << 64 | 4));
         assert_eq!((event.record, event.protocol, event.bytes), (Some(9), 17, 60));
-        assert_eq!(event.reason, Reason::Listed);
+        assert_eq!((event.measure, event.reason), (Measure::Drop, Reason::Listed));
         assert_eq!(Event::read(&bytes[1..]), None);
         bytes[48] = 200;
         assert_eq!(Event::read(&bytes), None);

@@ -21,7 +21,7 @@ use serde::Serialize;
 use crate::anonymise::Anonymiser;
 use crate::config::Lists;
 use crate::counters::Counter;
-use crate::event::Event;
+use crate::event::{Dropped, Event};
 
 /// How long a source is quiet after an alert of the same verdict, in nanoseconds of packet time.
 const QUIET_NS: u64 = 60_000_000_000;
@@ -54,6 +54,8 @@ pub struct AlertWriter<W: Write> {
     offenders: Offenders,
     lists: Arc<Lists>,
     anonymiser: Option<Anonymiser>,
+    /// Whether verdicts are carried out.
+    enforced: bool,
     lines_per_s_max: u64,
     second: u64,
     lines_in_second: u64,
@@ -100,12 +102,18 @@ impl<W: Write> AlertWriter<W> {
             offenders: Offenders::default(),
             lists,
             anonymiser,
+            enforced: false,
             lines_per_s_max,
             second: 0,
             lines_in_second: 0,
             swept_second: 0,
             tally: Arc::default(),
         }
+    }
+
+    /// The same where verdicts are carried out, or are not.
+    pub fn enforcing(self, enforced: bool) -> Self {
+        Self { enforced, ..self }
     }
 
     /// The sources that raised alerts.
@@ -125,6 +133,35 @@ impl<W: Write> AlertWriter<W> {
     pub fn write(&mut self, event: &Event, cache: &Cache) -> io::Result<()> {
         let Some(suppressed) = self.admit(event) else { return Ok(()) };
         let line = self.line(event, cache, suppressed);
+        serde_json::to_writer(&mut self.out, &line)?;
+        self.out.write_all(b"\n")
+    }
+
+    /// Writes that a packet did not pass, or counts why not.
+    ///
+    /// # Errors
+    /// When the line cannot be written.
+    pub fn write_drop(&mut self, dropped: &Dropped) -> io::Result<()> {
+        if !self.has_room(dropped.ts_ns) {
+            return Ok(());
+        }
+        let shown = |addr| self.anonymiser.as_ref().map_or(addr, |a| a.address(addr));
+        let (source, destination) = (shown(dropped.source), shown(dropped.destination));
+        let line = DropLine {
+            timestamp: timestamp(dropped.ts_ns),
+            event_type: "drop",
+            src_ip: Ipv6Addr::from(source),
+            dest_ip: Ipv6Addr::from(destination),
+            proto: protocol(dropped.protocol),
+            ip_v: 6,
+            direction: self.lists.direction(dropped.source, dropped.destination).name(),
+            drop: Drop { len: dropped.bytes, reason: dropped.reason },
+            credence: Sampled {
+                verdict: dropped.verdict.name(),
+                enforced: self.enforced,
+                sample: dropped.sample,
+            },
+        };
         serde_json::to_writer(&mut self.out, &line)?;
         self.out.write_all(b"\n")
     }
@@ -152,16 +189,11 @@ impl<W: Write> AlertWriter<W> {
                 return None;
             }
         }
-        let second = event.ts_ns / 1_000_000_000;
-        if second != self.second {
-            (self.second, self.lines_in_second) = (second, 0);
-        }
-        if self.lines_in_second >= self.lines_per_s_max {
-            self.tally.over_rate.add(1);
+        drop(known);
+        if !self.has_room(event.ts_ns) {
             return None;
         }
-        self.lines_in_second += 1;
-        self.tally.written.add(1);
+        let mut known = self.offenders.get_mut(&source);
         let mut before = 0;
         match known.as_deref_mut() {
             Some(offender) => {
@@ -176,6 +208,22 @@ impl<W: Write> AlertWriter<W> {
             }
         }
         Some(before)
+    }
+
+    /// Whether a line of this time (Unix nanoseconds) is written; counted either way.
+    fn has_room(&mut self, ts_ns: u64) -> bool {
+        let second = ts_ns / 1_000_000_000;
+        if second != self.second {
+            (self.second, self.lines_in_second) = (second, 0);
+        }
+        let has_room = self.lines_in_second < self.lines_per_s_max;
+        if has_room {
+            self.lines_in_second += 1;
+            self.tally.written.add(1);
+        } else {
+            self.tally.over_rate.add(1);
+        }
+        has_room
     }
 
     /// Remembers a source. When there are too many, those that are quiet make room, at most once a second: a flood of
@@ -227,7 +275,7 @@ impl<W: Write> AlertWriter<W> {
                 confirmed: event.confirmed,
                 anomalies: event.anomalies.iter().map(credence_wire::Anomaly::name).collect(),
                 credit: (event.record != NO_MATCH).then(|| self.credit_line(event, cache)).flatten(),
-                enforced: false,
+                enforced: self.enforced && assessment.verdict >= Verdict::Mark,
                 suppressed,
                 frame: event.frame,
             },
@@ -322,6 +370,33 @@ struct Line<'a> {
     direction: &'static str,
     alert: Signature,
     credence: Reasoning<'a>,
+}
+
+/// A packet that did not pass, in the shape of EVE's event `drop`.
+#[derive(Serialize)]
+struct DropLine {
+    timestamp: String,
+    event_type: &'static str,
+    src_ip: Ipv6Addr,
+    dest_ip: Ipv6Addr,
+    proto: String,
+    ip_v: u8,
+    direction: &'static str,
+    drop: Drop,
+    credence: Sampled,
+}
+
+#[derive(Serialize)]
+struct Drop {
+    len: u32,
+    reason: &'static str,
+}
+
+#[derive(Serialize)]
+struct Sampled {
+    verdict: &'static str,
+    enforced: bool,
+    sample: u32,
 }
 
 #[derive(Serialize)]

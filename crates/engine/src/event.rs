@@ -36,6 +36,27 @@ pub struct Opinion {
     pub verdict: Verdict,
 }
 
+/// A packet that whoever enforces did not let pass: one of a sample.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Dropped {
+    /// When, Unix nanoseconds.
+    pub ts_ns: u64,
+    /// The source's address.
+    pub source: u128,
+    /// The destination's address.
+    pub destination: u128,
+    /// The upper-layer protocol.
+    pub protocol: u8,
+    /// Bytes of the frame.
+    pub bytes: u32,
+    /// What happened to it.
+    pub verdict: Verdict,
+    /// Why, in a word.
+    pub reason: &'static str,
+    /// Of how many such packets this one stands for all.
+    pub sample: u32,
+}
+
 /// Whoever carries verdicts out where the line itself cannot: in the kernel.
 pub trait Enforce: Send {
     /// Takes opinions of sources, each to hold until it is told again or lapses. Must not wait.
@@ -43,6 +64,9 @@ pub trait Enforce: Send {
 
     /// Takes an even sample of the sources of recent flows. Must not wait.
     fn saw(&mut self, sources: &[u128]);
+
+    /// The next packet of the sample that did not pass, if there is one. Must not wait.
+    fn dropped(&mut self) -> Option<Dropped>;
 }
 
 /// Events of one worker since they were last collected.

@@ -23,7 +23,7 @@ pub use anonymise::{Anonymiser, WeakKey};
 pub use chain::Chain;
 pub use config::{Direction, Keyed, LineConfig, Lists, set};
 pub use counters::{Counter, Counters, MALFORMED, NOT_IPV6, Own, PerKind, Totals};
-pub use event::{Collected, Enforce, Event, Opinion};
+pub use event::{Collected, Dropped, Enforce, Event, Opinion};
 pub use flows::{FlowWriter, HEADER};
 pub use line::Worker;
 pub use record::{Output, Recorder};

@@ -65,6 +65,10 @@ impl Recorder {
             let outcome = writer.write(&event, &cache);
             self.note(outcome);
         }
+        while let Some(dropped) = self.enforcer.as_mut().and_then(|enforcer| enforcer.dropped()) {
+            let outcome = writer.write_drop(&dropped);
+            self.note(outcome);
+        }
         let outcome = writer.flush();
         self.note(outcome);
         (self.waiting, self.alerts) = (waiting, Some(writer));

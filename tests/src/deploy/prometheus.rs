@@ -28,7 +28,7 @@ fn promtool_takes_the_rules_and_the_scrape_configuration() {
     let rules = RULES.map(|name| format!("  - {}\n", deployed("prometheus").join(name).display())).concat();
     fs::write(&config, format!("rule_files:\n{rules}{}", text("prometheus/scrape.yml"))).unwrap();
     let told = succeeds(Command::new(promtool).args(["check", "config", "--lint-fatal"]).arg(&config));
-    assert_eq!(told.matches("SUCCESS").count(), 1 + RULES.len(), "{told}");
+    assert_eq!(told.matches(" rules found").count(), RULES.len(), "{told}");
 }
 
 #[test]

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use super::live::Site;
 use super::network::{CLIENT, Client, GATEWAY, between, ip, now};
 use super::running::{Running, sum, wait_for};
-use crate::binary::run;
+use crate::binary::{root, run};
 
 /// A source that is on the operator's deny list.
 const LISTED: &str = "2001:db8:77::66";
@@ -142,7 +142,7 @@ fn listed_sources_are_dropped_and_nobody_else() {
 }
 
 fn lists_act(client: &Client) {
-    let site = site("mode = \"on\"", "1d");
+    let site = site("mode = \"on\"\nsample = 10\n[alerts]\npath = \"DIR/alerts.json\"", "1d");
     let arrivals = Arrivals::noted();
     let _playing = client.begin();
     arrivals.first(LISTED, now());
@@ -164,6 +164,25 @@ fn lists_act(client: &Client) {
     assert_eq!(lost, 0, "a reload loses no packet of others");
     running.signal("TERM");
     running.end().expect(0).told(&["enforcing on wan, in the driver"]);
+    check_drops(&site.path("alerts.json"));
+}
+
+/// Holds the sampled lines of packets that did not pass to their schema, and to the truth.
+fn check_drops(path: &str) {
+    let schema = std::fs::read_to_string(root().join("deploy/drop.schema.json")).unwrap();
+    let validator = jsonschema::validator_for(&serde_json::from_str(&schema).unwrap()).unwrap();
+    let lines = std::fs::read_to_string(path).unwrap();
+    let events = lines.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+    let drops: Vec<_> = events.filter(|event| event["event_type"] == "drop").collect();
+    assert!(!drops.is_empty(), "{lines}");
+    for drop in &drops {
+        assert!(validator.is_valid(drop), "{drop}");
+        assert_eq!((drop["src_ip"].as_str(), drop["dest_ip"].as_str()), (Some(LISTED), Some(GATEWAY)));
+        assert_eq!(
+            (drop["drop"]["reason"].as_str(), drop["credence"]["sample"].as_u64()),
+            (Some("listed"), Some(10))
+        );
+    }
 }
 
 #[test]

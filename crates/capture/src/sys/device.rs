@@ -47,18 +47,27 @@ pub(crate) fn hardware_type(name: &str) -> io::Result<u16> {
 ///
 /// `ENXIO` or `ENODEV` when there is no interface with that index.
 pub(crate) fn is_up(index: u32) -> io::Result<bool> {
-    let mut name = [0; libc::IF_NAMESIZE];
-    // SAFETY: the pointer is to as many writable bytes as the function may write, IF_NAMESIZE.
-    let found = unsafe { libc::if_indextoname(index, name.as_mut_ptr()) };
-    if found.is_null() {
-        return Err(io::Error::last_os_error());
-    }
-    let mut request = request(name);
+    let mut request = indexed_request(index)?;
     ask(libc::SIOCGIFFLAGS, &mut request)?;
     // SAFETY: the member is a plain number, set when the request was made.
     let flags = unsafe { request.ifr_ifru.ifru_flags };
     Ok(libc::c_int::from(flags) & libc::IFF_UP != 0)
 }
+
+/// How many queues the interface with that index receives on, where its driver tells.
+pub(crate) fn receive_queues(index: u32) -> Option<u32> {
+    let mut channels = [GET_CHANNELS, 0, 0, 0, 0, 0, 0, 0, 0];
+    let mut request = indexed_request(index).ok()?;
+    request.ifr_ifru.ifru_data = channels.as_mut_ptr().cast();
+    ask(SIOCETHTOOL, &mut request).ok()?;
+    let [_, _, _, _, _, receiving, _, _, combined] = channels;
+    Some(receiving + combined).filter(|&queues| queues > 0)
+}
+
+/// The request that ethtool makes, and the question in it: `struct ethtool_channels` of linux/ethtool.h is that question's
+/// number, the most queues of four kinds, and the queues of the same kinds, of which the first and the last receive.
+const SIOCETHTOOL: libc::Ioctl = 0x8946;
+const GET_CHANNELS: u32 = 0x3c;
 
 /// A request about the interface of that name; one that is too long for an interface is none.
 fn named_request(name: &str) -> io::Result<libc::ifreq> {
@@ -72,6 +81,17 @@ fn named_request(name: &str) -> io::Result<libc::ifreq> {
     Ok(request(bytes))
 }
 
+/// A request about the interface with that index.
+fn indexed_request(index: u32) -> io::Result<libc::ifreq> {
+    let mut name = [0; libc::IF_NAMESIZE];
+    // SAFETY: the pointer is to as many writable bytes as the function may write, IF_NAMESIZE.
+    let found = unsafe { libc::if_indextoname(index, name.as_mut_ptr()) };
+    if found.is_null() {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(request(name))
+}
+
 fn request(name: [c_char; libc::IF_NAMESIZE]) -> libc::ifreq {
     let nothing = libc::sockaddr { sa_family: 0, sa_data: [0; 14] };
     libc::ifreq { ifr_name: name, ifr_ifru: libc::__c_anonymous_ifr_ifru { ifru_hwaddr: nothing } }
@@ -81,7 +101,8 @@ fn request(name: [c_char; libc::IF_NAMESIZE]) -> libc::ifreq {
 /// privilege and no network.
 fn ask(question: libc::Ioctl, request: &mut libc::ifreq) -> io::Result<()> {
     let socket = UnixDatagram::unbound()?;
-    // SAFETY: both questions that are asked read and write one `ifreq`, which the reference is to.
+    // SAFETY: the questions that are asked read and write one `ifreq`, which the reference is to, and the one about queues
+    // their numbers, which the request points to and which live through the call.
     check(unsafe { libc::ioctl(socket.as_raw_fd(), question, std::ptr::from_mut(request)) })?;
     Ok(())
 }

@@ -1,11 +1,15 @@
 //! The kernel's door: every system call of this crate that the standard library does not offer, each as a
 //! safe function, and nothing else. Policy stands elsewhere.
 //!
-//! `device` asks about interfaces, `socket` is a packet socket, `mapping` is the memory of its ring.
+//! `device` asks about interfaces. `socket` is a packet socket, and `mapping` the memory of its ring; `xsk` is an `AF_XDP`
+//! socket with its memory. `descriptor` and `shared` are what both kinds have in common.
 
+pub(crate) mod descriptor;
 pub(crate) mod device;
 pub(crate) mod mapping;
+mod shared;
 pub(crate) mod socket;
+pub(crate) mod xsk;
 
 use std::io;
 

@@ -44,6 +44,8 @@ pub(crate) struct Enforce {
     pub(crate) portal_kbit_per_s: u32,
     /// How long the verdict on a behaviour holds after it was last seen, in seconds, from 1 to 3,600. Default 60.
     pub(crate) behaviour_holds_s: u32,
+    /// One in so many packets that did not pass is written beside the alerts; 0 for none. Default 1,000.
+    pub(crate) sample: u32,
 }
 
 impl Default for Enforce {
@@ -62,6 +64,7 @@ impl Default for Enforce {
             behaviour_kbit_per_s: 1_000,
             portal_kbit_per_s: 128,
             behaviour_holds_s: 60,
+            sample: 1_000,
         }
     }
 }
@@ -199,6 +202,11 @@ impl Enforce {
         self.mode != Mode::Off
     }
 
+    /// Whether anything happens to packets.
+    pub(crate) fn carries_out(&self) -> bool {
+        self.mode == Mode::On && self.stand != Standing::Tap
+    }
+
     /// Whether the program stays on its interfaces when this process ends: a bridge would go dark without it, and what is to
     /// be enforced or stopped then needs someone who does it.
     pub(crate) fn outlives(&self) -> bool {
@@ -214,6 +222,7 @@ impl Enforce {
             unknown: self.unknown_chain,
             dscp: Some(self.mark_dscp),
             mark: self.mark_packet,
+            sample: self.sample,
             told_rate: rate(self.behaviour_kbit_per_s),
             heard_rate: rate(self.portal_kbit_per_s),
             ..Policy::default()

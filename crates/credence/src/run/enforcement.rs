@@ -11,11 +11,11 @@ use credence_capture::Source;
 use credence_credit::guard::Hold;
 use credence_credit::{Cache, Guards, Measure};
 use credence_enforce::{
-    Attachment, Control, Failure, Moment, Opinion, PINS, Place, Policy, PublishError, Records, Told, Xdp,
-    boot_ns, unix_ns,
+    Attachment, Control, Events, Failure, Moment, Opinion, PINS, Place, Policy, PublishError, Records, Told,
+    Xdp, boot_ns, unix_ns,
 };
 use credence_engine::clock::{Stopwatch, unix_s};
-use credence_engine::{Enforce as Enforcer, Opinion as Voiced};
+use credence_engine::{Dropped, Enforce as Enforcer, Opinion as Voiced};
 use credence_score::Verdict;
 use tracing::{info, warn};
 
@@ -91,6 +91,8 @@ impl Enforcement {
             failures: Arc::clone(&kernel.untold),
             recent: Arc::clone(&recent),
             clock: Stopwatch::start(),
+            events: xdp.events().map_err(HostCannot::from)?,
+            sample: enforce.policy().sample,
         });
         let mut enforcement = Self {
             records,
@@ -228,6 +230,9 @@ struct Voice {
     failures: Arc<AtomicU64>,
     recent: Arc<Mutex<Recent>>,
     clock: Stopwatch,
+    events: Events,
+    /// One in so many packets that did not pass is told.
+    sample: u32,
 }
 
 impl Enforcer for Voice {
@@ -243,6 +248,20 @@ impl Enforcer for Voice {
     fn saw(&mut self, sources: &[u128]) {
         let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
         recent.saw(sources, self.clock.elapsed());
+    }
+
+    fn dropped(&mut self) -> Option<Dropped> {
+        let event = self.events.take()?;
+        Some(Dropped {
+            ts_ns: event.boot_ns.saturating_add(ahead_ns()),
+            source: event.source,
+            destination: event.destination,
+            protocol: event.protocol,
+            bytes: event.bytes,
+            verdict: Verdict::of(event.measure),
+            reason: event.reason.name(),
+            sample: self.sample,
+        })
     }
 }
 

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result};
 
 use crate::{HostLacks, process, sys};
 
@@ -63,7 +63,16 @@ const SYSTEM_TOOLS: &[SystemTool] = &[
         package: "valgrind",
         why: "it counts the instructions that are held to a record",
     },
+    SystemTool {
+        name: "systemd-analyze",
+        ask: &["systemd-analyze", "--version"],
+        package: "systemd",
+        why: "the unit is judged by it",
+    },
 ];
+
+/// What comes out of the package prometheus, and the variable by which the tests know where it is.
+const PROMETHEUS: [(&str, &str); 2] = [("promtool", "PROMTOOL"), ("prometheus", "PROMETHEUS")];
 
 /// A program that cargo builds.
 struct CargoTool {
@@ -101,9 +110,11 @@ impl Tools {
                 command.env_remove(name);
             }
         }
-        let promtool = self.promtool();
-        if promtool.exists() {
-            command.env("PROMTOOL", promtool);
+        for (name, variable) in PROMETHEUS {
+            let program = self.unpacked(name);
+            if program.exists() {
+                command.env(variable, program);
+            }
         }
         command
     }
@@ -127,8 +138,9 @@ impl Tools {
         env::join_paths(all).unwrap_or(found)
     }
 
-    fn promtool(&self) -> PathBuf {
-        self.directory.join("usr/bin/promtool")
+    /// Where a program of an unpacked package lies.
+    fn unpacked(&self, name: &str) -> PathBuf {
+        self.directory.join("usr/bin").join(name)
     }
 
     /// Brings everything that is missing.
@@ -145,7 +157,7 @@ impl Tools {
         }
         fs::create_dir_all(&self.directory)?;
         self.install_system_tools(limit)?;
-        self.install_promtool(limit)?;
+        self.install_prometheus(limit)?;
         for tool in CARGO_TOOLS {
             if !process::succeeds(&mut self.cargo(&tool.ask.join(" ")), ASK) {
                 let mut install = self.cargo("install --locked");
@@ -175,27 +187,33 @@ impl Tools {
         process::run(&mut install, limit)
     }
 
-    /// Unpacks `promtool` out of Debian's package without installing that, which would start a server.
-    fn install_promtool(&self, limit: Duration) -> Result<()> {
-        let there = |program: &OsStr| process::succeeds(self.command(program).arg("--version"), ASK);
-        if there(self.promtool().as_os_str()) || there(OsStr::new("promtool")) {
+    /// Unpacks Prometheus and its tool out of Debian's package without installing that, which would start a server.
+    fn install_prometheus(&self, limit: Duration) -> Result<()> {
+        if self.has_prometheus() {
             return Ok(());
         }
         // Downloading needs no privilege, only the package lists, which root alone may refresh.
         if sys::is_root() {
             process::run(self.command("apt-get").arg("update"), limit)?;
         }
-        let unpacked = self.download_promtool(limit);
-        if !unpacked.is_ok_and(|()| there(self.promtool().as_os_str())) {
-            let cure = "`promtool` is missing: the test of the metrics page checks its format with it; put it on PATH, \
-                        from the package prometheus (`apt-get update && apt-get download prometheus && dpkg-deb -x \
-                        prometheus_*.deb DIR` unpacks it without installing a server)";
+        let unpacked = self.download_prometheus(limit);
+        if unpacked.is_err() || !self.has_prometheus() {
+            let cure = "`prometheus` or `promtool` is missing: tests run panels and rules by the one and judge them by the \
+                        other; put both on PATH, from the package prometheus (`apt-get update && apt-get download \
+                        prometheus && dpkg-deb -x prometheus_*.deb DIR` unpacks it without installing a server)";
             return Err(HostLacks(cure.into()).into());
         }
         Ok(())
     }
 
-    fn download_promtool(&self, limit: Duration) -> Result<()> {
+    fn has_prometheus(&self) -> bool {
+        let there = |program: &OsStr| process::succeeds(self.command(program).arg("--version"), ASK);
+        PROMETHEUS
+            .iter()
+            .all(|(name, _)| there(self.unpacked(name).as_os_str()) || there(OsStr::new(name)))
+    }
+
+    fn download_prometheus(&self, limit: Duration) -> Result<()> {
         let mut download = self.command("apt-get");
         process::run(download.args(["download", "prometheus"]).current_dir(&self.directory), limit)?;
         let package = fs::read_dir(&self.directory)?
@@ -204,7 +222,6 @@ impl Tools {
             .context("apt-get download left no package")?;
         process::run(self.command("dpkg-deb").arg("-x").arg(&package).arg(&self.directory), limit)?;
         fs::remove_file(&package)?;
-        ensure!(self.promtool().exists(), "the package prometheus holds no promtool");
         Ok(())
     }
 }
@@ -228,7 +245,7 @@ mod tests {
         }
         assert!(
             text.ends_with(
-                "`sudo apt-get install iproute2 ethtool iputils-ping g++ clang libbpf-dev valgrind`"
+                "`sudo apt-get install iproute2 ethtool iputils-ping g++ clang libbpf-dev valgrind systemd`"
             ),
             "{text}"
         );
