@@ -1,5 +1,6 @@
 //! `credence control`: tells a running gateway something.
 
+use std::net::Ipv6Addr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -35,6 +36,11 @@ enum Command {
     Accept,
     /// Forget the update of credit that waits
     Discard,
+    /// What is in force for an address, and how often the kernel acted on it; `credence explain` says why
+    Explain {
+        /// The address
+        address: Ipv6Addr,
+    },
 }
 
 /// Asks, and prints the answer.
@@ -45,6 +51,7 @@ pub(crate) fn control(args: &ControlArgs) -> anyhow::Result<Exit> {
         Command::Calm => Request::Calm,
         Command::Accept => Request::Accept,
         Command::Discard => Request::Discard,
+        Command::Explain { address } => Request::Explain { address },
     };
     let answer = request(&args.socket, asked)?;
     if answer.ok {

@@ -90,6 +90,7 @@ struct measure {
 	__u8 good;        /* whether the source's credit is good enough for an incentive */
 	__u32 bucket;     /* slot in `buckets`, for a limiter */
 	__u32 generation; /* whose slot it was when this was written */
+	__u64 hits;       /* packets that it ruled since it was written */
 };
 
 /* What the engine thinks of a source's behaviour, which weighs less than any list. Its limiter is part of it. */
@@ -387,6 +388,7 @@ static __always_inline void decide(struct control *control, const struct ipv6 *p
 		decision->verdict = measure->verdict;
 		decision->reason = REASON_LISTED;
 		decision->record = ruled;
+		__sync_fetch_and_add(&measure->hits, 1);
 	}
 	if (!(measure && measure->rank >= RANK_OPERATOR) && READ_ONCE(control->told) &&
 	    heed(control, packet, !!(ruled & RULING_GOOD), now, bytes, decision))

@@ -119,7 +119,9 @@ pub(crate) const fn number(measure: Measure) -> u64 {
 }
 
 /// Words of 64 bits of one measure.
-pub(crate) const MEASURE_WORDS: usize = 3;
+pub(crate) const MEASURE_WORDS: usize = 4;
+/// The word of a measure in which the program counts the packets that it ruled.
+pub(crate) const HITS: usize = 3;
 
 /// A record as the program needs it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -148,6 +150,7 @@ impl Entry {
                 | number(self.measure) << 40
                 | u64::from(self.good) << 48,
             u64::from(self.bucket) | u64::from(self.generation) << 32,
+            0,
         ]
     }
 }

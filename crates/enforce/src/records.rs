@@ -10,7 +10,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use credence_credit::{Cache, Measure};
 use credence_memory::{Lines, Words};
 
-use crate::abi::{Entry, MEASURE_WORDS};
+use crate::abi::{Entry, HITS, MEASURE_WORDS};
 use crate::clock::Moment;
 use crate::control::Control;
 use crate::grace;
@@ -94,6 +94,13 @@ impl Records {
 }
 
 impl Records {
+    /// Packets that a record ruled since it was published, by its number in the cache that was.
+    pub fn hits(&self, number: u32) -> u64 {
+        let first = self.active * (self.measures.len() / MEASURE_WORDS / 2);
+        let word = (first + number as usize) * MEASURE_WORDS + HITS;
+        self.measures.get(word).map_or(0, |word| word.load(Relaxed))
+    }
+
     /// Writes the measures of all records from number `first` on, and returns how many got no limiter.
     fn write(&mut self, cache: &Cache, now: Moment, first: usize) -> usize {
         let mut refused = 0;

@@ -38,7 +38,7 @@ const PAGE_LINES: u32 = 64;
 /// What the program is loaded with. The kernel gives the memory at once.
 #[derive(Clone, Debug)]
 pub struct Setup {
-    /// Records in force. Each takes 48 bytes, and its prefix some 30: room for two sets.
+    /// Records in force. Each takes 64 bytes, and its prefix some 30: room for two sets.
     pub records: u32,
     /// Subjects of records whose rate is limited at the same time, of 32 bytes each.
     pub limiters: u32,

@@ -408,6 +408,11 @@ fn an_update_that_hits_too_much_waits_for_the_operator() {
             arrivals.first(CLIENT, held);
             let told = control(&["status"]).expect(0).stdout;
             assert!(told.contains("an update of credit waits"), "{told}");
+            let told = control(&["explain", LISTED]).expect(0).stdout;
+            assert!(
+                told.contains("drop by the record of 2001:db8:77::66/128") && !told.contains(" 0 packets"),
+                "{told}"
+            );
             control(&["accept"]).expect(0);
             arrivals.last(CLIENT, now());
             assert_eq!(sum(&running.metrics(), "credence_credit_update_held"), 0);

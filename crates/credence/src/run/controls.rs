@@ -1,17 +1,20 @@
 //! What can be told to a run, and what of it is under way: updates of credit, an emergency, requests at the door.
 
+use std::net::Ipv6Addr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
 use credence_credit::{Cache, Guards};
+use credence_engine::clock::unix_s;
 use tracing::{error, info, warn};
 
 use super::door::{Answer, Asked, Request};
 use super::emergency::Emergency;
 use super::enforcement::Enforcement;
 use crate::config::Config;
+use crate::moment::utc;
 use crate::serve::status::Status;
 
 /// What can be told to a run.
@@ -126,11 +129,26 @@ impl Controls {
                 Some(false) => Answer::refused("the update could not be taken over; the log says why"),
                 None => Answer::refused("no update waits"),
             },
+            Request::Explain { address } => Answer::done(self.explain(address)),
             Request::Discard => match self.hold(None) {
                 Some(_) => Answer::done("the update is forgotten; what was in force stays"),
                 None => Answer::refused("no update waits"),
             },
         }
+    }
+
+    /// What is in force for an address, and how often the kernel acted on it.
+    fn explain(&self, address: Ipv6Addr) -> String {
+        let cache = self.status.credit().current();
+        let ruling = cache.effective(address.to_bits(), unix_s()).ruling;
+        let Some(number) = ruling else { return format!("{address}: no record rules it") };
+        let record = cache.record(number);
+        let (measure, prefix) = (cache.entry(number).allowed().name(), record.prefix);
+        let (issuer, expires) = (cache.issuer(record).name(), utc(record.expires));
+        let done = self.enforcement.as_ref().map_or("nothing is enforced here".to_owned(), |enforcement| {
+            format!("the kernel acted on {} packets by it since it was published", enforcement.hits(number))
+        });
+        format!("{address}: {measure} by the record of {prefix} from {issuer}, until {expires}; {done}")
     }
 
     fn how_things_stand(&self, now: Duration) -> String {

@@ -2,6 +2,7 @@
 
 use std::fs::{self, Permissions};
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
+use std::net::Ipv6Addr;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
@@ -31,6 +32,11 @@ pub(crate) enum Request {
     Accept,
     /// The update that waits is forgotten.
     Discard,
+    /// What is in force for an address, and how often it was.
+    Explain {
+        /// The address.
+        address: Ipv6Addr,
+    },
 }
 
 /// What came of it.
@@ -63,11 +69,14 @@ const REQUEST_MAX: u64 = 1_024;
 /// How long either side may keep the other waiting; the gateway looks ten times a second.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Opens the door at `path`; requests arrive at the receiver.
+/// A door that is made and not open yet.
+pub(super) struct Door(UnixListener);
+
+/// Makes the door at `path`.
 ///
 /// # Errors
 /// When the socket cannot be made, or another gateway answers there.
-pub(super) fn open(path: &Path) -> anyhow::Result<Receiver<Asked>> {
+pub(super) fn make(path: &Path) -> anyhow::Result<Door> {
     let name = path.display();
     if UnixStream::connect(path).is_ok() {
         bail!(HostCannot(format!(
@@ -81,18 +90,26 @@ pub(super) fn open(path: &Path) -> anyhow::Result<Receiver<Asked>> {
     })?;
     fs::set_permissions(path, Permissions::from_mode(0o600))
         .with_context(|| format!("the socket {name} cannot be kept from others"))?;
-    let (send, receive) = channel();
-    let serve = move || {
-        for stream in listener.incoming().flatten() {
-            // Whoever leaves early misses the answer, and nobody else does.
-            let _ = serve_one(&stream, &send);
-        }
-    };
-    thread::Builder::new()
-        .name("credence-door".to_owned())
-        .spawn(serve)
-        .context("no thread for the socket")?;
-    Ok(receive)
+    Ok(Door(listener))
+}
+
+impl Door {
+    /// Opens it; requests arrive at the receiver.
+    ///
+    /// # Errors
+    /// When the thread cannot be started.
+    pub(super) fn open(self) -> anyhow::Result<Receiver<Asked>> {
+        let (send, receive) = channel();
+        let serve = move || {
+            for stream in self.0.incoming().flatten() {
+                // Whoever leaves early misses the answer, and nobody else does.
+                let _ = serve_one(&stream, &send);
+            }
+        };
+        let thread = thread::Builder::new().name("credence-door".to_owned());
+        thread.spawn(serve).context("no thread for the socket")?;
+        Ok(receive)
+    }
 }
 
 fn serve_one(mut stream: &UnixStream, send: &Sender<Asked>) -> std::io::Result<()> {
@@ -146,7 +163,7 @@ mod tests {
     fn echoing() -> (tempfile::TempDir, std::path::PathBuf) {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("socket");
-        let asked = open(&path).unwrap();
+        let asked = make(&path).unwrap().open().unwrap();
         thread::spawn(move || {
             for Asked { request, answer } in asked {
                 answer.send(Answer::done(format!("{request:?}"))).unwrap();
@@ -184,11 +201,12 @@ mod tests {
     #[test]
     fn a_door_that_is_taken_or_missing_is_told() {
         let (directory, path) = echoing();
-        assert!(open(&path).unwrap_err().to_string().contains("another gateway answers"));
+        let Err(taken) = make(&path) else { panic!("the door is another's") };
+        assert!(taken.to_string().contains("another gateway answers"));
         let nobody = directory.path().join("nobody");
         assert!(request(&nobody, Request::Status).unwrap_err().to_string().contains("no gateway answers"));
         // What a dead gateway left is no hindrance.
         drop(UnixListener::bind(&nobody).unwrap());
-        open(&nobody).unwrap();
+        make(&nobody).unwrap();
     }
 }

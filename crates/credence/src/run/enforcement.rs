@@ -164,6 +164,11 @@ impl Enforcement {
         }
     }
 
+    /// Packets that the kernel judged by a record since it was published, by its number in the cache that was.
+    pub(super) fn hits(&self, number: u32) -> u64 {
+        self.records.hits(number)
+    }
+
     /// What is known of it from outside.
     pub(super) fn kernel(&self) -> Arc<Kernel> {
         Arc::clone(&self.kernel)

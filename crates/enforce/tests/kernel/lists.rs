@@ -45,6 +45,7 @@ fn a_set_that_is_too_large_is_refused_and_the_one_before_stays() {
     let listed = segment(address("2001:db8::1"));
     records.publish(&cache(vec![snapshot(vec![record("2001:db8::/32", Measure::Drop)])]), now()).unwrap();
     assert!(!xdp.judge(&listed, 1).unwrap().0);
+    assert_eq!((records.hits(0), records.hits(1), records.hits(u32::MAX)), (1, 0, 0));
     let many = (0..1_025).map(|i| record(&format!("2a00:{i:x}::/32"), Measure::Drop)).collect();
     let error = records.publish(&cache(vec![snapshot(many)]), now()).unwrap_err().to_string();
     assert!(error.contains("1025") && error.contains("1024") && error.contains("enforce.records"), "{error}");
