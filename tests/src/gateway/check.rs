@@ -111,6 +111,48 @@ fn a_sound_configuration_is_told_with_what_it_would_do() {
 }
 
 #[test]
+fn what_would_be_enforced_is_told_with_what_happens_when_something_fails() {
+    let text = r#"
+        interface = "lo"
+        [enforce]
+        mode = "on"
+        stand = "bridge"
+        other_leg = "other"
+        on_failure.engine_down = "static"
+    "#;
+    let plan = &checked(text, &["--format", "json"]).expect(0).json()["plan"];
+    assert_eq!(
+        (plan["enforced"].as_bool(), plan["enforcement"]["outlives"].as_bool()),
+        (Some(true), Some(true))
+    );
+    assert_eq!(plan["enforcement"]["legs"], serde_json::json!(["lo", "other"]));
+    assert_eq!(plan["enforcement"]["engine_down"], "static");
+    let ran = checked(text, &[]).expect(0);
+    assert!(
+        ran.stdout.contains("verdicts, in the kernel, as a bridge on lo and other; engine down: static"),
+        "{}",
+        ran.stdout
+    );
+
+    let few = "[credit]\nsnapshots = [\"DIR/deny\"]\n[enforce]\nmode = \"dry_run\"\nother_leg = \"x\"\nrecords = 1024\n";
+    let ran = checked(few, &[]).expect(0);
+    ran.told(&["means nothing without"]);
+    assert!(ran.stdout.contains("nothing: verdicts are counted in the kernel"), "{}", ran.stdout);
+    for (text, told) in [
+        ("[enforce]\nmode = \"on\"\nstand = \"bridge\"", "`enforce.other_leg`"),
+        ("interface = \"a\"\n[enforce]\nstand = \"bridge\"\nother_leg = \"a\"", "a bridge needs two"),
+        ("[enforce]\nrecords = 3", "must be from 1024 to 8388608"),
+        ("[enforce]\nmark_dscp = 64", "must be at most 63"),
+        ("[enforce]\nportal_kbit_per_s = 0", "is a block"),
+        ("[emergency]\nlongest_s = 0", "must be from 1 to 86400"),
+        ("[emergency.ladder]\nrate_limit_below = 700", "does not hold together with `policy`"),
+        ("[enforce]\nmode = \"yes\"", "must be one of"),
+    ] {
+        checked(text, &[]).expect(1).told(&[told]);
+    }
+}
+
+#[test]
 fn what_this_host_lacks_is_a_note_and_no_fault() {
     let ran = checked("interface = \"no-such\"", &[]).expect(0);
     ran.told(&["note: this host has no interface no-such; it has ", "lo"]);

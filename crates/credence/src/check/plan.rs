@@ -15,7 +15,10 @@ use credence_score::{Policy, Verdict};
 use serde::Serialize;
 
 use super::{bytes, count};
-use crate::config::{Backend, Config, FLOW_BYTES, WhenFull, cores};
+use crate::config::{Backend, Config, FLOW_BYTES, Standing, WhenFull, cores};
+
+/// What the kernel takes for a record: 16 bytes of image and 32 of measure, each twice.
+const KERNEL_RECORD_BYTES: u64 = 2 * (16 + 32);
 
 /// Batches on their way to one worker where a reader feeds several: 66 of 400 KiB.
 const HANDOVER_BYTES: u64 = 66 * 400 * 1024;
@@ -37,6 +40,24 @@ pub(super) struct Plan {
     metrics: String,
     /// Whether any packet would be held up, marked or dropped.
     enforced: bool,
+    enforcement: Enforcement,
+}
+
+/// What would be carried out in the kernel.
+#[derive(Serialize)]
+struct Enforcement {
+    mode: &'static str,
+    stand: &'static str,
+    /// The interfaces that the program would be joined to.
+    legs: Vec<String>,
+    /// Whether the program would stay on them when the process ends.
+    outlives: bool,
+    engine_down: &'static str,
+    worker_stuck: &'static str,
+    data_stale: &'static str,
+    data_absent: &'static str,
+    /// Memory of the kernel's maps, in bytes.
+    memory: u64,
 }
 
 #[derive(Serialize)]
@@ -121,7 +142,8 @@ impl Plan {
             policy: config.policy,
             alerts: Alerts::of(config, problems),
             metrics: format!("http://{}/metrics", config.metrics.listen),
-            enforced: false,
+            enforced: config.enforce.carries_out(),
+            enforcement: Enforcement::of(config, cache.len(), problems, warnings),
         };
         Ok((plan, cache))
     }
@@ -160,7 +182,7 @@ impl Plan {
             ),
             ("alerts", self.alerts.told()),
             ("metrics", self.metrics.clone()),
-            ("enforced", "nothing: `credence run` observes".to_owned()),
+            ("enforced", self.enforcement.told(self.enforced)),
         ];
         rows.iter().try_for_each(|(name, told)| writeln!(out, "{name:<11} {told}"))
     }
@@ -302,6 +324,57 @@ impl Credit {
             told += &format!("; {} are over", count(self.expired as u64));
         }
         told
+    }
+}
+
+impl Enforcement {
+    fn of(config: &Config, records: usize, problems: &mut Vec<String>, warnings: &mut Vec<String>) -> Self {
+        let enforce = &config.enforce;
+        let is_bridge = enforce.stand == Standing::Bridge;
+        if enforce.is_on() && records > enforce.records as usize {
+            problems.push(format!(
+                "the kernel has room for {} records and there are {}; raise `enforce.records`",
+                count(enforce.records.into()),
+                count(records as u64)
+            ));
+        }
+        if !is_bridge && enforce.other_leg.is_some() {
+            warnings.push("`enforce.other_leg` means nothing without `stand = \"bridge\"`".to_owned());
+        }
+        let other = enforce.other_leg.clone().filter(|_| is_bridge);
+        Self {
+            mode: enforce.mode.name(),
+            stand: enforce.stand.name(),
+            legs: config.interface.clone().into_iter().chain(other).collect(),
+            outlives: enforce.outlives(),
+            engine_down: enforce.on_failure.engine_down.name(),
+            worker_stuck: enforce.on_failure.worker_stuck.name(),
+            data_stale: enforce.on_failure.data_stale.0.name(),
+            data_absent: enforce.on_failure.data_absent.name(),
+            memory: if enforce.is_on() { u64::from(enforce.records) * KERNEL_RECORD_BYTES } else { 0 },
+        }
+    }
+
+    fn told(&self, is_carried_out: bool) -> String {
+        if self.mode == "off" {
+            return "nothing: `credence run` observes".to_owned();
+        }
+        let doing = if is_carried_out {
+            "verdicts, in the kernel"
+        } else {
+            "nothing: verdicts are counted in the kernel"
+        };
+        let stays = if self.outlives { "; the program stays when the engine ends" } else { "" };
+        format!(
+            "{doing}, as a {} on {}; engine down: {}, worker stuck: {}, data stale: {}, data absent: {}{stays}; {} of kernel memory",
+            self.stand,
+            self.legs.join(" and "),
+            self.engine_down,
+            self.worker_stuck,
+            self.data_stale,
+            self.data_absent,
+            bytes(self.memory)
+        )
     }
 }
 
