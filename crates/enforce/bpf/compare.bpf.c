@@ -100,4 +100,11 @@ int by_trie(struct xdp_md *context)
 	return bpf_map_lookup_elem(&trie, &key) ? XDP_DROP : XDP_PASS;
 }
 
+/* Sends what it is given out of the interface that it is said to have come in by: a generator, where it is run on live frames. */
+SEC("xdp")
+int sends(struct xdp_md *context)
+{
+	return XDP_TX;
+}
+
 char LICENSE[] SEC("license") = "GPL";

@@ -1,5 +1,6 @@
 //! Loading the program, and what it is given and gives.
 
+use std::fs;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
@@ -145,6 +146,16 @@ pub enum LoadError {
         /// What the system says.
         source: io::Error,
     },
+    /// What an interface carries is not what the program reads.
+    #[error(
+        "frames on {interface} are not Ethernet (hardware type {hardware}), which is all that can be enforced on; leave `enforce.mode` off there"
+    )]
+    LinkLayer {
+        /// The interface.
+        interface: String,
+        /// Its type in the `ARPHRD_` registry.
+        hardware: u32,
+    },
     /// An interface is missing.
     #[error("there is no interface {interface}: {source}")]
     NoInterface {
@@ -200,6 +211,8 @@ impl Xdp {
     /// # Errors
     /// When there is no such interface, or another process or program holds it.
     pub fn attach(&mut self, interface: &str, pins: &Path, outlives: bool) -> Result<Attachment, LoadError> {
+        index(interface)?;
+        check_link_layer(interface)?;
         let name = self.name;
         Attachment::new(program(&mut self.ebpf, name)?, interface, pins, outlives)
     }
@@ -349,6 +362,19 @@ fn index(interface: &str) -> Result<u32, LoadError> {
     rustix::net::netdevice::name_to_index(socket().map_err(missing)?, interface)
         .map_err(|error| missing(error.into()))
 }
+
+/// Refuses an interface whose frames have no Ethernet header. Where the kernel does not tell, as behind a foreign `/sys`,
+/// nothing is known against it.
+fn check_link_layer(interface: &str) -> Result<(), LoadError> {
+    let told = fs::read_to_string(format!("/sys/class/net/{interface}/type")).unwrap_or_default();
+    match told.trim().parse() {
+        Ok(ETHERNET) | Err(_) => Ok(()),
+        Ok(hardware) => Err(LoadError::LinkLayer { interface: interface.to_owned(), hardware }),
+    }
+}
+
+/// `ARPHRD_ETHER`.
+const ETHERNET: u32 = 1;
 
 /// A socket to ask about interfaces by.
 fn socket() -> io::Result<std::os::fd::OwnedFd> {

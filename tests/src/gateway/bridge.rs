@@ -92,6 +92,11 @@ fn bridge(client: &Client) {
     let mut running = site.start();
     let joined = wait_for(|| host.reaches_client().then_some(()));
     assert!(joined.is_some(), "the bridge carries nothing: {}", running.stderr());
+    for leg in [WAN, INNER] {
+        let flags = std::fs::read_to_string(format!("/sys/class/net/{leg}/flags")).unwrap();
+        let flags = u32::from_str_radix(flags.trim().trim_start_matches("0x"), 16).unwrap();
+        assert_eq!(flags & 0x100, 0x100, "{leg} takes frames for other stations");
+    }
     client.act();
     let dropped = "credence_enforce_packets_total{reason=\"listed\",verdict=\"drop\"}";
     let numbers = running.metrics_when(|numbers| numbers[dropped] >= DATAGRAMS && balances(numbers));

@@ -10,7 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::live::Site;
-use super::network::{CLIENT, Client, GATEWAY, between, ip, now};
+use super::network::{CLIENT, Client, GATEWAY, WAN, between, ip, now};
 use super::running::{Running, sum, wait_for};
 use crate::binary::{root, run};
 
@@ -322,6 +322,33 @@ fn two_gateways_on_one_interface_are_told_apart() {
             run(["detach", "wan"]).expect(3).told(&["another credence holds wan"]);
             running.signal("TERM");
             running.end().expect(0);
+        },
+        || {},
+    );
+}
+
+#[test]
+fn what_cannot_be_enforced_on_is_told_with_its_cure() {
+    between(
+        "gateway::enforce::what_cannot_be_enforced_on_is_told_with_its_cure",
+        |_| {
+            let site = site("mode = \"on\"", "1d");
+            let config = site.path("gateway.toml");
+            let on = |interface: &str| run(["run", "--config", &config, "--interface", interface]);
+            on("no-such").expect(3).told(&["there is no interface no-such"]);
+            ip("tuntap add dev layer3 mode tun");
+            on("layer3").expect(3).told(&["not Ethernet", "layer3"]);
+            // Somebody else's program.
+            let object = root().join("crates/enforce/bpf/compare.bpf.o").display().to_string();
+            ip(&format!("link set dev {WAN} xdp obj {object} sec xdp"));
+            on(WAN).expect(3).told(&["another XDP program is on wan", "xdp off"]);
+            ip(&format!("link set dev {WAN} xdp off"));
+            let small =
+                "workers = 1\ncredit.snapshots = [\"DIR/deny\"]\n[enforce]\nmode = \"on\"\nrecords = 1024";
+            let sources: Vec<String> = (0..1_025).map(|i| format!("2001:db8:66::{i:x}")).collect();
+            list(&site, &sources.iter().map(String::as_str).collect::<Vec<_>>(), "1d");
+            site.configure(small);
+            on(WAN).expect(3).told(&["1025", "1024", "enforce.records"]);
         },
         || {},
     );

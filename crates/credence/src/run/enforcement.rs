@@ -1,5 +1,6 @@
 //! The kernel's part of a run: what is loaded, joined, told and kept alive.
 
+use std::fs;
 use std::io;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -117,6 +118,9 @@ impl Enforcement {
             let attachment =
                 self._xdp.attach(leg, Path::new(PINS), enforce.outlives()).map_err(HostCannot::from)?;
             announce(&attachment, enforce);
+            if enforce.stand == Standing::Bridge {
+                listen_to_all(leg);
+            }
             if enforce.mark_packet != 0 && enforce.stand == Standing::Router {
                 self._xdp.mark(leg).map_err(HostCannot::from)?;
             }
@@ -203,6 +207,26 @@ fn legs<'c>(enforce: &'c Enforce, interface: &'c str) -> Vec<&'c str> {
     let other = enforce.other_leg.as_deref().filter(|_| enforce.stand == Standing::Bridge);
     std::iter::once(interface).chain(other).collect()
 }
+
+/// Lets a bridge's leg take frames for other stations, for good: it must not stop to when this process does.
+fn listen_to_all(leg: &str) {
+    if let Err(error) = promiscuous(leg) {
+        warn!(
+            "{leg} may not take frames for other stations: {error}; `ip link set dev {leg} promisc on` makes it"
+        );
+    }
+}
+
+/// Sets the interface's flag.
+fn promiscuous(interface: &str) -> io::Result<()> {
+    let path = Path::new("/sys/class/net").join(interface).join("flags");
+    let told = fs::read_to_string(&path)?;
+    let flags = u32::from_str_radix(told.trim().trim_start_matches("0x"), 16).map_err(io::Error::other)?;
+    fs::write(path, format!("{:#x}", flags | PROMISCUOUS))
+}
+
+/// `IFF_PROMISC`, see netdevice(7).
+const PROMISCUOUS: u32 = 0x100;
 
 /// Says what is on an interface from now on, and what will be when this process is gone.
 fn announce(attachment: &Attachment, enforce: &Enforce) {
