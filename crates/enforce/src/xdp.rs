@@ -83,11 +83,11 @@ impl Setup {
 pub enum LoadError {
     /// The object, or one of its maps.
     #[error(
-        "the kernel does not take the program's maps: {0}; it needs root, or the capabilities CAP_BPF and CAP_NET_ADMIN, and memory for `enforce.records`"
+        "the kernel does not take the program's maps: {0}; it needs root, or the capabilities CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN, and memory for `enforce.records`"
     )]
     Object(#[from] EbpfError),
     /// The program.
-    #[error("the kernel does not take the program: {0}; `credence doctor` says what this kernel lacks")]
+    #[error("the kernel does not take the program: {0}; it needs root, or CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN, and `credence doctor` says what else this kernel lacks")]
     Program(#[from] ProgramError),
     /// A map.
     #[error("the program's map cannot be used: {0}")]

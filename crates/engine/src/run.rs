@@ -10,7 +10,7 @@ mod spread;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
+use std::thread::{self, Scope, ScopedJoinHandle};
 use std::time::Duration;
 
 use credence_capture::{Frame, Poll, Source};
@@ -171,6 +171,15 @@ impl Engine {
         drops.look(source);
         Ok(())
     }
+}
+
+/// A thread of the engine under a name of its own, by which `top -H` and `ps -L` tell it from the others.
+fn named<'scope, T: Send + 'scope>(
+    scope: &'scope Scope<'scope, '_>,
+    name: String,
+    run: impl FnOnce() -> T + Send + 'scope,
+) -> ScopedJoinHandle<'scope, T> {
+    thread::Builder::new().name(name).spawn_scoped(scope, run).expect("the system gives a thread")
 }
 
 /// Polls in a row that bring frames before the kernel is asked what it lost: the question is a system call.

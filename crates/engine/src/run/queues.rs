@@ -7,7 +7,7 @@ use credence_capture::{Frame, Poll, Source};
 use credence_flow::Delta;
 use crossbeam::channel::{Sender, TrySendError, bounded};
 
-use super::{Drops, Engine, RunError};
+use super::{Drops, Engine, RunError, named};
 use crate::clock::unix_ns;
 use crate::counters::Own;
 use crate::line::Worker;
@@ -30,7 +30,7 @@ impl Engine {
             let mut threads = Vec::new();
             for (number, source) in sources.into_iter().enumerate().take(self.workers.len()) {
                 let (reports, mailboxes, own) = (reports.clone(), &mailboxes, &self.workers[number]);
-                threads.push(scope.spawn(move || {
+                threads.push(named(scope, format!("credence-w{number}"), move || {
                     let clock = StepClock::starting_at(start_ns);
                     let (worker, share) = (self.worker(number), Vec::new());
                     let queue = Queue { number, worker, clock, share, mailboxes, reports, own };
@@ -41,7 +41,7 @@ impl Engine {
                 }));
             }
             drop(reports);
-            let recording = scope.spawn(|| record(recorder, &reported, 1));
+            let recording = named(scope, "credence-record".to_owned(), || record(recorder, &reported, 1));
             let mut outcome = Ok(());
             for worker in threads {
                 outcome = outcome.and(worker.join().unwrap_or(Err(RunError::WorkerDied)));

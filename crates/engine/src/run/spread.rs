@@ -7,7 +7,7 @@ use credence_capture::{Batch, Frame, Source};
 use credence_wire::{Link, Packet, pair, parse};
 use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, TrySendError, bounded};
 
-use super::{Engine, NAP, Pacer, Read, RunError};
+use super::{Engine, NAP, Pacer, Read, RunError, named};
 use crate::clock::unix_ns;
 use crate::config::{Keyed, LineConfig};
 use crate::line::Worker;
@@ -55,11 +55,13 @@ impl Engine {
                 let (spent, empties) = bounded(RING + 2);
                 let (reports, exchange) = (reports.clone(), &exchange);
                 let seat = Seat { exchange, reports, full };
-                threads.push(scope.spawn(move || seat.work(self.worker(number), &inbox, &spent)));
+                let work = move || seat.work(self.worker(number), &inbox, &spent);
+                threads.push(named(scope, format!("credence-w{number}"), work));
                 rings.push(Ring { ring, empties, filling: Batch::with_capacity(BATCH_FRAMES, BATCH_BYTES) });
             }
             drop(reports);
-            let recording = scope.spawn(|| record(recorder, &reported, workers));
+            let recording =
+                named(scope, "credence-record".to_owned(), || record(recorder, &reported, workers));
             let mut reader = Reader { engine: self, rings, full, clock: StepClock::default(), alive: true };
             let outcome = self.read(source, stop, &mut |event| match event {
                 Read::Frames(frames) => {
