@@ -1,5 +1,6 @@
 //! The gateway as its operator meets it: a configuration checked, an interface listened on, pages asked for.
 
+mod booted;
 mod bridge;
 mod check;
 mod doctor;
@@ -9,5 +10,6 @@ mod network;
 mod page;
 mod prometheus;
 pub(crate) mod running;
+mod sandbox;
 mod supervised;
 mod top;

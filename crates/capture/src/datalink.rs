@@ -5,12 +5,15 @@
 //! that a frame's time is when it was read.
 
 use std::io;
+use std::sync::Arc;
 use std::thread;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use pnet::datalink::{self, Channel, Config, DataLinkReceiver, FanoutOption, FanoutType};
 
+use crate::clock::now_ns;
 use crate::frame::{FRAME_MAX, Frames};
+use crate::lasting::{Open, Place};
 use crate::live::Interface;
 use crate::sys::device;
 use crate::{Error, Frame, LiveConfig, Poll, Source};
@@ -27,9 +30,12 @@ pub(crate) struct DataLink {
     is_up: bool,
 }
 
-impl DataLink {
-    /// Opens a data link; `because` tells the operator why it is used.
-    pub(crate) fn open(config: &LiveConfig, interface: &Interface, because: &str) -> Result<Self, Error> {
+impl Open for DataLink {
+    /// Why the data link is used, for the operator.
+    type Common = Arc<str>;
+
+    fn open(at: &Place<Self>, interface: &Interface, frames: u64) -> Result<Self, Error> {
+        let Place { config, common: because, .. } = at;
         let found = datalink::interfaces().into_iter().find(|found| found.index == interface.index);
         let gone = || Error::DeviceGone { interface: interface.name.clone() };
         let channel = datalink::channel(&found.ok_or_else(gone)?, channel_config(config));
@@ -42,14 +48,25 @@ impl DataLink {
             Err(source) => return Err(failed(interface, "open", source)),
         };
         let outgoing = if config.ignore_outgoing { "; outgoing frames are seen all the same" } else { "" };
+        let parting = if config.queues > 1 {
+            "; the kernel's hash of addresses and ports can part the fragments of a datagram and the flows of a pair"
+        } else {
+            ""
+        };
         let description = format!(
             "pnet data link on {} (because {because}; link type {}; lost frames are not counted, times are \
-             those of reading{outgoing})",
+             those of reading{outgoing}{parting})",
             interface.name, interface.linktype
         );
-        Ok(Self { receiver, interface: interface.clone(), description, frames: 0, is_up: true })
+        Ok(Self { receiver, interface: interface.clone(), description, frames, is_up: true })
     }
 
+    fn frames(&self) -> u64 {
+        self.frames
+    }
+}
+
+impl DataLink {
     /// Finds out, after a read that brought nothing but `error`, whether the interface is still there and
     /// up, and whether the error is one to end with.
     fn look_after(&mut self, error: io::Error) -> Result<(), Error> {
@@ -134,14 +151,4 @@ impl Source for DataLink {
 
 fn failed(interface: &Interface, step: &'static str, source: io::Error) -> Error {
     Error::DataLink { interface: interface.name.clone(), step, source }
-}
-
-/// The Unix time in nanoseconds.
-#[allow(
-    clippy::disallowed_methods,
-    reason = "a frame's time is part of the input, and this backend's kernel interface leaves it out"
-)]
-fn now_ns() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
 }

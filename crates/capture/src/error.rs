@@ -180,6 +180,19 @@ pub enum Error {
         cure: &'static str,
     },
 
+    /// An `AF_XDP` socket could not be set up, or stopped working.
+    #[error("the AF_XDP socket on {interface} failed to {step}: {source}; {cure}")]
+    Xsk {
+        /// The interface.
+        interface: String,
+        /// What was being done.
+        step: &'static str,
+        /// What the kernel said.
+        source: io::Error,
+        /// What to try.
+        cure: &'static str,
+    },
+
     /// The `pnet` data link could not be set up, or stopped working.
     #[error(
         "the pnet data link on {interface} failed to {step}: {source}; the backend af-packet needs no such \
@@ -205,7 +218,7 @@ pub enum Error {
         datalink: Box<Error>,
     },
 
-    /// The interface was removed, or moved to another network namespace, while it was captured on.
+    /// The interface was removed, or moved to another network namespace, while it was opened.
     #[error(
         "the interface {interface} is gone: it was removed or moved to another network namespace; create \
          it again and start the capture anew"
@@ -214,6 +227,16 @@ pub enum Error {
         /// The interface.
         interface: String,
     },
+}
+
+/// What the kernel said, where an error of another crate is about that.
+pub(crate) fn cause(error: &(dyn std::error::Error + 'static)) -> io::Error {
+    let errors = std::iter::successors(Some(error), |error| error.source());
+    let code = |error: &(dyn std::error::Error + 'static)| error.downcast_ref::<io::Error>()?.raw_os_error();
+    match errors.filter_map(code).next() {
+        Some(code) => io::Error::from_raw_os_error(code),
+        None => io::Error::other(error.to_string()),
+    }
 }
 
 /// What is wrong with a record or block of a capture file.

@@ -4,8 +4,9 @@
 //! [`BATCH_FRAMES`] frames at a time, borrowed from the source's own memory for the length of that call.
 //!
 //! - [`open`] reads a capture file: pcap or pcapng, plain or compressed, told apart by their first bytes.
-//! - [`live`] listens on a Linux interface: through a memory-mapped `AF_PACKET` ring, or through the
-//!   portable data link of the crate `pnet` where a ring cannot be had.
+//! - [`live`] listens on a Linux interface: through a memory-mapped `AF_PACKET` ring, through the
+//!   portable data link of the crate `pnet` where a ring cannot be had, or through `AF_XDP` sockets where that is asked for.
+//!   Interfaces may go and come back.
 //! - [`Batch`] is the owned copy of some frames, for hand-over to another thread.
 //!
 //! ```no_run
@@ -29,16 +30,22 @@
 //! Memory is bounded whatever a file claims: a frame has at most [`FRAME_MAX`] bytes, a pcapng block at
 //! most [`BLOCK_MAX`], and decompression runs as a stream.
 //!
-//! The crate is for Linux. All system calls that the standard library does not offer stand in `sys`, and so does all unsafe code.
+//! The crate is for Linux. All system calls that the standard library does not offer stand in `sys`, and so does all unsafe code;
+//! the two programs for the kernel, in `bpf`, are loaded by the crate `aya`.
 
 mod batch;
+mod clock;
 mod datalink;
 mod error;
+mod fanout;
 mod file;
 mod frame;
+mod lasting;
 mod live;
+mod redirect;
 mod ring;
 mod sys;
+mod xsk;
 
 pub use batch::Batch;
 pub use error::{Error, Flaw};
@@ -56,15 +63,16 @@ pub trait Source: Send {
     /// # Errors
     ///
     /// The first error of a file ends it: every frame before the error has been handed over by then, and
-    /// later calls return [`Poll::End`]. An error of a live source means that its interface is gone or
-    /// that the kernel refused to go on.
+    /// later calls return [`Poll::End`]. An error of a live source means that the kernel refused to go on; an
+    /// interface that is removed is none: the source is idle until there is one of the same name, and captures on
+    /// that within a second.
     fn poll(&mut self, sink: &mut dyn FnMut(&[Frame<'_>])) -> Result<Poll, Error>;
 
     /// The number of frames that the kernel lost since the source was opened, because nobody read them in
     /// time. It is 0 for files, and 0 for the `pnet` data link, which cannot tell.
     fn kernel_drops(&mut self) -> u64;
 
-    /// Whether the interface is administratively up. An interface that is down yields [`Poll::Idle`] until
+    /// Whether the interface is there and administratively up. One that is not yields [`Poll::Idle`] until
     /// it comes back. Files are always up.
     fn is_up(&self) -> bool {
         true

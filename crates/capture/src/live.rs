@@ -1,17 +1,22 @@
 //! Capturing on an interface: what to ask for, and which backend gives it.
 
 use std::io;
+use std::sync::Arc;
 
 use pnet::datalink;
 
 use crate::datalink::DataLink;
+use crate::fanout::Fanout;
+use crate::lasting::{Lasting, Open, Place};
+use crate::redirect::Redirect;
 use crate::ring::Ring;
 use crate::sys::device;
 use crate::sys::socket::Layout;
+use crate::xsk::Xsk;
 use crate::{Error, Source};
 
 /// Ethernet, in the `LINKTYPE_` registry.
-const LINKTYPE_ETHERNET: u16 = 1;
+pub(crate) const LINKTYPE_ETHERNET: u16 = 1;
 /// A bare IP packet, in the `LINKTYPE_` registry.
 const LINKTYPE_RAW: u16 = 101;
 /// GRE over IPv6, in the `ARPHRD_` registry; the C library's headers leave it out.
@@ -37,6 +42,10 @@ pub enum Backend {
     /// The data link of the crate `pnet`: two system calls a frame, no count of what was lost, and a time
     /// taken when the frame is read. For systems whose kernel has packet sockets without rings.
     Pnet,
+    /// `AF_XDP` sockets, one for each queue that the interface receives on: without a copy where its driver can do that. The IPv6
+    /// frames that arrive do not reach this host's own network stack, so that it is for an interface at a mirror port or tap; what
+    /// leaves is not seen. A frame's time is when its batch was read.
+    AfXdp,
 }
 
 /// What to capture on, and how.
@@ -48,14 +57,16 @@ pub struct LiveConfig {
     pub backend: Backend,
     /// Among how many sources the interface's frames are shared out, from 1 to 256.
     ///
-    /// With more than one, the kernel spreads frames by its own symmetric hash of addresses and ports and
-    /// reassembles nothing: both directions of a flow meet in one source, but flows of one address pair
-    /// may part, and so may a datagram's fragments, of which only the first has ports. A caller that needs
-    /// whole pairs takes one queue and shares out by a hash of its own.
+    /// With more than one, a program in the kernel spreads the frames of rings by a symmetric hash of the outermost IPv6
+    /// addresses, so that both directions and all fragments of a pair meet in one source; what is not IPv6 goes to the
+    /// first. Where the kernel does not take the program, and for data links, its own hash takes the ports too: flows of one
+    /// pair may part then, and so may a datagram's fragments; [`Source::describe`] says so. With [`Backend::AfXdp`] there is a
+    /// source for each queue of the device, which spreads frames as `ethtool -x` and `-n` tell.
     pub queues: usize,
     /// The length in bytes of a block of the ring: a multiple of 4096 (and of the machine's page size).
     pub block_bytes: usize,
-    /// The number of blocks of the ring of each queue, at least 2. A ring has at most 2 GiB.
+    /// The number of blocks of the ring of each queue, at least 2. A ring has at most 2 GiB. An `AF_XDP` socket has as
+    /// much memory.
     pub blocks: usize,
     /// The number that the sources of one capture share. No other capture in the same network namespace
     /// may use it at the same time. It matters only with several queues.
@@ -115,12 +126,30 @@ impl LiveConfig {
 /// # Errors
 ///
 /// [`Error::Config`], [`Error::NoSuchInterface`], [`Error::Interface`], [`Error::LinkLayer`] and
-/// [`Error::Privilege`] for what no backend can mend; [`Error::Ring`] or [`Error::DataLink`] when the backend that was asked for fails,
-/// and [`Error::NoBackend`] when both do.
+/// [`Error::Privilege`] for what no backend can mend; [`Error::Ring`], [`Error::DataLink`] or [`Error::Xsk`] when the backend that
+/// was asked for fails, and [`Error::NoBackend`] when both that [`Backend::Auto`] tries do.
 pub fn live(config: &LiveConfig) -> Result<Vec<Box<dyn Source>>, Error> {
     config.check()?;
     let interface = Interface::find(&config.interface)?;
-    choose(config.backend, || rings(config, &interface), |because| data_links(config, &interface, because))
+    choose(
+        config.backend,
+        || all::<Ring>(config, &interface, &Fanout::new(config.queues, interface.linktype)),
+        |because| all::<DataLink>(config, &interface, &Arc::from(because)),
+        || all::<Xsk>(config, &interface, &Redirect::default()),
+    )
+}
+
+/// Captures on every queue.
+fn all<S: Open + 'static>(
+    config: &LiveConfig,
+    interface: &Interface,
+    common: &S::Common,
+) -> Result<Vec<Box<dyn Source>>, Error> {
+    let one = |queue| {
+        let at = Place::<S> { config: config.clone(), common: common.clone(), queue };
+        Ok(Box::new(Lasting::open(at, interface)?) as Box<dyn Source>)
+    };
+    (0..config.queues).map(one).collect()
 }
 
 /// Tries the backends that `backend` allows. The data link is told why it was picked.
@@ -128,9 +157,11 @@ fn choose(
     backend: Backend,
     ring: impl FnOnce() -> Result<Vec<Box<dyn Source>>, Error>,
     data_link: impl FnOnce(&str) -> Result<Vec<Box<dyn Source>>, Error>,
+    xsk: impl FnOnce() -> Result<Vec<Box<dyn Source>>, Error>,
 ) -> Result<Vec<Box<dyn Source>>, Error> {
     match backend {
         Backend::AfPacket => ring(),
+        Backend::AfXdp => xsk(),
         Backend::Pnet => data_link("it was asked for"),
         Backend::Auto => match ring() {
             // Only trouble of the ring's own is none of the data link's.
@@ -148,22 +179,6 @@ fn choose(
     }
 }
 
-fn rings(config: &LiveConfig, interface: &Interface) -> Result<Vec<Box<dyn Source>>, Error> {
-    (0..config.queues)
-        .map(|queue| Ok(Box::new(Ring::open(config, interface, queue)?) as Box<dyn Source>))
-        .collect()
-}
-
-fn data_links(
-    config: &LiveConfig,
-    interface: &Interface,
-    because: &str,
-) -> Result<Vec<Box<dyn Source>>, Error> {
-    (0..config.queues)
-        .map(|_| Ok(Box::new(DataLink::open(config, interface, because)?) as Box<dyn Source>))
-        .collect()
-}
-
 /// An interface that exists and whose frames can be read.
 #[derive(Clone, Debug)]
 pub(crate) struct Interface {
@@ -173,7 +188,8 @@ pub(crate) struct Interface {
 }
 
 impl Interface {
-    fn find(name: &str) -> Result<Self, Error> {
+    /// The interface of that name.
+    pub(crate) fn find(name: &str) -> Result<Self, Error> {
         let missing = |source| {
             if device::is_absence(&source) {
                 return no_such_interface(name);
@@ -293,13 +309,14 @@ mod tests {
 
     #[test]
     fn the_backend_that_was_asked_for_is_the_only_one_tried() {
-        assert!(choose(Backend::AfPacket, || Ok(Vec::new()), |_| unused()).is_ok());
-        assert!(choose(Backend::Pnet, unused, |_| Ok(Vec::new())).is_ok());
+        assert!(choose(Backend::AfPacket, || Ok(Vec::new()), |_| unused(), unused).is_ok());
+        assert!(choose(Backend::Pnet, unused, |_| Ok(Vec::new()), unused).is_ok());
+        assert!(choose(Backend::AfXdp, unused, |_| unused(), || Ok(Vec::new())).is_ok());
         assert!(matches!(
-            choose(Backend::AfPacket, || Err(ring_error()), |_| unused()),
+            choose(Backend::AfPacket, || Err(ring_error()), |_| unused(), unused),
             Err(Error::Ring { .. })
         ));
-        assert!(choose(Backend::Auto, || Ok(Vec::new()), |_| unused()).is_ok());
+        assert!(choose(Backend::Auto, || Ok(Vec::new()), |_| unused(), unused).is_ok());
     }
 
     #[test]
@@ -312,6 +329,7 @@ mod tests {
                 because.clone_into(&mut reason);
                 Ok(Vec::new())
             },
+            unused,
         );
         assert!(sources.is_ok());
         assert!(reason.contains("map its blocks") && reason.contains("memory"), "{reason}");
@@ -320,13 +338,16 @@ mod tests {
     #[test]
     fn auto_does_not_try_what_would_fail_alike() {
         let privilege = || Err(Error::Privilege { interface: "eth0".into(), program: "p".into() });
-        assert!(matches!(choose(Backend::Auto, privilege, |_| unused()), Err(Error::Privilege { .. })));
+        assert!(matches!(
+            choose(Backend::Auto, privilege, |_| unused(), unused),
+            Err(Error::Privilege { .. })
+        ));
     }
 
     #[test]
     fn auto_tells_both_reasons_when_both_fail() {
         let gone = |_: &str| Err(Error::DeviceGone { interface: "eth0".into() });
-        let error = choose(Backend::Auto, || Err(ring_error()), gone).err().unwrap().to_string();
+        let error = choose(Backend::Auto, || Err(ring_error()), gone, unused).err().unwrap().to_string();
         assert!(error.contains("map its blocks") && error.contains("is gone"), "{error}");
     }
 }

@@ -10,13 +10,18 @@
 
 use std::io;
 use std::mem::offset_of;
+use std::thread;
+use std::time::Duration;
 
+use crate::fanout::Fanout;
 use crate::frame::{FRAME_MAX, Frames};
+use crate::lasting::{Open, Place};
 use crate::live::Interface;
+use crate::sys::descriptor::Wake;
 use crate::sys::device;
 use crate::sys::mapping::Mapping;
-use crate::sys::socket::{Layout, PacketSocket, Wake};
-use crate::{Error, Frame, LiveConfig, Poll, Source};
+use crate::sys::socket::{BLOCK_TIMEOUT_MS, Layout, PacketSocket};
+use crate::{Error, Frame, Poll, Source};
 
 /// How long a poll waits for frames, in milliseconds.
 const IDLE_MS: i32 = 10;
@@ -45,9 +50,11 @@ pub(crate) struct Ring {
     is_up: bool,
 }
 
-impl Ring {
-    /// Opens the ring that is the `queue`-th of the configuration's, counted from 0.
-    pub(crate) fn open(config: &LiveConfig, interface: &Interface, queue: usize) -> Result<Self, Error> {
+impl Open for Ring {
+    type Common = Fanout;
+
+    fn open(at: &Place<Self>, interface: &Interface, frames: u64) -> Result<Self, Error> {
+        let Place { config, common: fanout, queue } = at;
         let layout = config.layout()?;
         let failed = |step, cure| {
             let interface = interface.name.clone();
@@ -72,11 +79,12 @@ impl Ring {
             .bind(interface.index)
             .map_err(failed("bind to the interface", "check that it still exists"))?;
         let place = if config.queues > 1 {
-            socket.join_fanout(config.fanout_group).map_err(failed(
+            socket.join_fanout(config.fanout_group, fanout.program()).map_err(failed(
                 "join its fan-out group",
                 "bring the interface up first, or choose a group number that no other program uses",
             ))?;
-            format!("queue {} of {}, fan-out group {}; ", queue + 1, config.queues, config.fanout_group)
+            let (queues, group) = (config.queues, config.fanout_group);
+            format!("queue {} of {queues}, fan-out group {group}{}; ", queue + 1, fanout.told())
         } else {
             String::new()
         };
@@ -88,12 +96,18 @@ impl Ring {
             place,
             block: 0,
             cursor: None,
-            frames: 0,
+            frames,
             lost: 0,
             is_up: true,
         })
     }
 
+    fn frames(&self) -> u64 {
+        self.frames
+    }
+}
+
+impl Ring {
     /// Hands over the next batch, if the kernel has handed over the block it is in.
     fn drain(&mut self, sink: &mut dyn FnMut(&[Frame<'_>])) -> bool {
         let Some(bytes) = self.mapping.block(self.block) else {
@@ -162,8 +176,16 @@ impl Source for Ring {
         if self.drain(sink) {
             return Ok(Poll::Frames);
         }
-        self.wait()?;
-        Ok(if self.drain(sink) { Poll::Frames } else { Poll::Idle })
+        let gone = match self.wait() {
+            Ok(()) => None,
+            Err(gone @ Error::DeviceGone { .. }) => {
+                // What came last stands in a block that is not full, and is handed over when that is old enough.
+                thread::sleep(Duration::from_millis(2 * u64::from(BLOCK_TIMEOUT_MS)));
+                Some(gone)
+            }
+            Err(error) => return Err(error),
+        };
+        if self.drain(sink) { Ok(Poll::Frames) } else { gone.map_or(Ok(Poll::Idle), Err) }
     }
 
     fn kernel_drops(&mut self) -> u64 {

@@ -5,14 +5,18 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that unwraps fails with a place and a cause")]
 
+#[path = "live/fanout.rs"]
+mod fanout;
 #[path = "live/namespace.rs"]
 mod namespace;
 #[path = "live/tun.rs"]
 mod tun;
 #[path = "live/veth.rs"]
 mod veth;
+#[path = "live/xsk.rs"]
+mod xsk;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::io::Write;
 use std::thread;
 
@@ -166,31 +170,6 @@ fn a_full_ring_counts_what_it_loses() {
 }
 
 #[test]
-fn a_fan_out_group_keeps_each_flow_in_one_queue() {
-    inside("a_fan_out_group_keeps_each_flow_in_one_queue", &[], || {
-        const FLOWS: usize = 64;
-        const EACH: u32 = 20;
-        veth::create();
-        let wide = LiveConfig { queues: 3, blocks: 4, ..config("far", Backend::AfPacket) };
-        let mut sources = live(&wide).unwrap();
-        assert_eq!(sources.len(), 3);
-        assert!(sources[1].describe().contains("queue 2 of 3, fan-out group "), "{}", sources[1].describe());
-        for _ in 0..FLOWS {
-            veth::send(0, EACH);
-        }
-
-        let seen = poll_all(&mut sources, FLOWS * EACH as usize);
-        let mut queue_of = HashMap::new();
-        for (queue, seen) in seen.iter().enumerate() {
-            assert!(!seen.datagrams.is_empty(), "queue {queue} has none of {FLOWS} flows");
-            for (port, _) in &seen.datagrams {
-                assert_eq!(*queue_of.entry(*port).or_insert(queue), queue, "a flow stays together");
-            }
-        }
-    });
-}
-
-#[test]
 fn outgoing_frames_are_left_out_on_request_only() {
     inside("outgoing_frames_are_left_out_on_request_only", &[], || {
         veth::create();
@@ -206,7 +185,7 @@ fn outgoing_frames_are_left_out_on_request_only() {
     });
 }
 
-/// Takes the interface down and up again, and then away.
+/// Takes the interface down and up again, and then away and back, twice.
 fn check_going_and_coming(backend: Backend) {
     veth::create();
     let mut source = only(&config("far", backend));
@@ -226,22 +205,54 @@ fn check_going_and_coming(backend: Backend) {
     assert!(source.is_up(), "frames come from an interface that is up");
     assert!(!source.describe().contains("is down"));
 
-    ip(&["link", "del", "far"]);
-    let error = (0..POLLS_MAX).find_map(|_| seen.poll(&mut *source).err()).expect("the interface is gone");
-    assert!(matches!(error, Error::DeviceGone { .. }), "{error}");
-    assert!(error.to_string().contains("the interface far is gone"), "{error}");
+    let drops = source.kernel_drops();
+    for times in 1..=2 {
+        ip(&["link", "del", "far"]);
+        assert!(seen.poll_until(&mut *source, |_, source| !source.is_up()), "the interface is gone");
+        assert_eq!(source.describe(), "the interface far is gone; capture goes on when it is back");
+        assert_eq!(seen.poll(&mut *source).unwrap(), Poll::Idle);
+
+        veth::create();
+        // A second, at 10 ms a poll.
+        let back = (0..100).any(|_| seen.poll(&mut *source).is_ok() && source.is_up());
+        assert!(back, "{}", source.describe());
+        seen.send_until_seen(&mut *source, 1_000 * times);
+        assert!(source.describe().ends_with(&format!("reopened {times} times")), "{}", source.describe());
+    }
+    assert!(source.kernel_drops() >= drops, "what was lost before stays counted");
+
+    for mtu in ["9000", "1280", "1500"] {
+        ip(&["link", "set", "far", "mtu", mtu]);
+        let next = seen.datagrams.last().unwrap().1 + 1;
+        seen.send_until_seen(&mut *source, next);
+    }
 }
 
 #[test]
-fn a_ring_outlives_its_interface_being_down_and_tells_when_it_is_gone() {
-    inside("a_ring_outlives_its_interface_being_down_and_tells_when_it_is_gone", &[], || {
+fn what_came_before_the_interface_went_is_delivered() {
+    inside("what_came_before_the_interface_went_is_delivered", &[], || {
+        for backend in [Backend::AfPacket, Backend::AfXdp] {
+            veth::create();
+            let mut source = only(&config("far", backend));
+            veth::send(0, 100);
+            ip(&["link", "del", "far"]);
+            let mut seen = Seen::default();
+            assert!(seen.poll_until(&mut *source, |_, source| !source.is_up()));
+            assert_eq!(seen.datagrams.len(), 100, "{backend:?}");
+        }
+    });
+}
+
+#[test]
+fn a_ring_outlives_its_interface() {
+    inside("a_ring_outlives_its_interface", &[], || {
         check_going_and_coming(Backend::AfPacket);
     });
 }
 
 #[test]
-fn a_data_link_outlives_its_interface_being_down_and_tells_when_it_is_gone() {
-    inside("a_data_link_outlives_its_interface_being_down_and_tells_when_it_is_gone", &[], || {
+fn a_data_link_outlives_its_interface() {
+    inside("a_data_link_outlives_its_interface", &[], || {
         check_going_and_coming(Backend::Pnet);
     });
 }

@@ -9,6 +9,7 @@ mod enforce;
 mod mistakes;
 mod prefixes;
 mod reader;
+mod sandbox;
 mod spelling;
 
 use std::hash::{BuildHasher, RandomState};
@@ -31,6 +32,7 @@ pub(crate) use emergency::{Control, Emergency};
 pub(crate) use enforce::{Enforce, Mode, OnFailure, Standing};
 pub(crate) use mistakes::FLOW_BYTES;
 pub(crate) use prefixes::ListedPrefix;
+pub(crate) use sandbox::Sandbox;
 
 /// A gateway's configuration.
 #[derive(Clone, Debug, PartialEq, Eq, Default, Deserialize, Serialize)]
@@ -46,9 +48,11 @@ pub(crate) struct Config {
     /// Worker threads, at most 1,024. Default 0: one for each core that this process may use.
     pub(crate) workers: u32,
     /// How many queues the kernel spreads the interface's frames over: 1, or as many as there are workers, of
-    /// which each then reads its own. Default 1: one reader hands both directions and all fragments of an
-    /// address pair to one worker, which the kernel's own spreading does not promise. Several are for links
-    /// that one reader cannot keep up with.
+    /// which each then reads its own. Default 1: one reader feeds all workers, which is enough for most links.
+    /// Several are for links that one reader cannot keep up with. Either way both directions and all fragments of
+    /// an address pair meet on one worker; with several that takes a kernel that lets this process load a
+    /// program, and the log says so where it does not. With `af_xdp` the queues are the device's own, and must be
+    /// as many as it receives on.
     pub(crate) queues: Queues,
     /// The flow table.
     pub(crate) flows: Flows,
@@ -68,6 +72,8 @@ pub(crate) struct Config {
     pub(crate) alerts: Alerts,
     /// The page for Prometheus, and whether the process is well.
     pub(crate) metrics: Metrics,
+    /// What the process gives up once everything is open.
+    pub(crate) sandbox: Sandbox,
 }
 
 /// Where frames come from.
@@ -81,6 +87,9 @@ pub(crate) enum Backend {
     AfPacket,
     /// The data link of the crate `pnet`.
     Pnet,
+    /// `AF_XDP` sockets, for an interface at a mirror port or tap: the IPv6 frames that arrive there do not reach this
+    /// host's own network.
+    AfXdp,
 }
 
 /// How many queues the interface's frames are spread over.
@@ -293,6 +302,7 @@ impl Config {
             ("control", self.control != running.control),
             ("alerts", self.alerts != running.alerts),
             ("metrics", self.metrics != running.metrics),
+            ("sandbox", self.sandbox != running.sandbox),
         ];
         compared.into_iter().filter(|(_, differs)| *differs).map(|(name, _)| name).collect()
     }
@@ -310,6 +320,7 @@ impl Backend {
             Self::Auto => "auto",
             Self::AfPacket => "af_packet",
             Self::Pnet => "pnet",
+            Self::AfXdp => "af_xdp",
         }
     }
 }
@@ -320,6 +331,7 @@ impl From<Backend> for CaptureBackend {
             Backend::Auto => Self::Auto,
             Backend::AfPacket => Self::AfPacket,
             Backend::Pnet => Self::Pnet,
+            Backend::AfXdp => Self::AfXdp,
         }
     }
 }

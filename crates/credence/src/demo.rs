@@ -116,7 +116,9 @@ pub(crate) fn demo(args: &DemoArgs) -> anyhow::Result<Exit> {
     let engine = Arc::new(Engine::new(line, credit.clone(), 1));
     let status = Arc::new(Status::new(engine, credit, tally, &alerts, Arc::clone(&pulse), None));
     let mut recorder = Recorder::new(Some(alerts), None);
-    let address = serve::start(args.listen, Arc::clone(&status))?;
+    let page = serve::bind(args.listen)?;
+    let address = page.address();
+    page.serve(Arc::clone(&status))?;
     introduce(args.seconds, address, status.credit().current().len());
 
     let looped = Looped::new(CAPTURE, unix_ns())?;

@@ -15,6 +15,7 @@ mod outputs;
 mod progress;
 mod replay;
 mod run;
+mod sandbox;
 mod serve;
 mod snapshots;
 mod statement;

@@ -31,12 +31,14 @@ use tracing_subscriber::EnvFilter;
 
 use crate::config::{Config, cores};
 use crate::exit::{Exit, HostCannot};
+use crate::sandbox::Sandbox;
 use crate::serve;
 use crate::serve::alert_log::{AlertLog, Tally};
 use crate::serve::pulse::{Pulse, Watched};
 use crate::serve::status::Status;
 use crate::summary::{Run, Summary};
 use controls::Controls;
+use door::Door;
 pub(crate) use door::{Request, request};
 use enforcement::{Enforcement, Parts};
 pub(crate) use watch::stop_at_signals;
@@ -73,6 +75,7 @@ pub(crate) fn run(args: &RunArgs) -> anyhow::Result<Exit> {
         let file = args.config.display();
         format!("{file} names no interface; give `interface = \"NAME\"` in it, or --interface NAME")
     })?;
+    let sandbox = Sandbox::prepare(&config, &args.config)?;
     let (guards, workers) = (config.guards(), config.worker_count(cores()));
     let line = config.line(&guards, workers)?;
     let credit = Published::default();
@@ -88,14 +91,20 @@ pub(crate) fn run(args: &RunArgs) -> anyhow::Result<Exit> {
     let engine = Arc::new(Engine::new(line, credit.clone(), workers));
     let kernel = enforcement.as_ref().map(Enforcement::kernel);
     let status = Arc::new(Status::new(engine, credit, tally, &alerts, pulse, kernel));
-    let address = serve::start(config.metrics.listen, Arc::clone(&status))?;
+    let page = serve::bind(config.metrics.listen)?;
+    let door = config.control.socket.as_deref().map(door::make).transpose()?;
     announce(&config, &status, &sources, workers);
-    info!("metrics are on http://{address}/metrics, beside /healthz and /readyz");
-
-    let until = args.seconds.map(Duration::from_secs);
-    let door = config.control.socket.as_deref().map(door::open).transpose()?;
     if let Some(enforcement) = &mut enforcement {
         enforcement.attach(&config.enforce, interface)?;
+    }
+
+    // Everything is open, and there is no thread yet but this one.
+    sandbox.enter()?;
+    info!("metrics are on http://{}/metrics, beside /healthz and /readyz", page.address());
+    page.serve(Arc::clone(&status))?;
+    let until = args.seconds.map(Duration::from_secs);
+    let door = door.map(Door::open).transpose()?;
+    if let Some(enforcement) = &enforcement {
         let beating = enforcement.beat(&config, Arc::clone(&status), signals.stop());
         beating.context("the kernel cannot be told that the engine lives")?;
     }

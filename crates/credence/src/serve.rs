@@ -45,24 +45,44 @@ const CONNECTIONS_MAX: usize = 64;
 /// How long a connection lasts: many times what a page takes, and half of the usual time between scrapes.
 const LIFETIME: Duration = Duration::from_secs(5);
 
-/// Starts to serve `status` and returns the address, with the port that was taken where 0 was asked for.
+/// What it means when a step towards the page fails.
+const UNSERVED: &str = "the metrics page cannot be served";
+
+/// A page that has its address and is not served yet.
+pub(crate) struct Page {
+    listener: TcpListener,
+    address: SocketAddr,
+}
+
+/// Takes the address `listen`.
 ///
 /// # Errors
-/// When the address cannot be listened on, with what to do.
-pub(crate) fn start(listen: SocketAddr, status: Arc<Status>) -> anyhow::Result<SocketAddr> {
+/// When it cannot be listened on, with what to do.
+pub(crate) fn bind(listen: SocketAddr) -> anyhow::Result<Page> {
     let listener = TcpListener::bind(listen).map_err(|error| HostCannot(refusal(listen, &error)))?;
     let address = listener.local_addr().context("the metrics page has no address")?;
-    listener.set_nonblocking(true).context("the metrics page cannot be served")?;
-    let runtime = runtime::Builder::new_current_thread()
-        .enable_io()
-        .enable_time()
-        .build()
-        .context("the metrics page cannot be served")?;
-    thread::Builder::new()
-        .name("credence-metrics".to_owned())
-        .spawn(move || runtime.block_on(serve(listener, router(address, status))))
-        .context("the metrics page cannot be served")?;
-    Ok(address)
+    listener.set_nonblocking(true).context(UNSERVED)?;
+    Ok(Page { listener, address })
+}
+
+impl Page {
+    /// The address, with the port that was taken where 0 was asked for.
+    pub(crate) const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Starts to serve `status`.
+    ///
+    /// # Errors
+    /// When the thread cannot be started.
+    pub(crate) fn serve(self, status: Arc<Status>) -> anyhow::Result<()> {
+        let runtime =
+            runtime::Builder::new_current_thread().enable_io().enable_time().build().context(UNSERVED)?;
+        let Self { listener, address } = self;
+        let thread = thread::Builder::new().name("credence-metrics".to_owned());
+        let serving = thread.spawn(move || runtime.block_on(serve(listener, router(address, status))));
+        serving.map(drop).context(UNSERVED)
+    }
 }
 
 async fn serve(listener: TcpListener, router: Router) {
@@ -148,7 +168,9 @@ mod tests {
         let out: Output = Box::new(io::sink());
         let alerts = AlertWriter::new(out, Arc::clone(&LineConfig::default().lists), None, 1);
         let status = Arc::new(Status::new(engine, Published::default(), tally, &alerts, pulse, None));
-        let address = start(listen.parse().unwrap(), Arc::clone(&status)).unwrap();
+        let page = bind(listen.parse().unwrap()).unwrap();
+        let address = page.address();
+        page.serve(Arc::clone(&status)).unwrap();
         (address, status)
     }
 
@@ -240,8 +262,8 @@ mod tests {
 
     #[test]
     fn an_address_in_use_is_told_with_its_cure() {
-        let (address, status) = served();
-        let error = start(address, status).unwrap_err();
+        let (address, _) = served();
+        let Err(error) = bind(address) else { panic!("{address} was taken twice") };
         assert!(error.is::<HostCannot>());
         let told = error.to_string();
         assert!(told.contains(&address.to_string()) && told.contains("port 0"), "{told}");

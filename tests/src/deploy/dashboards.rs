@@ -72,7 +72,7 @@ fn variables(dashboard: &Value) -> Vec<Expression> {
 }
 
 /// The pieces of `text` between `open` and the next `close`.
-fn between<'t>(text: &'t str, open: char, close: char) -> Vec<&'t str> {
+fn between(text: &str, open: char, close: char) -> Vec<&str> {
     text.split(open).skip(1).map(|rest| rest.split(close).next().unwrap_or_default()).collect()
 }
 

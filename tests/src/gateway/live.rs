@@ -281,23 +281,82 @@ fn break_byte(path: &Path) {
 }
 
 #[test]
-fn an_interface_that_goes_away_ends_the_run_and_is_named() {
+fn an_interface_that_goes_away_and_comes_back_is_captured_on_again() {
     between(
-        "gateway::live::an_interface_that_goes_away_ends_the_run_and_is_named",
+        "gateway::live::an_interface_that_goes_away_and_comes_back_is_captured_on_again",
         |_| {
-            for keys in ["workers = 1", "workers = 2", "workers = 2\nqueues = 2"] {
-                let site = Site::new(&keys.replace("interface", "none"));
-                ip("link add gone type veth peer name other");
-                ip("link set gone up");
-                let config = site.path("gateway.toml");
-                let mut running = Running::start(["run", "--config", &config, "--interface", "gone"]);
-                running.address();
-                ip("link del gone");
-                running.end().expect(3).told(&["the interface gone is gone", "packets"]);
+            for keys in
+                ["workers = 1", "workers = 2", "workers = 2\nqueues = 2", "workers = 1\nbackend = \"pnet\""]
+            {
+                check_return(keys);
             }
         },
         || {},
     );
+}
+
+/// Takes the interface away and brings it back, and requires that its frames are received again, and no run ends.
+fn check_return(keys: &str) {
+    let create = || {
+        ip("link add gone type veth peer name other");
+        ip("link set gone up");
+        // Hosts on a new link greet it.
+        ip("link set other up");
+    };
+    let received = |numbers: &BTreeMap<String, u64>| sum(numbers, "credence_received_packets_total");
+    let site = Site::new(keys);
+    create();
+    let config = site.path("gateway.toml");
+    let mut running = Running::start(["run", "--config", &config, "--interface", "gone"]);
+    running.metrics_when(|numbers| received(numbers) > 0);
+    for _ in 0..2 {
+        ip("link del gone");
+        thread::sleep(Duration::from_millis(500));
+        let before = received(&running.metrics());
+        create();
+        running.metrics_when(|numbers| received(numbers) > before && balances(numbers));
+    }
+    ip("link del gone");
+    running.signal("TERM");
+    running.end().expect(0).told(&["packets", "kernel_drops="]);
+}
+
+#[test]
+fn an_af_xdp_socket_hears_what_arrives_and_the_host_does_not() {
+    between(
+        "gateway::live::an_af_xdp_socket_hears_what_arrives_and_the_host_does_not",
+        |client| {
+            let site = Site::new("workers = 1\nbackend = \"af_xdp\"");
+            let mut running = site.start();
+            running.hears("AF_XDP socket on wan (queue 1 of 1, copying");
+            let (before, carried_before) = quiet(&mut running);
+            client.act();
+            let since = |numbers: &_, metric| sum(numbers, metric) - sum(&before, metric);
+            let numbers = running.metrics_when(|numbers| {
+                let seen = since(numbers, "credence_received_packets_total")
+                    + since(numbers, "credence_kernel_drops_total");
+                balances(numbers) && seen == carried() - carried_before && seen > 0
+            });
+            assert!(sum(&numbers, "credence_scored_packets_total") > 0);
+            running.signal("TERM");
+            running.end().expect(0);
+        },
+        knock,
+    );
+}
+
+/// Datagrams that nobody can answer, since nobody hears them.
+fn knock() {
+    let gateway = fs::read_to_string("/sys/class/net/lan/address").unwrap();
+    // Any neighbour will do: the socket is told of frames to other stations too.
+    ip(&format!("neigh replace {GATEWAY} lladdr {} dev lan nud permanent", gateway.trim()));
+    let socket = UdpSocket::bind(format!("[{CLIENT}]:0")).unwrap();
+    for number in 0..5_000_u32 {
+        socket.send_to(&number.to_be_bytes(), format!("[{GATEWAY}]:{SILENT_PORT}")).unwrap();
+        if number % 64 == 0 {
+            thread::sleep(Duration::from_millis(1));
+        }
+    }
 }
 
 #[test]

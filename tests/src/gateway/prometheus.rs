@@ -5,16 +5,17 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::process::{Child, Command, Stdio};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::Value;
 use tempfile::TempDir;
 
 use super::live::Site;
-use super::network::{CLIENT, Client, GATEWAY, between, ip};
+use super::network::{CLIENT, Client, GATEWAY, between, ip, now};
+use super::page::is_sound;
 use super::running::{Running, fetch, sum, wait_for};
 use crate::deploy::dashboards::{Expression, expressions};
-use crate::deploy::programs::PROMETHEUS;
+use crate::deploy::programs::{PROMETHEUS, PROMTOOL};
 use crate::deploy::text;
 
 /// A source that is on the operator's deny list.
@@ -38,7 +39,7 @@ fn send() {
         socket.connect(format!("[{GATEWAY}]:9")).unwrap();
         socket
     });
-    let began = Instant::now();
+    let began = now();
     while began.elapsed() < SENT_FOR {
         for socket in &sockets {
             // A refusal that came back for an earlier datagram is none of this one's.
@@ -238,6 +239,9 @@ fn judge_rules(rules: &[Value]) {
 /// Whether every metric of the page stands in a panel or a rule: what nobody looks at need not be there.
 fn everything_is_shown(running: &mut Running, asked: &[(String, String)]) {
     let (_, page) = fetch(running.address(), "/metrics");
+    if let Some(promtool) = PROMTOOL.find() {
+        is_sound(promtool, &page);
+    }
     assert!(sum(&running.metrics(), "credence_enforce_packets_total") > 0, "there was load");
     let metrics = page.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next());
     for metric in metrics {

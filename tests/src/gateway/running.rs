@@ -54,6 +54,11 @@ impl Running {
         Self { child, stderr, stdout: Some(stdout), listener: Some(listener) }
     }
 
+    /// The number of the process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// What was said on standard error so far.
     pub(crate) fn stderr(&self) -> String {
         self.stderr.lock().unwrap().clone()

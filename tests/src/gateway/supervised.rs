@@ -8,7 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::live::Site;
-use super::network::{CLIENT, between};
+use super::network::{CLIENT, between, now};
 use super::running::{Running, fetch, wait_for};
 use crate::binary::{Ran, credence};
 use crate::deploy::unit::value_of;
@@ -19,14 +19,14 @@ const BITES_AFTER: Duration = Duration::from_secs(2);
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A service manager that listens.
-struct Manager {
+pub(super) struct Manager {
     socket: String,
     heard: Receiver<(Instant, String)>,
 }
 
 impl Manager {
     /// Listens in the directory of `site`.
-    fn at(site: &Site) -> Self {
+    pub(super) fn at(site: &Site) -> Self {
         let socket = site.path("notify");
         let listener = UnixDatagram::bind(&socket).unwrap();
         let (hear, heard) = channel();
@@ -34,7 +34,7 @@ impl Manager {
             let mut bytes = [0; 4_096];
             while let Ok(len) = listener.recv(&mut bytes) {
                 let word = String::from_utf8(bytes[..len].to_vec()).expect("text");
-                if hear.send((Instant::now(), word)).is_err() {
+                if hear.send((now(), word)).is_err() {
                     return;
                 }
             }
@@ -43,7 +43,7 @@ impl Manager {
     }
 
     /// Starts a gateway that it manages.
-    fn start(&self, site: &Site) -> Running {
+    pub(super) fn start(&self, site: &Site) -> Running {
         let mut command = Command::new(credence());
         command.args(["run", "--config", &site.path("gateway.toml")]);
         command.env("NOTIFY_SOCKET", &self.socket);
@@ -53,8 +53,8 @@ impl Manager {
 
     /// Waits for a message with this line, and returns it with everything heard before.
     #[track_caller]
-    fn hears(&self, line: &str) -> Vec<(Instant, String)> {
-        let (mut all, since) = (Vec::new(), Instant::now());
+    pub(super) fn hears(&self, line: &str) -> Vec<(Instant, String)> {
+        let (mut all, since) = (Vec::new(), now());
         while since.elapsed() < PATIENCE {
             let Ok(message) = self.heard.recv_timeout(PATIENCE) else { break };
             let has_come = message.1.lines().any(|said| said == line);
@@ -68,8 +68,8 @@ impl Manager {
 
     /// Everything that is heard in so long a time.
     fn hears_for(&self, time: Duration) -> Vec<(Instant, String)> {
-        let until = Instant::now() + time;
-        let next = || self.heard.recv_timeout(until.saturating_duration_since(Instant::now())).ok();
+        let until = now() + time;
+        let next = || self.heard.recv_timeout(until.saturating_duration_since(now())).ok();
         std::iter::from_fn(next).collect()
     }
 }
@@ -127,7 +127,7 @@ fn the_watchdog_is_fed_in_time_and_only_by_a_process_that_gets_on() {
             assert!(longest < BITES_AFTER, "{longest:?}");
 
             running.signal("STOP");
-            let stopped = Instant::now();
+            let stopped = now();
             let late = meals(&manager.hears_for(BITES_AFTER * 2));
             let after = late.iter().filter(|at| **at > stopped + BITES_AFTER / 4);
             assert_eq!(after.count(), 0, "nobody feeds for a process that stands still");

@@ -15,7 +15,7 @@ use super::descriptor::{Descriptor, Wake};
 const RING_FRAME_LEN: u32 = 2048;
 
 /// How long the kernel waits before it hands over a block that is not full, in milliseconds.
-const BLOCK_TIMEOUT_MS: c_uint = 10;
+pub(crate) const BLOCK_TIMEOUT_MS: c_uint = 10;
 
 /// How a ring is divided.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -104,7 +104,7 @@ impl XskSocket {
     }
 
     /// Gives the socket a ring of so many places, and returns its memory.
-    fn ring(&self, kind: Kind, places: u32) -> io::Result<Ring> {
+    fn ring(&self, kind: &Kind, places: u32) -> io::Result<Ring> {
         self.descriptor.set(libc::SOL_XDP, kind.option, &places)?;
         // SAFETY: the structure is plain numbers, for which zeros are fine.
         let mut offsets: libc::xdp_mmap_offsets = unsafe { zeroed() };
@@ -219,12 +219,12 @@ impl XskMemory {
         };
         socket.descriptor.set(libc::SOL_XDP, libc::XDP_UMEM_REG, &request)?;
         socket.descriptor.set(libc::SOL_XDP, libc::XDP_UMEM_COMPLETION_RING, &COMPLETIONS)?;
-        let mut fill = socket.ring(FILL, count)?;
+        let mut fill = socket.ring(&FILL, count)?;
         for chunk in 0..count {
             fill.put(chunk, u64::from(chunk) * CHUNK as u64);
         }
         fill.advance(fill.offsets.producer, count);
-        Ok(Self { chunks, received: socket.ring(RECEIVED, count)?, fill })
+        Ok(Self { chunks, received: socket.ring(&RECEIVED, count)?, fill })
     }
 
     /// How many frames wait.

@@ -1,4 +1,4 @@
-//! A tun device: an interface whose frames are bare IP packets.
+//! Tun and tap devices: interfaces whose frames a test writes itself, bare IP packets or whole Ethernet frames.
 
 // Attaching to the device takes an ioctl, which the standard library does not have.
 #![allow(unsafe_code)]
@@ -11,8 +11,17 @@ use std::os::fd::AsRawFd;
 /// Makes a tun device that exists for as long as the file is open. What is written to the file arrives on
 /// the interface.
 pub(crate) fn create(name: &str) -> File {
+    device(name, libc::IFF_TUN)
+}
+
+/// Makes a tap device in the same way.
+pub(crate) fn create_tap(name: &str) -> File {
+    device(name, libc::IFF_TAP)
+}
+
+fn device(name: &str, kind: libc::c_int) -> File {
     let file = OpenOptions::new().read(true).write(true).open("/dev/net/tun").unwrap();
-    let flags = (libc::IFF_TUN | libc::IFF_NO_PI) as i16;
+    let flags = (kind | libc::IFF_NO_PI) as i16;
     let mut request = libc::ifreq {
         ifr_name: [0; libc::IF_NAMESIZE],
         ifr_ifru: libc::__c_anonymous_ifr_ifru { ifru_flags: flags },

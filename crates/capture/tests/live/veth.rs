@@ -19,7 +19,15 @@ const PAYLOAD_AT: usize = 14 + 40 + 8;
 
 /// Makes the pair, both up, in the namespace of the process. Neither end speaks on its own account.
 pub(crate) fn create() {
-    ip(&["link", "add", "near", "type", "veth", "peer", "name", "far"]);
+    create_wide("1");
+}
+
+/// Makes the pair with so many queues in each direction.
+pub(crate) fn create_wide(queues: &str) {
+    let wide = ["numtxqueues", queues, "numrxqueues", queues];
+    let near = ["link", "add", "near"].into_iter().chain(wide);
+    let far = ["type", "veth", "peer", "name", "far"].into_iter().chain(wide);
+    ip(&near.chain(far).collect::<Vec<_>>());
     for end in ["near", "far"] {
         ip(&["link", "set", end, "addrgenmode", "none"]);
     }

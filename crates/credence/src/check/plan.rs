@@ -15,7 +15,8 @@ use credence_score::{Policy, Verdict};
 use serde::Serialize;
 
 use super::{bytes, count};
-use crate::config::{Backend, Config, FLOW_BYTES, Standing, WhenFull, cores};
+use crate::config::{Backend, Config, FLOW_BYTES, Sandbox, Standing, WhenFull, cores};
+use crate::sandbox::User;
 
 /// What the kernel takes for a record: 16 bytes of image and 32 of measure, each twice.
 const KERNEL_RECORD_BYTES: u64 = 2 * (16 + 32);
@@ -41,6 +42,7 @@ pub(super) struct Plan {
     /// Whether any packet would be held up, marked or dropped.
     enforced: bool,
     enforcement: Enforcement,
+    sandbox: Sandbox,
 }
 
 /// What would be carried out in the kernel.
@@ -144,6 +146,7 @@ impl Plan {
             metrics: format!("http://{}/metrics", config.metrics.listen),
             enforced: config.enforce.carries_out(),
             enforcement: Enforcement::of(config, cache.len(), problems, warnings),
+            sandbox: sandbox(config, warnings),
         };
         Ok((plan, cache))
     }
@@ -183,6 +186,7 @@ impl Plan {
             ("alerts", self.alerts.told()),
             ("metrics", self.metrics.clone()),
             ("enforced", self.enforcement.told(self.enforced)),
+            ("sandbox", self.sandbox.told()),
         ];
         rows.iter().try_for_each(|(name, told)| writeln!(out, "{name:<11} {told}"))
     }
@@ -200,6 +204,13 @@ fn interface(config: &Config, warnings: &mut Vec<String>) -> Option<Interface> {
         warnings.push(format!("this host has no interface {name}; it has {}", there.join(", ")));
     }
     Some(Interface { name: name.clone(), exists })
+}
+
+/// What would be given up; a user that this host lacks is no fault of the configuration.
+fn sandbox(config: &Config, warnings: &mut Vec<String>) -> Sandbox {
+    let user = config.sandbox.user.as_deref();
+    warnings.extend(user.and_then(|user| User::named(user).err()).map(|error| error.to_string()));
+    config.sandbox.clone()
 }
 
 /// The interfaces of this network namespace, as the kernel lists them.

@@ -5,7 +5,7 @@ use std::fmt;
 use indicatif::{DecimalBytes, HumanCount};
 
 use super::spelling::meant;
-use super::{Config, FlowTimeouts};
+use super::{Backend, Config, FlowTimeouts};
 
 /// More threads than any host has cores; a larger number is a slip.
 const WORKERS_MAX: u32 = 1024;
@@ -145,8 +145,10 @@ impl Config {
             let fault = format!("is {name:?}, which no interface is called; `ip link` lists those there are");
             faults.push(("interface", fault));
         }
+        faults.extend(self.unsound_backend().map(|fault| ("backend", fault)));
         self.enforce.unsound(self.interface.as_deref(), &mut faults);
         self.emergency.unsound(self.policy, &mut faults);
+        self.sandbox.unsound(&mut faults);
         if self.workers > WORKERS_MAX {
             let fault = format!("is {}, and must be at most {WORKERS_MAX}; 0 takes one a core", self.workers);
             faults.push(("workers", fault));
@@ -170,6 +172,15 @@ impl Config {
             faults.push(("metrics.listen", fault));
         }
         faults
+    }
+
+    /// What `AF_XDP` takes reaches nobody else on this host.
+    fn unsound_backend(&self) -> Option<String> {
+        (self.backend == Backend::AfXdp && self.enforce.is_on()).then(|| {
+            "is \"af_xdp\" while `enforce.mode` is not \"off\"; frames that it takes go no further, so that there is nothing \
+             to enforce on, and an interface has room for one XDP program: take \"af_packet\", or leave `enforce` off"
+                .to_owned()
+        })
     }
 
     fn unsound_queues(&self, cores: usize) -> Option<String> {

@@ -78,6 +78,18 @@ fn every_key_can_be_given() {
 }
 
 #[test]
+fn sockets_that_take_frames_away_are_not_for_a_gateway_that_enforces() {
+    let config = parsed("backend = 'af_xdp'").unwrap();
+    assert_eq!(config.capture("eth1").backend, CaptureBackend::AfXdp);
+    let fault = "`backend` at line 1 is \"af_xdp\" while `enforce.mode` is not \"off\"; frames that it takes go no further, so \
+                 that there is nothing to enforce on, and an interface has room for one XDP program: take \"af_packet\", or \
+                 leave `enforce` off";
+    for mode in ["dry_run", "on"] {
+        check(&format!("backend = 'af_xdp'\n[enforce]\nmode = '{mode}'"), &[fault]);
+    }
+}
+
+#[test]
 fn a_misspelt_key_is_answered_with_the_one_that_was_meant() {
     check("\n\ninterfce = 'eth0'", &["unknown key `interfce` at line 3: did you mean `interface`?"]);
     check("worker = 2", &["unknown key `worker` at line 1: did you mean `workers`?"]);
@@ -111,7 +123,10 @@ fn a_key_near_to_none_is_answered_with_those_there_are() {
 #[test]
 fn misspelt_words_are_answered_likewise() {
     check("backend = 'af-packet'", &["`backend` at line 1 is \"af-packet\": did you mean \"af_packet\"?"]);
-    check("backend = 'dpdk'", &["`backend` at line 1 is \"dpdk\", and must be one of auto, af_packet, pnet"]);
+    check(
+        "backend = 'dpdk'",
+        &["`backend` at line 1 is \"dpdk\", and must be one of auto, af_packet, pnet, af_xdp"],
+    );
     check(
         "[flows]\nwhen_full = 'refused'",
         &["`flows.when_full` at line 2 is \"refused\": did you mean \"refuse\"?"],
@@ -213,6 +228,10 @@ fn bounds_hold_at_both_ends() {
         ("interface = 'a/b'", false),
         ("[policy]\nneutral = 400", false),
         ("[policy.thresholds]\nports = 0", false),
+        ("[sandbox]\nuser = 'credence'", true),
+        ("[sandbox]\nuser = 'root'", false),
+        ("[sandbox]\nuser = ''", false),
+        ("[sandbox]\nuser = 'a:b'", false),
         ("[metrics]\nlisten = '[::1]:0'", true),
         ("[metrics]\nlisten = '127.9.9.9:1'", true),
         ("[metrics]\nlisten = '0.0.0.0:9469'", false),
@@ -295,6 +314,7 @@ fn the_example_names_every_key_with_its_default() {
         alerts: Alerts { path: Some(PathBuf::new()), ..Alerts::default() },
         enforce: Enforce { other_leg: Some(String::new()), ..Enforce::default() },
         control: Control { socket: Some(PathBuf::new()) },
+        sandbox: Sandbox { user: Some(String::new()), ..Sandbox::default() },
         ..Config::default()
     })
     .unwrap();

@@ -11,6 +11,7 @@ use rustix::process::{Resource, getrlimit};
 use rustix::thread::{MembarrierQuery, membarrier_query};
 
 use super::tree::{Fact, Tree, listed};
+use crate::sandbox;
 
 /// The smallest ring that every kernel grants: two blocks of 64 KiB, the largest pages there are.
 const TRIAL_BLOCK_BYTES: usize = 64 * 1024;
@@ -98,6 +99,8 @@ pub(super) struct HostFacts {
     pub(super) bpffs: Fact<bool>,
     pub(super) jit: Fact<u32>,
     pub(super) membarrier: bool,
+    pub(super) landlock: bool,
+    pub(super) seccomp: bool,
     pub(super) processors: Fact<Processors>,
     pub(super) huge_pages: Fact<HugePages>,
     pub(super) clock: Fact<Clock>,
@@ -119,6 +122,8 @@ impl HostFacts {
             bpffs: has_bpffs(tree),
             jit: jit(tree),
             membarrier: membarrier_query().contains(MembarrierQuery::GLOBAL),
+            landlock: sandbox::has_landlock(),
+            seccomp: tree.value("/proc/self/status", "Seccomp:").is_ok(),
             processors: processors(tree),
             huge_pages: huge_pages(tree),
             clock: clock(tree),

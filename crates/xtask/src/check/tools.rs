@@ -208,9 +208,7 @@ impl Tools {
 
     fn has_prometheus(&self) -> bool {
         let there = |program: &OsStr| process::succeeds(self.command(program).arg("--version"), ASK);
-        PROMETHEUS
-            .iter()
-            .all(|(name, _)| there(self.unpacked(name).as_os_str()) || there(OsStr::new(name)))
+        PROMETHEUS.iter().all(|(name, _)| there(self.unpacked(name).as_os_str()) || there(OsStr::new(name)))
     }
 
     fn download_prometheus(&self, limit: Duration) -> Result<()> {

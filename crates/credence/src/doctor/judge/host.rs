@@ -35,6 +35,8 @@ pub(in crate::doctor) fn findings(facts: &HostFacts, needs: &Needs, program: &st
         btf(facts.btf),
         jit(&facts.jit),
         membarrier(facts.membarrier, needs),
+        landlock(facts.landlock),
+        seccomp(facts.seccomp),
         processors(&facts.processors, needs),
         huge_pages(&facts.huge_pages),
         clock(&facts.clock),
@@ -225,6 +227,24 @@ fn membarrier(has_global: bool, needs: &Needs) -> Finding {
         "MEMBARRIER_CMD_GLOBAL is refused, as with `nohz_full`; enforcement cannot change its records";
     lacking("membarrier", needs.enforcement, found.to_owned())
         .cure("sed -i 's/nohz_full=[^ \"]*//' /etc/default/grub && update-grub && systemctl reboot")
+}
+
+fn landlock(is_there: bool) -> Finding {
+    if is_there {
+        return Finding::good("landlock", "a run can shut itself out of files and new connections");
+    }
+    let found = "this kernel has no landlock (Linux 5.13, CONFIG_SECURITY_LANDLOCK), so that a run keeps its way to all files";
+    Finding::could_be_better("landlock", found)
+        .cure("apt-get install linux-image-$(dpkg --print-architecture) && systemctl reboot")
+}
+
+fn seccomp(is_there: bool) -> Finding {
+    if is_there {
+        return Finding::good("seccomp", "a run can give up the system calls that it never makes");
+    }
+    let found = "this kernel has no seccomp (CONFIG_SECCOMP_FILTER), so that a run keeps all system calls";
+    Finding::could_be_better("seccomp", found)
+        .cure("apt-get install linux-image-$(dpkg --print-architecture) && systemctl reboot")
 }
 
 fn processors(processors: &Fact<Processors>, needs: &Needs) -> Finding {

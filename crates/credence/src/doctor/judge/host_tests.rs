@@ -18,6 +18,8 @@ fn sound() -> HostFacts {
         bpffs: Ok(true),
         jit: Ok(1),
         membarrier: true,
+        landlock: true,
+        seccomp: true,
         processors: Ok(Processors { online: vec![0, 1, 2, 3], allowed: vec![0, 1, 2, 3] }),
         huge_pages: Ok(HugePages { mode: "madvise".to_owned(), reserved: 0 }),
         clock: Ok(Clock { current: "tsc".to_owned(), available: vec!["tsc".to_owned()] }),
@@ -87,6 +89,10 @@ fn each_shortcoming_is_told_with_its_cure() {
     check(&no_xdp, "XDP program", Missing, "CONFIG_BPF_SYSCALL", "linux-image");
     let isolated = HostFacts { membarrier: false, ..sound() };
     check(&isolated, "membarrier", CouldBeBetter, "nohz_full", "update-grub");
+    let open = HostFacts { landlock: false, ..sound() };
+    check(&open, "landlock", CouldBeBetter, "all files", "linux-image");
+    let permissive = HostFacts { seccomp: false, ..sound() };
+    check(&permissive, "seccomp", CouldBeBetter, "all system calls", "linux-image");
     let pages = HugePages { mode: "never".to_owned(), reserved: 3 };
     check(
         &HostFacts { huge_pages: Ok(pages), ..sound() },
