@@ -1,7 +1,7 @@
 //! What it costs to read frames off an interface, and whether any is lost.
 //!
-//! A pair of interfaces in a network namespace of the bench's own: the kernel sends frames of 64 bytes by one end at a steady
-//! rate, and each backend in turn reads them at the other. Per backend and round this prints what was offered and seen, what
+//! A pair of interfaces in a network namespace of the bench's own: the kernel sends frames of 64 bytes by one end as fast
+//! as it can, and each backend in turn reads them at the other. Per backend and round this prints what was offered and seen, what
 //! the kernel says was lost, and the processor time of the reading thread a frame, system calls and waits included; at the
 //! end the medians beside each other. Reader and sender have a core each; what the kernel does for a frame on its way into a
 //! ring is done on the sender's.
@@ -30,13 +30,9 @@ static OBJECT: &[u8] = aya::include_bytes_aligned!("../../crates/capture/bpf/gen
 /// Tells the bench, when it runs itself a second time, that it is inside its namespace.
 const INSIDE: &str = "CREDENCE_BENCH_INSIDE";
 
-/// Frames a second.
-const RATE: u32 = 800_000;
-/// Frames that are sent in one call, and how many of them the kernel takes at once.
-const CALL: u32 = 4_000;
+/// Frames that are sent in one call, which begins with some milliseconds of preparation, and how many the kernel takes at once.
+const CALL: u32 = 500_000;
 const BATCH: u32 = 64;
-/// Between the beginnings of calls.
-const CALL_EVERY: Duration = Duration::from_nanos(1_000_000_000 * CALL as u64 / RATE as u64);
 
 /// Backends with the names that are printed. The first is what the others are compared with.
 const BACKENDS: [(Backend, &str); 3] =
@@ -83,24 +79,24 @@ fn frame() -> [u8; 64] {
     frame
 }
 
-/// Sends at the steady rate for so long, by the interface with that index, and says how many frames that were.
-fn send(program: &Xdp, interface: u32, lasts: Duration) -> Result<u64, ProgramError> {
+/// Sends so many frames by the interface with that index, as fast as the kernel does that.
+fn send(program: &Xdp, interface: u32, frames: u32) -> Result<(), ProgramError> {
     let frame = frame();
     // `struct xdp_md`: where data begins and ends, metadata, and where the frame is said to have come from.
     let context: Vec<u8> =
         [0, frame.len() as u32, 0, interface, 0, 0].into_iter().flat_map(u32::to_ne_bytes).collect();
-    let (clock, mut calls) = (Stopwatch::start(), 0);
-    while clock.elapsed() < lasts {
+    let mut left = frames;
+    while left > 0 {
+        let now = left.min(CALL);
         let mut options = TestRunOptions::new();
         options.data_in = Some(&frame);
         options.ctx_in = Some(&context);
-        options.repeat = CALL;
+        options.repeat = now;
         options.attrs = TestRunAttrs::new().xdp_live_frames(BATCH);
         program.test_run(options)?;
-        calls += 1;
-        thread::sleep((CALL_EVERY * calls).saturating_sub(clock.elapsed()));
+        left -= now;
     }
-    Ok(u64::from(calls) * u64::from(CALL))
+    Ok(())
 }
 
 /// Reads until the sender has ended and nothing comes any more; how many frames of the bench that were.
@@ -117,7 +113,7 @@ fn read(source: &mut dyn Source, ended: &AtomicBool) -> u64 {
     seen
 }
 
-fn round(program: &Xdp, backend: Backend, lasts: Duration) -> Result<Round, ProgramError> {
+fn round(program: &Xdp, backend: Backend, frames: u32) -> Result<Round, ProgramError> {
     let config = LiveConfig { backend, ignore_outgoing: true, ..LiveConfig::new("far") };
     let mut source = live(&config).expect("the interface can be captured on").remove(0);
     let socket = socket(AddressFamily::UNIX, SocketType::DGRAM, None).expect("a socket to ask by");
@@ -128,16 +124,16 @@ fn round(program: &Xdp, backend: Backend, lasts: Duration) -> Result<Round, Prog
         let sender = scope.spawn(|| {
             pin(1);
             let clock = Stopwatch::start();
-            let offered = send(program, interface, lasts);
+            let sent = send(program, interface, frames);
             let took = clock.elapsed();
             ended.store(true, Relaxed);
-            offered.map(|offered| (offered, took))
+            sent.map(|()| took)
         });
         let before = processor_time();
         let seen = read(source.as_mut(), &ended);
         let cpu = processor_time() - before;
-        let (offered, took) = sender.join().expect("the sender ends")?;
-        Ok(Round { offered, seen, dropped: source.kernel_drops(), took, cpu })
+        let took = sender.join().expect("the sender ends")?;
+        Ok(Round { offered: frames.into(), seen, dropped: source.kernel_drops(), took, cpu })
     })
 }
 
@@ -182,11 +178,11 @@ fn measure() -> Result<(), aya::EbpfError> {
     let program = ebpf.program_mut("generate").expect("the object holds the program");
     let program: &mut Xdp = program.try_into().expect("it is one");
     program.load().expect("the verifier takes the program");
-    let (rounds, lasts) = if smoke() { (1, Duration::from_millis(200)) } else { (5, Duration::from_secs(2)) };
+    let (rounds, frames) = if smoke() { (1, 50_000) } else { (7, 2_000_000) };
     let mut costs = BACKENDS.map(|_| Vec::new());
     for _ in 0..rounds {
         for ((backend, name), costs) in BACKENDS.into_iter().zip(&mut costs) {
-            match round(program, backend, lasts) {
+            match round(program, backend, frames) {
                 Ok(round) => {
                     round.told(name);
                     costs.push(round.ns_a_frame());

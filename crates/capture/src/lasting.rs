@@ -93,10 +93,11 @@ impl<S: Open> Lasting<S> {
     }
 }
 
-/// Whether waiting does not mend an error.
+/// Whether waiting does not mend an error: privileges that were given up do not come back. Anything else about an interface, down
+/// to its kind and its queues, can be another the next time.
 fn is_final(error: &Error) -> bool {
     match error {
-        Error::Privilege { .. } | Error::LinkLayer { .. } | Error::Config { .. } => true,
+        Error::Privilege { .. } => true,
         Error::Ring { source, .. } | Error::DataLink { source, .. } | Error::Xsk { source, .. } => {
             source.kind() == io::ErrorKind::PermissionDenied
         }
@@ -158,7 +159,7 @@ mod tests {
             (by_the_kernel(libc::EPERM), true),
             (Error::DeviceGone { interface: "eth0".into() }, false),
             (Error::Privilege { interface: "eth0".into(), program: "p".into() }, true),
-            (Error::LinkLayer { interface: "eth0".into(), hardware: 512 }, true),
+            (Error::LinkLayer { interface: "eth0".into(), hardware: 512 }, false),
         ] {
             assert_eq!(is_final(&error), expected, "{error}");
         }

@@ -24,7 +24,7 @@ const IDLE_MS: i32 = 10;
 /// The fewest chunks of a socket: what some drivers take in advance.
 const CHUNKS_MIN: usize = 2048;
 /// How often binding to a queue is tried, and how long apart. A queue stays taken for a moment after its socket was closed.
-const BINDS: u32 = 20;
+const BINDS: u32 = 10;
 const BIND_AGAIN: Duration = Duration::from_millis(50);
 
 const _: () = assert!(CHUNK <= FRAME_MAX, "a chunk's frame is one that the sink may get");

@@ -18,6 +18,7 @@ mod xsk;
 
 use std::collections::HashSet;
 use std::io::Write;
+use std::process::Command;
 use std::thread;
 
 use credence_capture::{BATCH_FRAMES, Backend, Error, LiveConfig, Poll, Source, live};
@@ -240,6 +241,21 @@ fn what_came_before_the_interface_went_is_delivered() {
             assert!(seen.poll_until(&mut *source, |_, source| !source.is_up()));
             assert_eq!(seen.datagrams.len(), 100, "{backend:?}");
         }
+    });
+}
+
+#[test]
+fn a_ring_outlives_a_change_of_its_interfaces_queues() {
+    inside("a_ring_outlives_a_change_of_its_interfaces_queues", &[], || {
+        veth::create_wide("2");
+        let mut source = only(&config("far", Backend::AfPacket));
+        let mut seen = Seen::default();
+        for (first, queues) in [(0, "1"), (1_000, "2")] {
+            let changed = Command::new("ethtool").args(["-L", "far", "rx", queues, "tx", queues]).status();
+            assert!(changed.unwrap().success());
+            seen.send_until_seen(&mut *source, first);
+        }
+        assert!(!source.describe().contains("reopened"), "{}", source.describe());
     });
 }
 

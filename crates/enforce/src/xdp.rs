@@ -87,7 +87,9 @@ pub enum LoadError {
     )]
     Object(#[from] EbpfError),
     /// The program.
-    #[error("the kernel does not take the program: {0}; it needs root, or CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN, and `credence doctor` says what else this kernel lacks")]
+    #[error(
+        "the kernel does not take the program: {0}; it needs root, or CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN, and `credence doctor` says what else this kernel lacks"
+    )]
     Program(#[from] ProgramError),
     /// A map.
     #[error("the program's map cannot be used: {0}")]

@@ -233,7 +233,7 @@ fn costs_less_than_a_point(b: &Behaviour) -> bool {
 /// What four addresses of one link do in a step.
 fn any_step() -> impl Strategy<Value = Vec<Delta>> {
     let numbers =
-        (0..300_000_u64, 0..3_000_u32, 0..40_u32, 0..300_u32, 0..300_u32, any::<u64>(), any::<u64>());
+        (0..300_000_u32, 0..3_000_u32, 0..40_u32, 0..300_u32, 0..300_u32, any::<u64>(), any::<u64>());
     let list = proptest::collection::vec(numbers, 0..5);
     list.prop_map(|list| {
         (0..)
@@ -242,7 +242,7 @@ fn any_step() -> impl Strategy<Value = Vec<Delta>> {
                 prefix,
                 level: Level::Host,
                 packets,
-                wire_bytes: packets,
+                wire_bytes: packets.into(),
                 flows,
                 odd,
                 openings,

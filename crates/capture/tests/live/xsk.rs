@@ -113,6 +113,24 @@ fn a_socket_outlives_its_interface() {
 }
 
 #[test]
+fn an_interface_that_comes_back_with_other_queues_is_waited_for_and_told() {
+    inside("xsk::an_interface_that_comes_back_with_other_queues_is_waited_for_and_told", &[], || {
+        veth::create();
+        let mut source = only(&sockets(1));
+        let mut seen = Seen::default();
+        ip(&["link", "del", "far"]);
+        assert!(seen.poll_until(&mut *source, |_, source| !source.is_up()));
+        veth::create_wide("2");
+        let told = |_: &Seen, source: &mut dyn Source| source.describe().contains("receives on 2 queues");
+        assert!(seen.poll_until(&mut *source, told), "{}", source.describe());
+        ip(&["link", "del", "far"]);
+        veth::create();
+        assert!(seen.poll_until(&mut *source, |_, source| source.is_up()), "{}", source.describe());
+        seen.send_until_seen(&mut *source, 0);
+    });
+}
+
+#[test]
 fn a_dead_captures_queue_is_free_at_once() {
     inside("xsk::a_dead_captures_queue_is_free_at_once", &[], || {
         veth::create();

@@ -42,6 +42,7 @@ pub(super) enum Capability {
     NetRaw = 13,
     IpcLock = 14,
     SysAdmin = 21,
+    PerfMon = 38,
     Bpf = 39,
 }
 
@@ -50,10 +51,10 @@ pub(super) enum Capability {
 pub(super) struct Capabilities(pub(super) u64);
 
 impl Capabilities {
-    /// Whether that capability is in effect. Whoever has `CAP_SYS_ADMIN` has `CAP_BPF`.
+    /// Whether that capability is in effect. Whoever has `CAP_SYS_ADMIN` has `CAP_BPF` and `CAP_PERFMON`.
     pub(super) const fn has(self, capability: Capability) -> bool {
         let implied = match capability {
-            Capability::Bpf => 1 << Capability::SysAdmin as u64,
+            Capability::Bpf | Capability::PerfMon => 1 << Capability::SysAdmin as u64,
             _ => 0,
         };
         self.0 & (1 << capability as u64 | implied) != 0

@@ -16,7 +16,10 @@ const LIST: &[(&str, &str)] = &[
         "requests about an interface, which the standard library does not have",
     ),
     ("crates/capture/src/sys/descriptor.rs", "sockets of other families, their options and readiness"),
-    ("crates/capture/src/sys/mapping.rs", "the blocks of a packet ring, which the kernel hands over and takes back"),
+    (
+        "crates/capture/src/sys/mapping.rs",
+        "the blocks of a packet ring, which the kernel hands over and takes back",
+    ),
     ("crates/capture/src/sys/shared.rs", "memory that the kernel and the process both change"),
     ("crates/capture/src/sys/socket.rs", "the interface that a packet socket is bound to"),
     ("crates/capture/src/sys/xsk.rs", "the chunks and rings of an AF_XDP socket"),

@@ -90,15 +90,20 @@ fn capture_privilege(held: &Fact<Capabilities>, program: &str) -> Finding {
 fn enforcement_privileges(held: &Fact<Capabilities>, program: &str) -> Finding {
     const NAME: &str = "enforcement privileges";
     known(NAME, held, |held| {
-        let wanted = [("CAP_NET_ADMIN", Capability::NetAdmin), ("CAP_BPF", Capability::Bpf)];
+        let wanted = [
+            ("CAP_NET_ADMIN", Capability::NetAdmin),
+            ("CAP_BPF", Capability::Bpf),
+            ("CAP_PERFMON", Capability::PerfMon),
+        ];
         let lacking = wanted.iter().filter(|(_, capability)| !held.has(*capability)).map(|(name, _)| *name);
         let lacking: Vec<_> = lacking.collect();
         if lacking.is_empty() {
-            return Finding::good(NAME, "CAP_NET_ADMIN and CAP_BPF are held");
+            return Finding::good(NAME, "CAP_NET_ADMIN, CAP_BPF and CAP_PERFMON are held");
         }
         let found = format!("not held: {}; only observing does without", lacking.join(", "));
         // A file's capabilities are set together: those for capture have to be named again.
-        Finding::missing(NAME, found).cure(format!("setcap cap_net_raw,cap_net_admin,cap_bpf=ep {program}"))
+        Finding::missing(NAME, found)
+            .cure(format!("setcap cap_net_raw,cap_net_admin,cap_bpf,cap_perfmon=ep {program}"))
     })
 }
 
@@ -163,7 +168,7 @@ fn xdp_program(trial: &Trial) -> Finding {
     const NAME: &str = "XDP program";
     match trial {
         Trial::Works => Finding::good(NAME, "a program was loaded for a trial, and attached nowhere"),
-        Trial::Forbidden => forbidden(NAME, "CAP_BPF and CAP_NET_ADMIN"),
+        Trial::Forbidden => forbidden(NAME, "CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN"),
         Trial::Fails(why) => Finding::missing(NAME, format!("{why}; the kernel needs CONFIG_BPF_SYSCALL"))
             .cure("apt-get install linux-image-$(dpkg --print-architecture) && systemctl reboot"),
     }
