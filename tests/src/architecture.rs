@@ -15,7 +15,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("credence-credit", &["credence-prefix"]),
     ("credence-flow", &["credence-wire", "credence-memory"]),
     ("credence-score", &["credence-flow", "credence-credit"]),
-    ("credence-capture", &[]),
+    ("credence-capture", &["credence-memory"]),
     (
         "credence-engine",
         &[

@@ -57,8 +57,8 @@ pub use live::{Backend, LiveConfig, live};
 pub trait Source: Send {
     /// Hands at most [`BATCH_FRAMES`] frames to `sink`, in one call of it, and says what came of it.
     ///
-    /// A live source returns within some 10 ms. A file returns when its reader does, so that reading from
-    /// a pipe waits for the writer.
+    /// A live source returns within some 10 ms, and within half a second when its interface has just gone or come
+    /// back. A file returns when its reader does, so that reading from a pipe waits for the writer.
     ///
     /// # Errors
     ///

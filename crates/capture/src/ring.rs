@@ -13,6 +13,8 @@ use std::mem::offset_of;
 use std::thread;
 use std::time::Duration;
 
+use credence_memory::prefetch;
+
 use crate::fanout::Fanout;
 use crate::frame::{FRAME_MAX, Frames};
 use crate::lasting::{Open, Place};
@@ -25,6 +27,13 @@ use crate::{Error, Frame, Poll, Source};
 
 /// How long a poll waits for frames, in milliseconds.
 const IDLE_MS: i32 = 10;
+
+/// How far ahead of a frame memory is asked for, and how many lines of it. Another core wrote them, and each header tells only
+/// where the next one is. Of the smallest frames, at 144 bytes each with their headers, reading one took 30 ns without this
+/// and 21 ns with it; at 2 KiB ahead it took 26 ns. What lies ahead of larger frames is met less well, and they are fewer.
+const BYTES_AHEAD: usize = 8192;
+const LINES_AHEAD: usize = 3;
+const LINE_LEN: usize = 64;
 
 /// Where the fields of a block's header stand, of which the first is the block's version.
 const BLOCK_COUNT_AT: usize = block_field(offset_of!(libc::tpacket_hdr_v1, num_pkts));
@@ -232,6 +241,9 @@ impl Cursor {
         while self.left > 0 {
             if frames.is_full() {
                 return Some(self);
+            }
+            for line in 0..LINES_AHEAD {
+                prefetch(block, self.at.wrapping_add(BYTES_AHEAD + line * LINE_LEN));
             }
             let header = FrameHeader::read(block.get(self.at..)?)?;
             let start = self.at.checked_add(header.mac)?;

@@ -185,7 +185,8 @@ fn keyed_pair(packet: &Packet, line: &LineConfig) -> (u128, u128) {
     (header.src, header.dst)
 }
 
-/// A worker number from an address pair, the same for both directions.
+/// A worker number from an address pair, the same for both directions. The kernel spreads frames over queues by the same
+/// function, see `capture/bpf/fanout.bpf.c`.
 fn spread_over(src: u128, dst: u128, workers: usize) -> usize {
     let fold = |a: u128| (a as u64) ^ ((a >> 64) as u64).rotate_left(32);
     // Sum and product are symmetric; the multiplication carries every bit into the upper half.
