@@ -23,7 +23,7 @@ fn deltas(worker: usize, step: u32) -> Vec<Delta> {
 
 /// Adds to what was heard of each worker.
 fn hear(heard: &mut [u64; WORKERS], merged: &[Delta]) {
-    merged.iter().for_each(|delta| heard[delta.prefix as usize] += delta.packets);
+    merged.iter().for_each(|delta| heard[delta.prefix as usize] += u64::from(delta.packets));
 }
 
 /// How many runs ended how, counted where the model does not look.
