@@ -49,11 +49,7 @@ impl Arena {
             program(&mut ebpf, name).load().expect("the verifier takes the program");
         }
         let image = Lines::shared(array(&ebpf, "image").fd().as_fd(), 0, lines).expect("the map is shared");
-        for (from, to) in table.image().iter().zip(&*image) {
-            for (from, to) in from.0.iter().zip(&to.0) {
-                to.store(from.load(Relaxed), Relaxed);
-            }
-        }
+        image.overwrite(0, table.image());
         let queries =
             Words::shared(array(&ebpf, "queries").fd().as_fd(), 2 * QUERIES).expect("the map is shared");
         for (number, address) in hits(prefixes, QUERIES, 2).into_iter().enumerate() {

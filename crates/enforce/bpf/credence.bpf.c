@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0 OR GPL-2.0
 /* The verdicts of a gateway, carried out where frames arrive.
  *
- * A frame's source is looked up in the image that user space walks and changes in place; the record that it finds names a
- * measure. What the engine thinks of behaviour reaches this program the same way, as records for single hosts. When the
- * engine stops, its heartbeat does, and what happens then is what the operator chose.
+ * A frame's source is looked up in the image that user space walks too; the record that it finds names a measure. Whole sets
+ * of records take each other's place by one store. What the engine thinks of a source's behaviour is told address by address.
+ * When the engine stops, its heartbeat does, and what happens then is what the operator chose.
  */
 #include <linux/bpf.h>
 #include <bpf/bpf_endian.h>
@@ -64,7 +64,6 @@ struct rate {
 /* What user space tells this program. Each field is written with one store. */
 struct control {
 	__u64 active;           /* where the records in force stand: bits 0-31 the image's first line, 32-63 the first measure */
-	__u64 spared;           /* where the image of those never blocked begins */
 	__u64 heartbeat_ns;     /* boot time of the last sign of life */
 	__u64 heartbeat_max_ns; /* older than so much is none */
 	__u64 told;             /* whether there is anything in `told` */
@@ -308,38 +307,51 @@ static __always_inline int within_bucket(__u32 at, __u32 generation, __u64 now, 
 /* From this rank on a record is the operator's own. */
 #define RANK_OPERATOR 4
 
-/* Records that cover an address and could matter at some time, at most. */
-#define COVERING_MAX 64
+/* Records that cover an address and could matter at some time, at most: one for each length of prefix, and four of each. */
+#define COVERING_MAX 516
 /* Stands in what `ruling` returns for good credit. */
 #define RULING_GOOD (1ull << 32)
+/* Is what it returns when there are more: no verdict is better than one by the nearer records alone. */
+#define RULING_BROKEN (1ull << 33)
+
+/* Where `ruling` stands on its way outwards. */
+struct covering {
+	__u64 now, ruling;
+	__u32 first, number, rank, is_known;
+};
+
+/* Weighs the next record, for `bpf_loop`. A loop of our own would have the verifier walk each of its turns. */
+static long weigh(__u32 turn, void *context)
+{
+	struct covering *covering = context;
+	__u32 at = covering->first + covering->number;
+	struct measure *measure;
+
+	if (covering->number == NO_MATCH || !(measure = bpf_map_lookup_elem(&measures, &at)))
+		return 1;
+	if (covering->now < READ_ONCE(measure->expires_ns)) {
+		if (!covering->is_known && measure->good)
+			covering->ruling |= RULING_GOOD;
+		covering->is_known = 1;
+		if (measure->rank > covering->rank) {
+			covering->rank = measure->rank;
+			covering->ruling = (covering->ruling & RULING_GOOD) | covering->number;
+		}
+	}
+	covering->number = measure->parent;
+	return 0;
+}
 
 /* The record that rules an address now: of those in force the one of the highest rank, and among equals the one of the longest
  * prefix; NO_MATCH for none. `number` is the record of the longest prefix. Tells besides whether the credit of the address is
  * good, which is that of the longest prefix in force.
  */
-__noinline __u64 ruling(__u32 first, __u32 number, __u64 now)
+static __always_inline __u64 ruling(__u32 first, __u32 number, __u64 now)
 {
-	__u64 ruling = NO_MATCH, good = 0;
-	__u32 rank = 0, is_known = 0;
+	struct covering covering = { .now = now, .ruling = NO_MATCH, .first = first, .number = number };
 
-	for (int i = 0; i < COVERING_MAX && number != NO_MATCH; i++) {
-		__u32 at = first + number;
-		struct measure *measure = bpf_map_lookup_elem(&measures, &at);
-
-		if (!measure)
-			break;
-		if (now < READ_ONCE(measure->expires_ns)) {
-			if (!is_known && measure->good)
-				good = RULING_GOOD;
-			is_known = 1;
-			if (measure->rank > rank) {
-				rank = measure->rank;
-				ruling = number;
-			}
-		}
-		number = measure->parent;
-	}
-	return ruling | good;
+	bpf_loop(COVERING_MAX, weigh, &covering, 0);
+	return covering.number == NO_MATCH ? covering.ruling : RULING_BROKEN;
 }
 
 /* What the engine's opinion of a source comes to, if it is harder than what records ask for; whether it is. */
@@ -380,6 +392,10 @@ static __always_inline void decide(struct control *control, const struct ipv6 *p
 		return;
 	}
 	ruled = ruling(active >> 32, found, now);
+	if (ruled == RULING_BROKEN) {
+		decision->reason = REASON_BROKEN;
+		return;
+	}
 	if ((__u32)ruled != NO_MATCH) {
 		at = (active >> 32) + (__u32)ruled;
 		measure = bpf_map_lookup_elem(&measures, &at);
@@ -422,15 +438,14 @@ static __always_inline int is_heard(struct control *control, const struct ipv6 *
 static __always_inline void spare(struct control *control, const struct ipv6 *packet, __u64 now, __u32 bytes,
 				  struct decision *decision)
 {
-	__u32 base = READ_ONCE(control->spared);
-	__u64 source = spared_find(base, packet->src_upper, packet->src_lower), destination;
+	__u64 source = spared_find(0, packet->src_upper, packet->src_lower), destination;
 
 	if (source < NO_MATCH && source & SPARED_SOURCE) {
 		decision->verdict = VERDICT_PASS;
 		decision->reason = REASON_SPARED;
 		return;
 	}
-	destination = spared_find(base, packet->dst_upper, packet->dst_lower);
+	destination = spared_find(0, packet->dst_upper, packet->dst_lower);
 	if (destination < NO_MATCH && destination & SPARED_PORTAL && is_heard(control, packet, now, bytes)) {
 		decision->verdict = VERDICT_PASS;
 		decision->reason = REASON_HEARD;

@@ -10,20 +10,19 @@ use crate::abi::{Failure, Stand, number};
 use crate::limiters::Rate;
 
 /// Words of the structure `control`.
-pub(crate) const CONTROL_WORDS: usize = 14;
+pub(crate) const CONTROL_WORDS: usize = 13;
 
 const ACTIVE: usize = 0;
-const SPARED: usize = 1;
-const HEARTBEAT: usize = 2;
-const HEARTBEAT_MAX: usize = 3;
-const TOLD: usize = 4;
-const FAILURE: usize = 5;
-const SILENCE_AND_STAND: usize = 6;
-const DRY_RUN_AND_UNKNOWN: usize = 7;
-const SAMPLE_AND_DSCP: usize = 8;
-const MARK: usize = 9;
-const TOLD_RATE: usize = 10;
-const HEARD_RATE: usize = 12;
+const HEARTBEAT: usize = 1;
+const HEARTBEAT_MAX: usize = 2;
+const TOLD: usize = 3;
+const FAILURE: usize = 4;
+const SILENCE_AND_STAND: usize = 5;
+const DRY_RUN_AND_UNKNOWN: usize = 6;
+const SAMPLE_AND_DSCP: usize = 7;
+const MARK: usize = 8;
+const TOLD_RATE: usize = 9;
+const HEARD_RATE: usize = 11;
 
 /// Stands beside a code point that is to be written, since 0 is one as well.
 const DSCP_WANTED: u32 = 1 << 8;
@@ -114,11 +113,6 @@ impl Control {
     pub(crate) fn activate(&self, line: u32, measure: u32) {
         // Release: what was written there comes first.
         self.words[ACTIVE].store(pair(line, measure), Release);
-    }
-
-    /// Puts the list of those who are spared in force.
-    pub(crate) fn spare(&self, line: u32) {
-        self.words[SPARED].store(line.into(), Release);
     }
 
     /// Tells the program that it was told of someone's behaviour.

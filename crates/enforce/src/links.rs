@@ -32,7 +32,7 @@ pub enum Place {
 pub struct Attachment {
     /// Keeps others from the same interface, until this process ends.
     _held: UnixDatagram,
-    _link: Held,
+    link: Held,
     interface: String,
     place: Place,
 }
@@ -75,7 +75,7 @@ impl Attachment {
         let link = FdLink::try_from(link)
             .map_err(|source| LoadError::Link { interface: interface.into(), source })?;
         let link = if outlives { Held::Name(name(link, pins, &pin)?) } else { Held::Process(link) };
-        Ok(Self { _held: held, _link: link, interface: interface.to_owned(), place })
+        Ok(Self { _held: held, link, interface: interface.to_owned(), place })
     }
 
     /// The interface's name.
@@ -90,7 +90,7 @@ impl Attachment {
 
     /// Whether the program stays when this process ends.
     pub const fn outlives(&self) -> bool {
-        matches!(self._link, Held::Name(_))
+        matches!(self.link, Held::Name(_))
     }
 }
 

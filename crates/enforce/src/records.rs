@@ -15,7 +15,6 @@ use crate::clock::Moment;
 use crate::control::Control;
 use crate::grace;
 use crate::limiters::Limiters;
-use crate::spared::copy;
 
 /// Why records were not put in force. Those before stay.
 #[derive(Debug, thiserror::Error)]
@@ -83,7 +82,7 @@ impl Records {
             return Err(PublishError::Records { needed: cache.len(), room: records });
         }
         let next = 1 - self.active;
-        copy(image, &self.lines, next * lines);
+        self.lines.overwrite(next * lines, image);
         let refused = self.write(cache, now, next * records);
         self.control.activate((next * lines) as u32, (next * records) as u32);
         self.active = next;

@@ -1,8 +1,5 @@
 //! Those whom no list, opinion or failure blocks, as the kernel's program reads them.
 
-use std::sync::atomic::Ordering::Relaxed;
-
-use credence_memory::Lines;
 use credence_prefix::{Prefix, Table, TableError};
 
 /// A source that is never blocked.
@@ -31,15 +28,6 @@ impl Spared {
             let portal = if within(&self.portals, prefix) { PORTAL } else { 0 };
             (*prefix, source | portal)
         }))
-    }
-}
-
-/// Writes the image of `table` over `to`, which has room for it.
-pub(crate) fn copy(table: &[credence_memory::Line], to: &Lines, from: usize) {
-    for (source, target) in table.iter().zip(&to[from..]) {
-        for (source, target) in source.0.iter().zip(&target.0) {
-            target.store(source.load(Relaxed), Relaxed);
-        }
     }
 }
 

@@ -24,7 +24,7 @@ use crate::events::Events;
 use crate::limiters::{BUCKET_WORDS, Limiters, Rate};
 use crate::links::Attachment;
 use crate::records::Records;
-use crate::spared::{Spared, copy};
+use crate::spared::Spared;
 use crate::told::Told;
 
 /// The program, compiled. A test compiles it anew from `bpf/` and compares, where that compiler is there.
@@ -197,8 +197,7 @@ impl Xdp {
             .load(OBJECT)?;
         let name = load_first(&mut ebpf)?;
         let control = Arc::new(Control::new(words(&ebpf, "controls", CONTROL_WORDS)?));
-        copy(spared.image(), &shared(&ebpf, "spared", spared.image().len())?, 0);
-        control.spare(0);
+        shared(&ebpf, "spared", spared.image().len())?.overwrite(0, spared.image());
         let image = shared(&ebpf, "image", 2 * lines as usize)?;
         let measures = words(&ebpf, "measures", 2 * setup.records as usize * MEASURE_WORDS)?;
         let buckets = words(&ebpf, "buckets", setup.limiters as usize * BUCKET_WORDS)?;
@@ -288,18 +287,16 @@ impl Xdp {
         Ok(Copies::new(ring, lost, &legs))
     }
 
-    /// Judges one frame as if it had arrived, counters and limiters included. For tests, and for measuring: the time is of
-    /// each of `repeat` runs, in nanoseconds.
+    /// Whether one frame passes, judged as if it had arrived, counters and limiters included. For tests.
     ///
     /// # Errors
     /// When the kernel cannot run the program.
-    pub fn judge(&mut self, frame: &[u8], repeat: u32) -> Result<(bool, u32), LoadError> {
+    pub fn passes(&mut self, frame: &[u8]) -> Result<bool, LoadError> {
         let mut options = TestRunOptions::new();
         options.data_in = Some(frame);
-        options.repeat = repeat;
         let name = self.name;
         let outcome = program(&mut self.ebpf, name)?.test_run(options)?;
-        Ok((outcome.return_value != XDP_DROP, outcome.duration.as_nanos() as u32))
+        Ok(outcome.return_value != XDP_DROP)
     }
 
     /// What becomes of one frame: its bytes as they go on, or nothing. For tests.

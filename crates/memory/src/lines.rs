@@ -4,6 +4,7 @@
 
 use core::ops::Deref;
 use core::sync::atomic::AtomicU64;
+use core::sync::atomic::Ordering::Relaxed;
 #[cfg(target_os = "linux")]
 use std::{io, os::fd::BorrowedFd};
 
@@ -50,6 +51,18 @@ impl Lines {
     #[cfg(all(target_os = "linux", not(miri)))]
     pub fn shared(shared: BorrowedFd<'_>, from: usize, len: usize) -> io::Result<Self> {
         Ok(Self { mapped: mapped::Mapping::shared(shared, from, len)? })
+    }
+}
+
+impl Lines {
+    /// Writes `lines` over those from `at` on, as far as there are any. Word by word: whoever reads meanwhile may see some of
+    /// them.
+    pub fn overwrite(&self, at: usize, lines: &[Line]) {
+        for (to, from) in self[at..].iter().zip(lines) {
+            for (to, from) in to.0.iter().zip(&from.0) {
+                to.store(from.load(Relaxed), Relaxed);
+            }
+        }
     }
 }
 

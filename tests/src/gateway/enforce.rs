@@ -116,11 +116,16 @@ fn site(keys: &str, expires: &str) -> Site {
 
 /// Puts these sources on the deny list.
 fn list(site: &Site, sources: &[&str], expires: &str) {
+    list_for("drop", site, sources, expires);
+}
+
+/// Puts these sources on a list that asks for a measure.
+fn list_for(measure: &str, site: &Site, sources: &[&str], expires: &str) {
     let (from, to) = (site.path("list.txt"), site.path("deny"));
     std::fs::write(&from, sources.iter().map(|source| format!("{source}/128\n")).collect::<String>())
         .unwrap();
     let import =
-        ["credit", "import", "--from", "cidr", &from, "-o", &to, "--score", "50", "--measure", "drop"];
+        ["credit", "import", "--from", "cidr", &from, "-o", &to, "--score", "50", "--measure", measure];
     run(import.into_iter().chain(["--expires", expires])).expect(0);
 }
 
@@ -201,6 +206,32 @@ fn a_dry_run_counts_and_drops_nothing() {
             assert!(arrivals.since(LISTED, began).len() > 100);
             running.signal("TERM");
             running.end().expect(0).told(&["nothing is held up"]);
+        },
+        send,
+    );
+}
+
+#[test]
+fn routing_tells_marked_packets_from_others() {
+    between(
+        "gateway::enforce::routing_tells_marked_packets_from_others",
+        |client| {
+            let site = site("mode = \"on\"\nmark_packet = 7", "1d");
+            list_for("mark", &site, &[LISTED], "1d");
+            // What carries the mark goes nowhere. The table of this host's own addresses is asked after that rule.
+            for rule in ["add pref 100 lookup local", "del pref 0", "add pref 50 fwmark 7 blackhole"] {
+                ip(&format!("-6 rule {rule}"));
+            }
+            let arrivals = Arrivals::noted();
+            let _playing = client.begin();
+            arrivals.first(LISTED, now());
+            let mut running = site.start();
+            arrivals.last(LISTED, now());
+            arrivals.first(CLIENT, now());
+            assert!(did(&mut running, "mark", "listed") > 100);
+            running.signal("TERM");
+            running.end().expect(0);
+            arrivals.first(LISTED, now());
         },
         send,
     );

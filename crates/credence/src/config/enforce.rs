@@ -19,7 +19,7 @@ pub(crate) struct Enforce {
     /// The other interface of a bridge; frames that pass `interface` go out of this one, and the other way. No default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) other_leg: Option<String>,
-    /// Credit records that the kernel has room for, up to 8,388,608; some 80 bytes each, taken at the start and twice, so
+    /// Credit records that the kernel has room for, up to 8,388,608; 48 bytes each, taken at the start and twice, so
     /// that a new set is written beside the one in force. Default 1,048,576.
     pub(crate) records: u32,
     /// What happens to traffic when something fails.

@@ -46,8 +46,8 @@ pub(super) struct Enforcement {
     /// Wall clock minus the clock of the kernel's programs, when records were last published, in nanoseconds.
     ahead_ns: u64,
     /// What is joined to interfaces, for as long as this lives.
-    _xdp: Xdp,
-    _attachments: Vec<Attachment>,
+    xdp: Xdp,
+    attachments: Vec<Attachment>,
 }
 
 /// The kernel's part and what of it others need; nothing of it where nothing is enforced.
@@ -102,8 +102,8 @@ impl Enforcement {
             recent,
             policies: [enforce.policy(), config.emergency.stricter(enforce.policy())],
             ahead_ns: 0,
-            _xdp: xdp,
-            _attachments: Vec::new(),
+            xdp,
+            attachments: Vec::new(),
         };
         enforcement.publish(cache).map_err(|error| HostCannot(error.to_string()))?;
         Ok(Parts { enforcement: Some(enforcement), enforcer: Some(enforcer), copies })
@@ -116,15 +116,15 @@ impl Enforcement {
     pub(super) fn attach(&mut self, enforce: &Enforce, interface: &str) -> anyhow::Result<()> {
         for leg in legs(enforce, interface) {
             let attachment =
-                self._xdp.attach(leg, Path::new(PINS), enforce.outlives()).map_err(HostCannot::from)?;
+                self.xdp.attach(leg, Path::new(PINS), enforce.outlives()).map_err(HostCannot::from)?;
             announce(&attachment, enforce);
             if enforce.stand == Standing::Bridge {
                 listen_to_all(leg);
             }
             if enforce.mark_packet != 0 && enforce.stand == Standing::Router {
-                self._xdp.mark(leg).map_err(HostCannot::from)?;
+                self.xdp.mark(leg).map_err(HostCannot::from)?;
             }
-            self._attachments.push(attachment);
+            self.attachments.push(attachment);
         }
         Ok(())
     }

@@ -1,7 +1,8 @@
 //! Lists have the same effect in the kernel as in user space.
 
-use credence_credit::Measure;
+use credence_credit::{Authority, Measure, Record};
 use credence_enforce::Policy;
+use credence_prefix::Prefix;
 
 use crate::world::{
     NOW_S, Random, address, any_snapshot, cache, edges, loaded, now, record, segment, small, snapshot,
@@ -11,9 +12,9 @@ use crate::world::{
 fn nothing_is_dropped_before_anything_is_published() {
     let Some((mut xdp, mut records)) = loaded(&small(), &Policy::default()) else { return };
     let frame = segment(address("2001:db8::1"));
-    assert!(xdp.judge(&frame, 1).unwrap().0);
+    assert!(xdp.passes(&frame).unwrap());
     records.publish(&cache(Vec::new()), now()).unwrap();
-    assert!(xdp.judge(&frame, 1).unwrap().0);
+    assert!(xdp.passes(&frame).unwrap());
 }
 
 #[test]
@@ -29,7 +30,7 @@ fn lists_have_the_same_effect_in_the_kernel_as_in_the_cache() {
         for source in edges(&cache) {
             let ruling = cache.effective(source, NOW_S).ruling.map(|number| cache.entry(number).allowed());
             let expected = ruling != Some(Measure::Drop);
-            let passes = xdp.judge(&segment(source), 1).unwrap().0;
+            let passes = xdp.passes(&segment(source)).unwrap();
             assert_eq!(passes, expected, "{source:#034x} in round {round}: {ruling:?}");
             dropped += usize::from(!expected);
             packets += 1;
@@ -44,11 +45,31 @@ fn a_set_that_is_too_large_is_refused_and_the_one_before_stays() {
     let Some((mut xdp, mut records)) = loaded(&setup, &Policy::default()) else { return };
     let listed = segment(address("2001:db8::1"));
     records.publish(&cache(vec![snapshot(vec![record("2001:db8::/32", Measure::Drop)])]), now()).unwrap();
-    assert!(!xdp.judge(&listed, 1).unwrap().0);
+    assert!(!xdp.passes(&listed).unwrap());
     assert_eq!((records.hits(0), records.hits(1), records.hits(u32::MAX)), (1, 0, 0));
     let many = (0..1_025).map(|i| record(&format!("2a00:{i:x}::/32"), Measure::Drop)).collect();
     let error = records.publish(&cache(vec![snapshot(many)]), now()).unwrap_err().to_string();
     assert!(error.contains("1025") && error.contains("1024") && error.contains("enforce.records"), "{error}");
-    assert!(!xdp.judge(&listed, 1).unwrap().0, "the set before is in force");
-    assert!(xdp.judge(&segment(address("2a00:1::1")), 1).unwrap().0);
+    assert!(!xdp.passes(&listed).unwrap(), "the set before is in force");
+    assert!(xdp.passes(&segment(address("2a00:1::1"))).unwrap());
+}
+
+/// Each record outlives those inside it, so that all of them matter; the operator's word stands outermost.
+#[test]
+fn a_deep_nest_of_records_hides_nobodys_word() {
+    let Some((mut xdp, mut records)) = loaded(&small(), &Policy::default()) else { return };
+    let source = address("2001:db8::1");
+    let nested = (33..=128).map(|len| Record {
+        prefix: Prefix::containing(source, len),
+        authority: Authority::Decision,
+        signatures: 2,
+        expires: NOW_S + 3_600 - u64::from(len),
+        ..record("::/0", Measure::Drop)
+    });
+    let outermost = record("2001:db8::/32", Measure::None);
+    let cache = cache(vec![snapshot(nested.chain([outermost]).collect())]);
+    records.publish(&cache, now()).unwrap();
+    assert_eq!(cache.effective(source, NOW_S).ruling, Some(0), "in user space the operator rules");
+    assert!(xdp.passes(&segment(source)).unwrap(), "and in the kernel");
+    assert_eq!(records.hits(0), 1);
 }

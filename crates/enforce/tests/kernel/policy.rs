@@ -14,7 +14,7 @@ const SEGMENT: u64 = 74;
 
 /// Sends the same frame so often, and says how many passed.
 fn passed(xdp: &mut Xdp, frame: &[u8], times: usize) -> usize {
-    (0..times).filter(|_| xdp.judge(frame, 1).unwrap().0).count()
+    (0..times).filter(|_| xdp.passes(frame).unwrap()).count()
 }
 
 fn of(counts: &Counts, measure: Measure, reason: Reason) -> u64 {
@@ -216,7 +216,7 @@ fn silence_and_what_the_engine_declares_are_two_things() {
     let Some((mut xdp, mut records)) = loaded(&small(), &policy) else { return };
     publish(&mut records, vec![record("2001:db8::/32", Measure::Drop)]);
     let (listed, other) = (segment(address("2001:db8::1")), segment(address("2a00::1")));
-    let both = |xdp: &mut Xdp| (xdp.judge(&listed, 1).unwrap().0, xdp.judge(&other, 1).unwrap().0);
+    let both = |xdp: &mut Xdp| (xdp.passes(&listed).unwrap(), xdp.passes(&other).unwrap());
     xdp.control().beat(credence_enforce::boot_ns());
     assert_eq!(both(&mut xdp), (false, true));
     xdp.control().declare(Some(Failure::Open));
@@ -307,11 +307,11 @@ fn no_set_of_rules_blocks_those_who_are_protected() {
             let source =
                 prefix.first() | u128::from(random.below(1 << 20)) & !prefix.first() & host_bits(prefix);
             told.tell(Opinion { source, measure: Measure::RateLimit }).unwrap();
-            assert!(xdp.judge(&segment(source), 1).unwrap().0, "{source:#034x}");
+            assert!(xdp.passes(&segment(source)).unwrap(), "{source:#034x}");
             let cut = frame(source, address("3fff::1"), 0, &[43, 200]);
-            assert!(xdp.judge(&cut, 1).unwrap().0, "{source:#034x} with a chain that is cut");
+            assert!(xdp.passes(&cut).unwrap(), "{source:#034x} with a chain that is cut");
         }
-        others += usize::from(!xdp.judge(&segment(address("2001:db8:ab::1")), 1).unwrap().0);
+        others += usize::from(!xdp.passes(&segment(address("2001:db8:ab::1"))).unwrap());
     }
     assert!(others > 100, "these rules block {others} of 500 times somebody else");
 }
