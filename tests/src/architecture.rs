@@ -13,6 +13,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("credence-wire", &[]),
     ("credence-prefix", &["credence-memory"]),
     ("credence-credit", &["credence-prefix"]),
+    ("credence-law", &["credence-prefix", "credence-credit"]),
     ("credence-flow", &["credence-wire", "credence-memory"]),
     ("credence-score", &["credence-flow", "credence-credit"]),
     ("credence-capture", &["credence-memory"]),

@@ -64,6 +64,12 @@ const SYSTEM_TOOLS: &[SystemTool] = &[
         why: "it counts the instructions that are held to a record",
     },
     SystemTool {
+        name: "python3",
+        ask: &["python3", "--version"],
+        package: "python3",
+        why: "scores are computed a second time by a program that shares no code",
+    },
+    SystemTool {
         name: "systemd-analyze",
         ask: &["systemd-analyze", "--version"],
         package: "systemd",
@@ -243,7 +249,7 @@ mod tests {
         }
         assert!(
             text.ends_with(
-                "`sudo apt-get install iproute2 ethtool iputils-ping g++ clang libbpf-dev valgrind systemd`"
+                "`sudo apt-get install iproute2 ethtool iputils-ping g++ clang libbpf-dev valgrind python3 systemd`"
             ),
             "{text}"
         );

@@ -1,0 +1,203 @@
+use credence_credit::guard::Guards;
+use credence_credit::{Cache, Header, Snapshot};
+
+use super::*;
+use crate::acts::{Ballot, Correction, Ground, Lifting, Outcome, Purpose, Relief, Stage};
+use crate::world::{
+    DAY, Known, MEMBERS, NOW, complaint, decision, law, member, opinion, own_alert, preamble, proposal,
+    rated, report, signed, vote,
+};
+
+/// A platform in miniature: acts are handed in, and entered when they stand.
+struct Platform {
+    law: Law,
+    book: Book,
+    number: u64,
+    now: u64,
+}
+
+impl Platform {
+    fn new() -> Self {
+        Self { law: law(), book: Book::default(), number: 0, now: NOW }
+    }
+
+    /// Hands an act in under the next number.
+    #[track_caller]
+    fn accept(&mut self, act: impl Into<Act>) -> ActId {
+        let mut act = act.into();
+        self.number += 1;
+        let preamble = act.preamble_mut();
+        (preamble.number, preamble.issued, preamble.expires) =
+            (self.number, self.now, preamble.expires + self.now - NOW);
+        let accepted = self.law.submit(&signed(act), &self.book, self.now).unwrap();
+        let id = accepted.id;
+        self.book.enter(accepted);
+        id
+    }
+
+    /// Reports by three members, an opinion, and a decision.
+    fn decide(&mut self, score: u16) -> ActId {
+        let reports: Vec<_> = [1, 2, 3].map(|by| self.accept(report(by))).into();
+        let opinion = self.accept(opinion(reports.clone(), crate::acts::Finding::Supports));
+        let mut decision = decision(&mut Known::default(), &[1, 2, 3], rated(score));
+        for (source, report) in decision.sources.iter_mut().zip(&reports) {
+            source.report = *report;
+        }
+        decision.sources.sort_unstable_by_key(|source| source.report);
+        decision.opinion = opinion;
+        self.accept(decision)
+    }
+
+    /// What gateways would do to an address.
+    fn measure(&self, addr: &str) -> Measure {
+        let (issuers, mut records) = self.book.records(&self.law, self.now);
+        records.sort_by_key(|record| (record.prefix, record.authority, record.issuer));
+        let snapshot = Snapshot::new(Header::default(), issuers, records).unwrap();
+        let cache = Cache::build(vec![snapshot], &Guards::default()).unwrap();
+        let addr = addr.parse::<std::net::Ipv6Addr>().unwrap().to_bits();
+        cache.effective(addr, self.now).ruling.map_or(Measure::None, |number| cache.entry(number).allowed())
+    }
+}
+
+const SUBJECT: &str = "2a00:4:2::1";
+
+fn relief(issuer: Party) -> crate::acts::Preamble {
+    preamble(issuer, Purpose::Relief)
+}
+
+fn outcome(complaint: ActId, ruling: Option<Ruling>) -> Outcome {
+    let preamble = relief(Party::Body);
+    Outcome { preamble, complaint, stage: Stage::Adjudication, ruling, reasons: [0; 32] }
+}
+
+#[test]
+fn a_report_does_nothing_and_a_decision_does() {
+    let mut platform = Platform::new();
+    for by in [1, 2, 3, 5] {
+        platform.accept(report(by));
+    }
+    assert_eq!(platform.measure(SUBJECT), Measure::None);
+    platform.decide(100);
+    assert_eq!(platform.measure(SUBJECT), Measure::Drop);
+    assert_eq!(platform.measure("2a00:4:3::1"), Measure::None);
+    platform.now += 8 * DAY;
+    assert_eq!(platform.measure(SUBJECT), Measure::None, "every act ends");
+}
+
+#[test]
+fn a_complaint_is_heard_without_cutting_its_subject_off() {
+    for (ruling, after) in [
+        (Ruling::Upheld, Measure::None),
+        (Ruling::Settled, Measure::RateLimit),
+        (Ruling::Rejected, Measure::Drop),
+    ] {
+        let mut platform = Platform::new();
+        let act = platform.decide(100);
+        let complained = platform.accept(complaint(act));
+        assert_eq!(platform.book.complaints().collect::<Vec<_>>(), [(complained, act)]);
+        let relief = Relief { preamble: relief(Party::Executive), complaint: complained, act };
+        platform.accept(relief);
+        assert_eq!(platform.measure(SUBJECT), Measure::RateLimit);
+        platform.accept(outcome(complained, None));
+        assert_eq!(platform.measure(SUBJECT), Measure::RateLimit, "it goes on");
+        platform.accept(outcome(complained, Some(ruling)));
+        assert_eq!(platform.measure(SUBJECT), after, "{ruling:?}");
+        assert_eq!(platform.book.complaints().count(), 0);
+        assert!(platform.book.is_relieved(&act), "once an act");
+    }
+}
+
+#[test]
+fn what_is_lifted_still_happened_and_what_was_wrong_did_not() {
+    let subject: Prefix = "2a00:1:2::/48".parse().unwrap();
+    let mut platform = Platform::new();
+    let alert = platform.accept(own_alert());
+    let score = |platform: &Platform| platform.book.file(&platform.law, subject, NOW).assessment.rating;
+    let before = score(&platform);
+    assert!(before.score().unwrap() < rated(650).score().unwrap());
+    assert_eq!(platform.measure("2a00:1:2::1"), Measure::RateLimit);
+    platform.accept(Lifting { preamble: relief(member(1)), lifts: alert, ground: Ground::Remedied });
+    assert_eq!((platform.measure("2a00:1:2::1"), score(&platform)), (Measure::None, before));
+    let corrects = alert;
+    platform.accept(Correction {
+        preamble: relief(Party::Body),
+        corrects,
+        ground: Ground::Error,
+        replacement: None,
+    });
+    assert_eq!(score(&platform), Rating::Unrated);
+    let file = platform.book.file(&platform.law, subject, NOW);
+    assert_eq!(file.acts, [(alert, State::Corrected)], "nothing is taken out");
+}
+
+#[test]
+fn a_restriction_stands_on_its_votes_and_on_its_decision() {
+    let mut platform = Platform::new();
+    let decided = platform.decide(100);
+    let mut restriction = proposal(&mut Known::default());
+    (restriction.decision, restriction.measure) = (decided, Measure::Mark);
+    let proposed = platform.accept(restriction);
+    let agreed = |platform: &Platform| platform.book.restrictions(&platform.law, platform.now);
+    for by in 1..=MEMBERS {
+        assert_eq!(agreed(&platform), []);
+        platform.accept(vote(by, proposed, Ballot::Yes));
+    }
+    assert_eq!(agreed(&platform), [proposed]);
+    assert_eq!(
+        platform.measure(SUBJECT),
+        Measure::Mark,
+        "what all agreed on goes before what the body decided"
+    );
+    let corrects = decided;
+    platform.accept(Correction {
+        preamble: relief(Party::Body),
+        corrects,
+        ground: Ground::Error,
+        replacement: None,
+    });
+    assert_eq!(agreed(&platform), []);
+    assert_eq!(platform.measure(SUBJECT), Measure::None);
+}
+
+#[test]
+fn acts_count_for_what_they_cover_and_are_entered_once() {
+    let mut platform = Platform::new();
+    let wide = platform.accept(own_alert());
+    let mut narrow = own_alert();
+    narrow.claim.subject.prefix = "2a00:1:2:300::/56".parse().unwrap();
+    let narrow = platform.accept(narrow);
+    let about = |prefix: &str| {
+        let prefix = prefix.parse().unwrap();
+        platform.book.about(prefix).map(|accepted| accepted.id).collect::<Vec<_>>()
+    };
+    assert_eq!(about("2a00:1:2::/48"), [wide]);
+    assert_eq!(about("2a00:1:2:300::/56"), [wide, narrow]);
+    assert_eq!(about("2a00:1:2:301::/64"), [wide, narrow]);
+    assert_eq!(about("2a00:1:3::/48"), []);
+    let again = platform.book.accepted(&wide).unwrap().clone();
+    platform.book.enter(again);
+    assert_eq!(platform.book.acts().count(), 2);
+}
+
+#[test]
+fn the_same_acts_in_the_same_order_make_the_same_book() {
+    let mut platform = Platform::new();
+    let act = platform.decide(100);
+    let complained = platform.accept(complaint(act));
+    platform.accept(Relief { preamble: relief(Party::Executive), complaint: complained, act });
+    platform.accept(own_alert());
+    platform.accept(outcome(complained, Some(Ruling::Settled)));
+    let mut again = Book::default();
+    platform.book.acts().cloned().for_each(|accepted| again.enter(accepted));
+    assert_eq!(again.records(&platform.law, NOW), platform.book.records(&platform.law, NOW));
+    assert_eq!(again.changed, platform.book.changed);
+}
+
+#[test]
+fn a_manifest_lists_its_acts_and_no_others() {
+    let ids = [ActId([1; 32]), ActId([2; 32])];
+    let (count, digest) = Manifest::of(&ids);
+    let manifest = Manifest { preamble: preamble(Party::Body, Purpose::Governance), count, digest };
+    assert!(manifest.lists(&ids));
+    assert!(!manifest.lists(&ids[..1]) && !manifest.lists(&[ids[1], ids[0]]) && !manifest.lists(&[]));
+}

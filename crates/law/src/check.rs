@@ -1,0 +1,292 @@
+//! The checks of the law: pure functions of an act, the rules in force, what is known of other acts, and the time.
+//!
+//! Who makes an act, the platform that takes it, and the gateway that acts on it call the same function. None of the checks
+//! looks at what a member is called, or at anything of it but what it holds, which keys are its own, and whether two are the
+//! same organisation.
+
+mod claim;
+mod restriction;
+mod signers;
+mod subject;
+
+use std::collections::BTreeMap;
+
+use credence_credit::guard::NeverBlock;
+use credence_credit::{ActId, Measure};
+
+pub use claim::{EVIDENCE_DAYS_MAX, SOURCES_MIN};
+pub use restriction::{MEMBERS_YES, RESTRICTION_LEN_MIN, RESTRICTIONS_MAX, VOTING_DAYS_MIN};
+
+use crate::acts::{Act, Complaint, Control, Preamble, Purpose, Relief};
+use crate::catalogue::{Catalogue, Supplement};
+use crate::layout::DecodeError;
+use crate::object::Object;
+use crate::party::{MemberId, Party, World, act_id};
+use crate::refusal::Refusal;
+use crate::registry::{Register, Speaker};
+use crate::sign::Signed;
+use crate::standard::Standard;
+
+/// By how much clocks may differ, in seconds.
+pub const SKEW: u64 = 300;
+/// Seconds of a day.
+const DAY: u64 = 86_400;
+/// Seconds of an hour.
+const HOUR: u64 = 3_600;
+
+/// What is known of acts that others refer to.
+pub trait Acts {
+    /// The act of this identity, if it was accepted here.
+    fn act(&self, id: &ActId) -> Option<&Act>;
+
+    /// Whether a complaint has made this act milder before.
+    fn is_relieved(&self, id: &ActId) -> bool;
+
+    /// The highest number that an accepted act of this issuer has; 0 for none.
+    fn last_number(&self, issuer: Party) -> u64;
+}
+
+/// The rules in force. What they cite of older versions is kept, so that an act is judged by those that it was made under.
+#[derive(Debug)]
+pub struct Law {
+    /// Which world.
+    pub world: World,
+    /// Whether addresses for examples stand for real ones in it.
+    pub is_example: bool,
+    /// Who the members are: registries by version, of which the last is in force. Keys of older ones still speak for what they
+    /// signed in their time.
+    pub registers: BTreeMap<u32, Register>,
+    /// Catalogues by version.
+    pub catalogues: BTreeMap<u32, Catalogue>,
+    /// What members record besides.
+    pub supplements: BTreeMap<MemberId, Supplement>,
+    /// Standards by version.
+    pub standards: BTreeMap<u32, Standard>,
+    /// What is never blocked, whatever anybody signs.
+    pub protected: NeverBlock,
+}
+
+/// An act that was checked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Accepted {
+    /// Its identity.
+    pub id: ActId,
+    /// What it says.
+    pub act: Act,
+    /// How many distinct keys signed it.
+    pub signatures: u16,
+}
+
+impl Law {
+    /// The registry in force.
+    ///
+    /// # Panics
+    /// When the law has none.
+    pub fn register(&self) -> &Register {
+        let (_, newest) = self.registers.last_key_value().expect("a law has a registry");
+        newest
+    }
+
+    /// The newest standard, and the catalogue that it is for.
+    ///
+    /// # Panics
+    /// When the law has none.
+    pub fn newest(&self) -> (&Standard, &Catalogue) {
+        let (_, standard) = self.standards.last_key_value().expect("a law has a standard");
+        (
+            standard,
+            self.catalogues.get(&standard.catalogue).expect("a standard is adopted with its catalogue"),
+        )
+    }
+
+    /// Checks an act that arrives at `now`, in Unix seconds.
+    ///
+    /// Votes and proposals pass by themselves, each on its own; whether a proposal has become a restriction is what
+    /// [`Law::restriction`] says.
+    ///
+    /// # Errors
+    /// The first reason against it.
+    pub fn examine(&self, signed: &Signed, acts: &impl Acts, now: u64) -> Result<Accepted, Refusal> {
+        let speakers = self.verify(signed)?;
+        let object = Object::<Act>::decode(signed.bytes())?;
+        if object.world != self.world {
+            return Err(Refusal::World);
+        }
+        if object.exercise {
+            return Err(Refusal::Exercise);
+        }
+        let act = object.body;
+        self.preamble(&act, now)?;
+        self.signers(&act, &speakers)?;
+        self.substance(&act, acts)?;
+        self.enough(&act, &speakers)?;
+        Ok(Accepted { id: act_id(signed.bytes()), act, signatures: speakers.len() as u16 })
+    }
+
+    /// Checks an act that its issuer hands in at `now`, in Unix seconds: it must have been made just now, so that a key that was
+    /// stolen after its time cannot make acts of the past, and no number comes twice.
+    ///
+    /// # Errors
+    /// The first reason against it.
+    pub fn submit(&self, signed: &Signed, acts: &impl Acts, now: u64) -> Result<Accepted, Refusal> {
+        let accepted = self.examine(signed, acts, now)?;
+        let preamble = accepted.act.preamble();
+        if preamble.issued < now.saturating_sub(SKEW) {
+            return Err(Refusal::Stale);
+        }
+        let is_new = preamble.number > acts.last_number(preamble.issuer);
+        if is_new { Ok(accepted) } else { Err(Refusal::Replayed) }
+    }
+
+    /// Whose signatures an object has: all of them must match, and their keys must be in the registry, which is looked at
+    /// first.
+    fn verify(&self, signed: &Signed) -> Result<Vec<Speaker>, Refusal> {
+        if signed.claims().any(|key| self.register().is_revoked(key)) {
+            return Err(Refusal::RevokedKey);
+        }
+        signed.verify(|key| self.registers.values().rev().find_map(|register| register.speaker(key)))
+    }
+
+    /// What holds for all acts alike.
+    fn preamble(&self, act: &Act, now: u64) -> Result<(), Refusal> {
+        let Preamble { issuer, issued, expires, registry, purpose, .. } = *act.preamble();
+        if let Party::Member(id) = issuer {
+            let member = self.register().member(id).ok_or(Refusal::UnknownIssuer)?;
+            if member.mandate_until <= issued {
+                return Err(Refusal::Mandate);
+            }
+        }
+        if !self.registers.contains_key(&registry) {
+            return Err(Refusal::Registry);
+        }
+        if issued > now.saturating_add(SKEW) {
+            return Err(Refusal::Future);
+        }
+        if expires <= issued || expires - issued > lifetime_max(act) {
+            return Err(Refusal::Lifetime);
+        }
+        if expires <= now {
+            return Err(Refusal::Expired);
+        }
+        if purpose == purpose_of(act) { Ok(()) } else { Err(Refusal::Purpose) }
+    }
+
+    /// What holds for an act of this kind.
+    fn substance(&self, act: &Act, acts: &impl Acts) -> Result<(), Refusal> {
+        match act {
+            Act::OwnAlert(alert) => self.own_alert(alert),
+            Act::Report(report) => self.report(report),
+            Act::Opinion(opinion) => self.opinion(opinion, acts),
+            Act::Decision(decision) => self.decision(decision, acts),
+            Act::Proposal(proposal) => self.proposal(proposal, acts),
+            Act::Vote(vote) => expect(acts, &vote.proposal, |act| matches!(act, Act::Proposal(_))).map(drop),
+            Act::Applied(applied) => self.subject(&applied.subject).map(drop),
+            Act::Correction(correction) => {
+                may_change(act, acts, &correction.corrects)?;
+                let replaced = correction.replacement.map(|id| expect(acts, &id, |_| true));
+                replaced.transpose().map(drop)
+            }
+            Act::Lifting(lifting) => may_change(act, acts, &lifting.lifts),
+            Act::Complaint(complaint) => self.complaint(complaint, acts),
+            Act::Relief(relief) => relieves(relief, acts),
+            Act::Outcome(outcome) => expect(acts, &outcome.complaint, is_complaint).map(drop),
+            Act::Repair(repair) => {
+                self.holds(act.member(), &repair.subject)?;
+                let about = expect(acts, &repair.act, |act| act.subject().is_some())?;
+                same_subject(act, about)
+            }
+            Act::SecurityAlert(_) | Act::Manifest(_) => Ok(()),
+        }
+    }
+
+    /// A complaint needs a say over addresses that the act covers.
+    fn complaint(&self, complaint: &Complaint, acts: &impl Acts) -> Result<(), Refusal> {
+        let against = expect(acts, &complaint.against, |act| act.subject().is_some())?;
+        let about = against.subject().ok_or(Refusal::UnknownAct)?.prefix;
+        if !about.covers(complaint.subject.prefix) {
+            return Err(Refusal::OtherSubject);
+        }
+        match complaint.control {
+            Control::Holder => self.holds(complaint.preamble.issuer.member(), &complaint.subject),
+            Control::Answered => Ok(()),
+        }
+    }
+}
+
+/// The act of this identity, if it is one of those asked for.
+fn expect<'a>(acts: &'a impl Acts, id: &ActId, is: impl FnOnce(&Act) -> bool) -> Result<&'a Act, Refusal> {
+    acts.act(id).filter(|act| is(act)).ok_or(Refusal::UnknownAct)
+}
+
+const fn is_complaint(act: &Act) -> bool {
+    matches!(act, Act::Complaint(_))
+}
+
+/// That two acts speak of the same addresses.
+fn same_subject(one: &Act, other: &Act) -> Result<(), Refusal> {
+    let prefix = |act: &Act| act.subject().map(|subject| subject.prefix);
+    if prefix(one) == prefix(other) { Ok(()) } else { Err(Refusal::OtherSubject) }
+}
+
+/// That the act of this identity is the issuer's own, unless it is the coordinating body who mends it.
+fn may_change(act: &Act, acts: &impl Acts, id: &ActId) -> Result<(), Refusal> {
+    let other = expect(acts, id, |_| true)?;
+    let may = act.issuer() == Party::Body || act.issuer() == other.issuer();
+    if may { Ok(()) } else { Err(Refusal::NotTheirs) }
+}
+
+/// That a complaint is heard about an act that cuts somebody off, for the first time.
+fn relieves(relief: &Relief, acts: &impl Acts) -> Result<(), Refusal> {
+    let complaint = expect(acts, &relief.complaint, is_complaint)?;
+    let act = expect(acts, &relief.act, |_| true)?;
+    if !matches!(complaint, Act::Complaint(complaint) if complaint.against == relief.act) {
+        return Err(Refusal::OtherSubject);
+    }
+    let cuts_off = act.measure() == Some(Measure::Drop);
+    if cuts_off && !acts.is_relieved(&relief.act) { Ok(()) } else { Err(Refusal::NoRelief) }
+}
+
+/// How long an act of this kind may last at most, in seconds.
+const fn lifetime_max(act: &Act) -> u64 {
+    match act {
+        // So that nobody can withhold what was lifted for longer.
+        Act::Manifest(_) => HOUR,
+        Act::Proposal(_) | Act::Vote(_) => 60 * DAY,
+        Act::OwnAlert(_) | Act::Decision(_) | Act::SecurityAlert(_) | Act::Report(_) => 90 * DAY,
+        Act::Relief(_) | Act::Complaint(_) | Act::Repair(_) => 365 * DAY,
+        // What says that something was, or is no more, outlives what it speaks of.
+        Act::Opinion(_) | Act::Applied(_) | Act::Correction(_) | Act::Lifting(_) | Act::Outcome(_) => {
+            730 * DAY
+        }
+    }
+}
+
+/// What an act of this kind is kept for.
+const fn purpose_of(act: &Act) -> Purpose {
+    match act {
+        Act::OwnAlert(_) | Act::Report(_) | Act::SecurityAlert(_) => Purpose::Warning,
+        Act::Opinion(_) | Act::Decision(_) | Act::Proposal(_) | Act::Vote(_) | Act::Manifest(_) => {
+            Purpose::Governance
+        }
+        Act::Correction(_)
+        | Act::Lifting(_)
+        | Act::Complaint(_)
+        | Act::Relief(_)
+        | Act::Outcome(_)
+        | Act::Repair(_) => Purpose::Relief,
+        Act::Applied(_) => Purpose::Account,
+    }
+}
+
+/// Whether bytes are an act at all, for whoever decodes what strangers send.
+///
+/// # Errors
+/// When they are not.
+pub fn shape(bytes: &[u8]) -> Result<(Signed, Object), DecodeError> {
+    let signed = Signed::decode(bytes)?;
+    let object = Object::decode(signed.bytes())?;
+    Ok((signed, object))
+}
+
+#[cfg(test)]
+mod tests;
