@@ -14,6 +14,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("credence-prefix", &["credence-memory"]),
     ("credence-credit", &["credence-prefix"]),
     ("credence-law", &["credence-prefix", "credence-credit"]),
+    ("credence-platform", &["credence-prefix", "credence-credit", "credence-law"]),
     ("credence-flow", &["credence-wire", "credence-memory"]),
     ("credence-score", &["credence-flow", "credence-credit"]),
     ("credence-capture", &["credence-memory"]),

@@ -1,0 +1,234 @@
+//! What is taken, and what follows from it.
+
+use std::collections::HashMap;
+
+use credence_credit::ActId;
+use credence_credit::guard::NeverBlock;
+use credence_law::party::{World, act_id};
+use credence_law::{Accepted, Act, AdoptError, BYTES_MAX, Body, Book, Law, Refusal, Signed, Trust};
+
+use crate::log::{Leaf, Log};
+
+/// The largest act, in bytes with its signatures. Rules may be larger.
+pub const ACT_BYTES_MAX: usize = 1 << 16;
+/// Kinds of objects from this one on are acts; those below are rules.
+const FIRST_ACT: u8 = 16;
+/// Where an object's kind stands.
+const KIND_AT: usize = 5;
+
+/// One line of the journal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// The place in the log, from 0 on.
+    pub place: u64,
+    /// When it was accepted, in Unix seconds.
+    pub accepted: u64,
+    /// The identity of the object.
+    pub id: ActId,
+    /// What hides it in the log, if it is not public.
+    pub salt: Option<[u8; 32]>,
+    /// The object with its signatures, until it is erased.
+    pub sent: Option<Vec<u8>>,
+}
+
+/// Why something is not taken.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Rejection {
+    /// The law is against it.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// The rule does not come into force.
+    #[error(transparent)]
+    Rules(#[from] AdoptError),
+    /// More bytes than anything of its kind has.
+    #[error("it has {0} bytes, and nothing of this kind has as many")]
+    Large(usize),
+    /// The clock stands before what was accepted last.
+    #[error("the platform's clock was set back; it takes nothing until it is past the last entry")]
+    Clock,
+    /// The journal does not begin with this world's root, or has a gap.
+    #[error("entry {0} of the journal does not follow from those before it: {1}")]
+    Journal(u64, String),
+}
+
+/// What was made of something handed in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Receipt {
+    /// Its identity.
+    pub id: ActId,
+    /// Its place in the log.
+    pub place: u64,
+    /// When it was accepted, in Unix seconds.
+    pub accepted: u64,
+}
+
+/// The state that follows from the journal.
+#[derive(Debug)]
+pub struct Desk {
+    trust: Trust,
+    book: Book,
+    log: Log,
+    receipts: HashMap<ActId, Receipt>,
+}
+
+impl Desk {
+    /// The desk of a world at its beginning, by the journal's first entry.
+    ///
+    /// # Errors
+    /// When that is not the root of the world.
+    pub fn begin(first: &Entry, world: World) -> Result<Self, Rejection> {
+        let sent = first.sent.as_deref().unwrap_or_default();
+        let root = Signed::decode(sent).map_err(Refusal::from)?;
+        let trust = Trust::begin(&root, world, NeverBlock::default())?;
+        let mut desk = Self { trust, book: Book::default(), log: Log::default(), receipts: HashMap::new() };
+        desk.note(first)?;
+        Ok(desk)
+    }
+
+    /// Takes an entry of the journal as it was taken once, with all checks.
+    ///
+    /// # Errors
+    /// When it would not be taken, or is out of its place.
+    pub fn replay(&mut self, entry: &Entry) -> Result<(), Rejection> {
+        if let Some(sent) = &entry.sent {
+            let signed = Signed::decode(sent).map_err(Refusal::from)?;
+            if act_id(signed.bytes()) != entry.id {
+                return Err(Rejection::Journal(entry.place, "it is another object".to_owned()));
+            }
+            self.take(&signed, entry.accepted)
+                .map_err(|fault| Rejection::Journal(entry.place, fault.to_string()))?;
+        }
+        self.note(entry)
+    }
+
+    /// Checks something that is handed in at `now` (Unix seconds) and takes it. Returns the entry for the journal; none for what was
+    /// taken before.
+    ///
+    /// `salt` are 32 random bytes, for what is not public.
+    ///
+    /// # Errors
+    /// Why it is not taken.
+    pub fn receive(
+        &mut self,
+        sent: &[u8],
+        now: u64,
+        salt: [u8; 32],
+    ) -> Result<(Receipt, Option<Entry>), Rejection> {
+        if sent.len() > BYTES_MAX {
+            return Err(Rejection::Large(sent.len()));
+        }
+        let signed = Signed::decode(sent).map_err(Refusal::from)?;
+        if is_act(&signed) && sent.len() > ACT_BYTES_MAX {
+            return Err(Rejection::Large(sent.len()));
+        }
+        let id = act_id(signed.bytes());
+        if let Some(receipt) = self.receipts.get(&id) {
+            return Ok((*receipt, None));
+        }
+        if self
+            .log
+            .len()
+            .checked_sub(1)
+            .and_then(|last| self.log.leaf(last))
+            .is_some_and(|last| now < last.accepted)
+        {
+            return Err(Rejection::Clock);
+        }
+        if is_act(&signed) {
+            // What a stranger hands in must be new; a journal's acts were.
+            self.law()?.submit(&signed, &self.book, now)?;
+        }
+        let is_public = self.take(&signed, now)?;
+        let salt = (!is_public).then_some(salt);
+        let entry = Entry { place: self.log.len(), accepted: now, id, salt, sent: Some(sent.to_vec()) };
+        self.note(&entry)?;
+        Ok((self.receipts[&id], Some(entry)))
+    }
+
+    /// Takes an object; whether everybody may read it.
+    fn take(&mut self, signed: &Signed, now: u64) -> Result<bool, Rejection> {
+        if !is_act(signed) {
+            self.trust.adopt(signed, now)?;
+            return Ok(true);
+        }
+        let accepted = self.law()?.examine(signed, &self.book, now)?;
+        let is_public = is_public(&accepted.act);
+        self.book.enter(accepted);
+        Ok(is_public)
+    }
+
+    /// Puts an entry into the log.
+    fn note(&mut self, entry: &Entry) -> Result<(), Rejection> {
+        if entry.place != self.log.len() {
+            return Err(Rejection::Journal(entry.place, format!("place {} is due", self.log.len())));
+        }
+        self.log.append(Leaf::of(entry.accepted, &entry.id, entry.salt.as_ref()));
+        let receipt = Receipt { id: entry.id, place: entry.place, accepted: entry.accepted };
+        self.receipts.insert(entry.id, receipt);
+        Ok(())
+    }
+
+    /// The rules in force.
+    ///
+    /// # Errors
+    /// Before there is a rule of each kind.
+    pub fn law(&self) -> Result<&Law, AdoptError> {
+        self.trust.law()
+    }
+
+    /// Where the rules come from.
+    pub const fn trust(&self) -> &Trust {
+        &self.trust
+    }
+
+    /// All acts.
+    pub const fn book(&self) -> &Book {
+        &self.book
+    }
+
+    /// The log.
+    pub const fn log(&self) -> &Log {
+        &self.log
+    }
+
+    /// What was made of an object.
+    pub fn receipt(&self, id: &ActId) -> Option<&Receipt> {
+        self.receipts.get(id)
+    }
+
+    /// An act that everybody may read.
+    pub fn public(&self, id: &ActId) -> Option<&Accepted> {
+        self.book.accepted(id).filter(|accepted| is_public(&accepted.act))
+    }
+}
+
+fn is_act(signed: &Signed) -> bool {
+    signed.bytes().get(KIND_AT).is_some_and(|&kind| kind >= FIRST_ACT)
+}
+
+/// Whether everybody may read an act. Reports name who reported whom, and complaints who complains: those concerned and the
+/// officers see them.
+pub const fn is_public(act: &Act) -> bool {
+    !matches!(act, Act::Report(_) | Act::Complaint(_))
+}
+
+/// The word for a kind of act.
+pub fn kind_name(act: &Act) -> &'static str {
+    match act.kind() {
+        16 => "own_alert",
+        17 => "report",
+        18 => "opinion",
+        19 => "decision",
+        20 => "proposal",
+        21 => "vote",
+        22 => "applied",
+        23 => "correction",
+        24 => "lifting",
+        25 => "complaint",
+        26 => "relief",
+        27 => "outcome",
+        28 => "repair",
+        29 => "security_alert",
+        _ => "manifest",
+    }
+}

@@ -1,0 +1,19 @@
+//! The shared alert platform.
+//!
+//! Everything that it does is the entry of a signed object in a journal; all else follows from the journal and is computed anew
+//! when the process starts. Reading order:
+//!
+//! * [`log`]: the public log over the journal;
+//! * [`desk`]: what is taken and what is not, without clock, network or disk;
+//! * [`store`]: the journal in a database;
+//! * [`serve`]: the two put together, and offered by HTTP;
+//! * [`example`]: a world to try things out in;
+//! * [`keys`]: secret keys in files.
+
+pub mod desk;
+pub mod example;
+pub mod keys;
+pub mod log;
+pub mod serve;
+pub mod store;
+pub mod view;

@@ -1,0 +1,144 @@
+//! The shared alert platform: its commands.
+
+mod acts;
+mod verify;
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::Context;
+use clap::{Parser, Subcommand};
+use credence_platform::example::{Place, make_world, read_world};
+use credence_platform::keys;
+use credence_platform::log::Signer;
+use credence_platform::serve::{Platform, now, router};
+use credence_platform::store::Store;
+use mimalloc::MiMalloc;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing::info;
+use tracing_subscriber::EnvFilter;
+
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
+
+/// Where networks publish alerts about addresses that they hold, report others', decide together, and are heard.
+#[derive(Debug, Parser)]
+#[command(name = "credence-platform", version, propagate_version = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Make an example world: its keys, its rules, and an empty journal
+    Init {
+        /// Where; the directory must not hold a world yet
+        #[arg(long)]
+        dir: PathBuf,
+    },
+    /// Take acts in, and answer inquiries
+    Serve {
+        /// The world's directory
+        #[arg(long)]
+        dir: PathBuf,
+        /// Where to listen; port 0 takes a free one
+        #[arg(long, default_value = "127.0.0.1:9700")]
+        listen: SocketAddr,
+    },
+    /// Check a whole journal offline: each signature, each rule, each change, and the log
+    Verify {
+        /// The world's directory
+        #[arg(long)]
+        dir: PathBuf,
+        /// A checkpoint of the log that must lie on its way
+        #[arg(long)]
+        checkpoint: Option<PathBuf>,
+    },
+    /// Make a signed act, to be handed in
+    #[command(subcommand)]
+    Act(acts::Make),
+}
+
+fn main() -> ExitCode {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,sqlx=warn"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    match run(Arguments::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(fault) => {
+            eprintln!("credence-platform: {fault:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> anyhow::Result<()> {
+    match command {
+        Command::Init { dir } => block_on(init(&dir)),
+        Command::Serve { dir, listen } => block_on(serve(&dir, listen)),
+        Command::Verify { dir, checkpoint } => block_on(verify::verify(&dir, checkpoint.as_deref())),
+        Command::Act(make) => acts::make(make),
+    }
+}
+
+fn block_on(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+    tokio::runtime::Runtime::new().context("no runtime")?.block_on(work)
+}
+
+/// The journal of a world.
+async fn journal(place: &Place) -> anyhow::Result<Store> {
+    let url = Store::file(&place.journal());
+    Store::open(&url)
+        .await
+        .with_context(|| format!("the journal at {} cannot be opened", place.journal().display()))
+}
+
+async fn init(dir: &Path) -> anyhow::Result<()> {
+    let place = Place::new(dir);
+    anyhow::ensure!(!place.world().exists(), "{} holds a world already", dir.display());
+    let (world, entries) = make_world(&place, now())?;
+    let journal = journal(&place).await?;
+    journal.append(&entries).await.context("the journal cannot be written")?;
+    journal.close().await;
+    println!("an example world is in {}", dir.display());
+    println!("world {world}");
+    println!("`credence-platform serve --dir {}` offers it", dir.display());
+    Ok(())
+}
+
+async fn serve(dir: &Path, listen: SocketAddr) -> anyhow::Result<()> {
+    let place = Place::new(dir);
+    let world = read_world(&place)?;
+    anyhow::ensure!(
+        listen.ip().is_loopback(),
+        "{listen} is no loopback address, and there is no TLS yet: listen on 127.0.0.1 or [::1] behind something that has"
+    );
+    let signer = Signer::new(&origin(world), &keys::read(&place.operator())?);
+    let platform = Platform::open(journal(&place).await?, world, signer).await?;
+    let listener = tokio::net::TcpListener::bind(listen)
+        .await
+        .with_context(|| format!("{listen} cannot be listened on"))?;
+    info!(%world, "listening on http://{}", listener.local_addr()?);
+    let served = axum::serve(listener, router(Arc::clone(&platform))).with_graceful_shutdown(ended()).await;
+    platform.close().await;
+    served.context("the server ended")
+}
+
+/// The name of a world's log.
+fn origin(world: credence_law::party::World) -> String {
+    format!("credence/{world}")
+}
+
+/// Returns when the process is asked to end.
+async fn ended() {
+    let wait = async |kind| match signal(kind) {
+        Ok(mut signal) => drop(signal.recv().await),
+        Err(_) => std::future::pending().await,
+    };
+    tokio::select! {
+        () = wait(SignalKind::terminate()) => {}
+        () = wait(SignalKind::interrupt()) => {}
+    }
+}

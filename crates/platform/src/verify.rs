@@ -1,0 +1,57 @@
+//! A journal checked from its first entry to its last, by whoever has a copy.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, bail, ensure};
+use credence_law::party::{Function, World};
+use credence_platform::desk::Desk;
+use credence_platform::example::{Place, read_world};
+use credence_platform::keys::hex;
+use credence_platform::log::{Log, read_checkpoint};
+
+use super::{journal, origin};
+
+pub(super) async fn verify(dir: &Path, checkpoint: Option<&Path>) -> anyhow::Result<()> {
+    let place = Place::new(dir);
+    let world = read_world(&place)?;
+    let store = journal(&place).await?;
+    let Some(first) = store.read(0, 1).await?.pop() else { bail!("the journal is empty") };
+    let (mut desk, mut erased) = (Desk::begin(&first, world)?, 0);
+    loop {
+        let entries = store.read(desk.log().len(), 4_096).await?;
+        if entries.is_empty() {
+            break;
+        }
+        for entry in &entries {
+            desk.replay(entry)?;
+            erased += u64::from(entry.sent.is_none());
+        }
+    }
+    let (size, acts) = (desk.log().len(), desk.book().acts().count());
+    let root = desk.log().root(size).context("the log has a root")?;
+    if let Some(path) = checkpoint {
+        let text = fs::read(path).with_context(|| format!("{} cannot be read", path.display()))?;
+        compare(&desk, world, &text).with_context(|| path.display().to_string())?;
+    }
+    println!("{size} entries, {acts} acts in the book, {erased} erased: every one stands");
+    println!("root {}", hex(&root));
+    Ok(())
+}
+
+/// That the log has been where a checkpoint says.
+fn compare(desk: &Desk, world: World, text: &[u8]) -> anyhow::Result<()> {
+    let registry = desk.law()?.register().registry();
+    let keys = registry.operator.keys.iter().filter(|key| key.function == Function::Operation);
+    let public = keys.filter_map(|key| ed25519_dalek::VerifyingKey::from_bytes(&key.public).ok());
+    let read = public.into_iter().find_map(|public| read_checkpoint(text, &origin(world), &public));
+    let (size, root) = read.context("the operator has not signed this checkpoint of this world's log")?;
+    let log: &Log = desk.log();
+    ensure!(size <= log.len(), "the log has {} entries, and had {size} once: some are missing", log.len());
+    ensure!(
+        log.root(size) == Some(root),
+        "the first {size} entries are others than they were: the log was rewritten"
+    );
+    println!("the checkpoint of {size} entries lies on the log's way");
+    Ok(())
+}

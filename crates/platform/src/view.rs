@@ -1,0 +1,147 @@
+//! What everybody may see of a subject, as JSON and as a page.
+
+use askama::Template;
+use credence_credit::ActId;
+use credence_law::registry::Register;
+use credence_law::{Law, State};
+use credence_prefix::Prefix;
+use serde::Serialize;
+
+use crate::desk::{Desk, kind_name};
+
+/// A subject's credit, and the acts that it rests on.
+#[derive(Debug, Serialize)]
+pub struct SubjectView {
+    /// Whom it is about.
+    pub subject: String,
+    /// Whether nothing follows from any of this, since the world was made for trying out.
+    pub is_example: bool,
+    /// The score from 0 to 1000; none for an unrated subject.
+    pub score: Option<u16>,
+    /// The word for it.
+    pub status: Option<&'static str>,
+    /// What the score begins with; this and the terms add up to it.
+    pub base: u16,
+    /// The version of the standard that the score is by.
+    pub standard: u32,
+    /// The acts that are in force and cover the subject, and those that were and are not any more.
+    pub acts: Vec<ActView>,
+    /// Who holds the addresses, and hears complaints about them first.
+    pub holder: Option<HolderView>,
+}
+
+/// The member that answers for addresses.
+#[derive(Debug, Serialize)]
+pub struct HolderView {
+    /// What it is called.
+    pub name: String,
+    /// Where its subjects complain.
+    pub complaints: String,
+}
+
+/// An act about a subject.
+#[derive(Debug, Serialize)]
+pub struct ActView {
+    /// Its identity.
+    pub id: String,
+    /// What it is.
+    pub kind: &'static str,
+    /// How it stands.
+    pub state: &'static str,
+    /// Whose it is.
+    pub issuer: String,
+    /// The addresses that it is about.
+    pub prefix: String,
+    /// The item of the catalogue.
+    pub item: Option<String>,
+    /// How far its evidence can be forged.
+    pub evidence: Option<&'static str>,
+    /// What it asks for.
+    pub measure: Option<&'static str>,
+    /// Versions of catalogue and standard that it cites.
+    pub rules: Option<(u32, u32)>,
+    /// By how much it moves the score.
+    pub points: Option<i32>,
+    /// When it was made, and when it ends.
+    pub issued: String,
+    /// When it ends.
+    pub expires: String,
+    /// Its place in the log, which proves it.
+    pub place: u64,
+}
+
+/// The credit of a subject at `now` (Unix seconds), as everybody may see it. None while the world has no rules.
+pub fn subject(desk: &Desk, subject: Prefix, now: u64) -> Option<SubjectView> {
+    let law = desk.law().ok()?;
+    let file = desk.book().file(law, subject, now);
+    let points =
+        |id: &ActId| file.assessment.terms.iter().find(|term| term.act == *id).map(|term| term.points);
+    let acts = file.acts.iter().filter_map(|(id, state)| act(desk, law, id, *state, points(id)));
+    Some(SubjectView {
+        subject: subject.to_string(),
+        is_example: law.is_example,
+        score: file.assessment.rating.score().map(credence_credit::Score::value),
+        status: file.assessment.rating.status().map(credence_credit::Status::name),
+        base: file.assessment.base,
+        standard: law.newest().0.version,
+        acts: acts.collect(),
+        holder: holder(law.register(), subject),
+    })
+}
+
+fn holder(register: &Register, subject: Prefix) -> Option<HolderView> {
+    let (_, id) = register.holder(subject)?;
+    let member = register.member(id)?;
+    Some(HolderView { name: member.name.to_string(), complaints: member.complaints.to_string() })
+}
+
+fn act(desk: &Desk, law: &Law, id: &ActId, state: State, points: Option<i32>) -> Option<ActView> {
+    let accepted = desk.public(id)?;
+    let (act, preamble) = (&accepted.act, accepted.act.preamble());
+    let claim = act.claim();
+    let item = claim.and_then(|claim| law.catalogues.get(&claim.catalogue)?.item(claim.item));
+    Some(ActView {
+        id: id.to_string(),
+        kind: kind_name(act),
+        state: state_name(state),
+        issuer: preamble.issuer.to_string(),
+        prefix: act.subject()?.prefix.to_string(),
+        item: item.map(|item| item.name.to_string()),
+        evidence: claim.map(|claim| claim.evidence.name()),
+        measure: act.measure().map(credence_credit::Measure::name),
+        rules: claim.map(|claim| (claim.catalogue, claim.standard)),
+        points,
+        issued: moment(preamble.issued),
+        expires: moment(preamble.expires),
+        place: desk.receipt(id)?.place,
+    })
+}
+
+/// The word for how an act stands.
+const fn state_name(state: State) -> &'static str {
+    match state {
+        State::InForce => "in_force",
+        State::Relieved => "relieved",
+        State::Lifted => "lifted",
+        State::Corrected => "corrected",
+        State::Expired => "expired",
+    }
+}
+
+/// A moment as in RFC 3339, in UTC.
+pub fn moment(unix_s: u64) -> String {
+    let moment = i64::try_from(unix_s).ok().and_then(|seconds| jiff::Timestamp::from_second(seconds).ok());
+    moment.map_or_else(|| "never".to_owned(), |moment| moment.to_string())
+}
+
+/// The page on which anybody looks an address up.
+#[derive(Debug, Template)]
+#[template(path = "inquiry.html")]
+pub struct InquiryPage {
+    /// What was asked for, as it was typed.
+    pub asked: String,
+    /// Why it cannot be answered.
+    pub fault: Option<String>,
+    /// The answer.
+    pub answer: Option<SubjectView>,
+}

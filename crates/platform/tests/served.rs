@@ -1,0 +1,12 @@
+//! The platform as its users meet it: handed acts by HTTP, asked, stopped and started again.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that unwraps fails with a place and a cause")]
+
+#[path = "served/inquiries.rs"]
+mod inquiries;
+#[path = "served/life.rs"]
+mod life;
+#[path = "served/restarts.rs"]
+mod restarts;
+#[path = "served/world.rs"]
+mod world;

@@ -1,0 +1,61 @@
+//! What was acknowledged is there, once, whatever happens to the process.
+
+use std::sync::Mutex;
+use std::thread;
+use std::time::Duration;
+
+use super::world::{Site, id, run, told};
+
+#[test]
+fn a_stopped_platform_goes_on_where_it_was() {
+    let site = Site::new();
+    let server = site.serve();
+    for number in 1..=5 {
+        assert_eq!(server.hand_in(&site.alert(number, number as u16)).status, 201);
+    }
+    let before = (server.get("/log/checkpoint").text(), server.get("/subjects/2001:db8:1001::/48").text());
+    server.stop();
+    let server = site.serve();
+    let after = (server.get("/log/checkpoint").text(), server.get("/subjects/2001:db8:1001::/48").text());
+    assert_eq!(after, before);
+    assert_eq!(server.hand_in(&site.alert(6, 6)).json()["place"], 9);
+}
+
+/// Kills the platform at moments that nobody chose while alerts come in, and counts what was acknowledged.
+#[test]
+fn what_was_acknowledged_is_there_once_after_every_kill() {
+    let site = Site::new();
+    let acknowledged = Mutex::new(Vec::new());
+    let mut number = 0;
+    for round in 0..20_u64 {
+        let server = site.serve();
+        // Ready before it is asked, so that kills fall into the work.
+        let alerts: Vec<_> = (0..100)
+            .map(|place| site.alert(number + place + 1, (round * 100 + place) as u16 % 4_096))
+            .collect();
+        number += 100;
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                for alert in &alerts {
+                    let Ok(answer) = server.ask("POST", "/acts", &alert.encode()) else { return };
+                    assert_eq!(answer.status, 201, "{}", answer.text());
+                    acknowledged.lock().unwrap().push(id(alert));
+                }
+            });
+            thread::sleep(Duration::from_millis(5 + round * 37 % 120));
+            let killed = std::process::Command::new("kill").args(["-9", &server.process_id()]).status();
+            assert!(killed.unwrap().success());
+        });
+        server.kill();
+    }
+    let acknowledged = acknowledged.into_inner().unwrap();
+    let server = site.serve();
+    for id in &acknowledged {
+        assert_eq!(server.get(&format!("/acts/{id}")).status, 200, "{id} was acknowledged and is gone");
+    }
+    server.stop();
+    println!("{} acts were acknowledged in 20 rounds", acknowledged.len());
+    assert!(acknowledged.len() > 100, "the kills left no time for anything");
+    let verified = run(&["verify", "--dir", site.dir()]);
+    assert!(verified.status.success(), "{}", told(&verified));
+}

@@ -1,0 +1,198 @@
+//! An example world, served by the program on a free port.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+
+use credence_credit::ActId;
+use credence_law::acts::{Block, Claim, OwnAlert, Preamble, Purpose};
+use credence_law::party::{Function, MemberId, Party, World, act_id};
+use credence_law::standard::Standard;
+use credence_law::{Act, Object, Signed};
+use credence_platform::example::{Place, read_world};
+use credence_platform::keys;
+use credence_platform::serve::now;
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// The program.
+pub(crate) fn program() -> Command {
+    Command::new(env!("CARGO_BIN_EXE_credence-platform"))
+}
+
+/// What the program says to these arguments.
+pub(crate) fn run(arguments: &[&str]) -> Output {
+    program().args(arguments).output().expect("the program runs")
+}
+
+/// What it said on both ways.
+pub(crate) fn told(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
+}
+
+/// A world in a directory of its own.
+pub(crate) struct Site {
+    directory: TempDir,
+    pub(crate) world: World,
+}
+
+impl Site {
+    pub(crate) fn new() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let made = run(&["init", "--dir", directory.path().to_str().unwrap()]);
+        assert!(made.status.success(), "{}", told(&made));
+        let world = read_world(&Place::new(directory.path())).unwrap();
+        Self { directory, world }
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.directory.path()
+    }
+
+    pub(crate) fn dir(&self) -> &str {
+        self.path().to_str().unwrap()
+    }
+
+    pub(crate) fn place(&self) -> Place {
+        Place::new(self.path())
+    }
+
+    pub(crate) fn serve(&self) -> Server {
+        let mut process = program()
+            .args(["serve", "--dir", self.dir(), "--listen", "127.0.0.1:0"])
+            .env("NO_COLOR", "1")
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the program runs");
+        let mut lines = BufReader::new(process.stderr.take().unwrap()).lines();
+        let mut said = String::new();
+        let address = lines.by_ref().find_map(|line| {
+            let line = line.unwrap();
+            said += &line;
+            let address = line.split("http://").nth(1)?;
+            Some(address.split_whitespace().next()?.to_owned())
+        });
+        // What it says later must not fill the pipe.
+        std::thread::spawn(move || lines.for_each(drop));
+        Server { process, address: address.unwrap_or_else(|| panic!("it does not listen: {said}")) }
+    }
+
+    /// An act, signed with members' keys for a function.
+    pub(crate) fn signed(&self, act: impl Into<Act>, function: Function, members: &[u16]) -> Signed {
+        let keys: Vec<_> =
+            members.iter().map(|&id| keys::read(&self.place().member(id, function)).unwrap()).collect();
+        Signed::with(Object::new(self.world, act.into()).encode(), &keys)
+    }
+
+    /// Member 1's alert about one of its sites.
+    pub(crate) fn alert(&self, number: u64, site: u16) -> Signed {
+        let prefix = format!("2001:db8:1{site:03x}::/48").parse().unwrap();
+        let preamble = preamble(Party::Member(MemberId(1)), number, Purpose::Warning);
+        let rating = Standard::first().rating(credence_credit::Score::new(400).unwrap());
+        let act =
+            OwnAlert { preamble, claim: claim(prefix), rating, measure: credence_credit::Measure::RateLimit };
+        self.signed(act, Function::Alerts, &[1])
+    }
+}
+
+pub(crate) fn preamble(issuer: Party, number: u64, purpose: Purpose) -> Preamble {
+    Preamble { issuer, number, issued: now(), expires: now() + 86_400, registry: 1, purpose }
+}
+
+pub(crate) fn claim(prefix: credence_prefix::Prefix) -> Claim {
+    Claim {
+        subject: Block { prefix, learned: credence_credit::Learned::Default },
+        item: credence_credit::Reason::Scanning as u16,
+        catalogue: 1,
+        standard: 1,
+        evidence: credence_credit::EvidenceClass::Confirmed,
+        seen_from: now() - 60,
+        seen_until: now() - 60,
+        commitment: [7; 32],
+        repeats: None,
+    }
+}
+
+pub(crate) fn id(signed: &Signed) -> ActId {
+    act_id(signed.bytes())
+}
+
+/// The program at work; killed when this value goes.
+pub(crate) struct Server {
+    process: Child,
+    address: String,
+}
+
+/// An answer.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) head: String,
+    pub(crate) body: Vec<u8>,
+}
+
+impl Answer {
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|fault| panic!("{fault}: {}", self.text()))
+    }
+
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+}
+
+impl Server {
+    /// Asks, or hands in.
+    pub(crate) fn ask(&self, method: &str, path: &str, body: &[u8]) -> std::io::Result<Answer> {
+        let mut stream = TcpStream::connect(&self.address)?;
+        let head = format!(
+            "{method} {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\nContent-Length: {}\r\n\r\n",
+            self.address,
+            body.len()
+        );
+        stream.write_all(head.as_bytes())?;
+        // What is too large is answered before all of it was read.
+        let _ = stream.write_all(body);
+        let mut bytes = Vec::new();
+        stream.read_to_end(&mut bytes)?;
+        let end = bytes.windows(4).position(|four| four == b"\r\n\r\n");
+        let end = end.ok_or(std::io::ErrorKind::UnexpectedEof)?;
+        let head = String::from_utf8_lossy(&bytes[..end]).into_owned();
+        let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
+        Ok(Answer { status: status.unwrap(), head, body: bytes[end + 4..].to_vec() })
+    }
+
+    #[track_caller]
+    pub(crate) fn get(&self, path: &str) -> Answer {
+        self.ask("GET", path, b"").unwrap()
+    }
+
+    #[track_caller]
+    pub(crate) fn hand_in(&self, signed: &Signed) -> Answer {
+        self.ask("POST", "/acts", &signed.encode()).unwrap()
+    }
+
+    pub(crate) fn process_id(&self) -> String {
+        self.process.id().to_string()
+    }
+
+    /// Ends it without a word.
+    pub(crate) fn kill(self) {
+        drop(self);
+    }
+
+    /// Asks it to end, and waits until it has.
+    pub(crate) fn stop(mut self) {
+        let asked = Command::new("kill").arg(self.process.id().to_string()).status().unwrap();
+        assert!(asked.success() && self.process.wait().unwrap().success());
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
