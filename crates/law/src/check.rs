@@ -39,6 +39,12 @@ pub trait Acts {
     /// The act of this identity, if it was accepted here.
     fn act(&self, id: &ActId) -> Option<&Act>;
 
+    /// Whether reports are kept from whoever asks, as they are from gateways. What rests on them is then believed on its
+    /// signatures.
+    fn are_reports_hidden(&self) -> bool {
+        false
+    }
+
     /// Whether a complaint has made this act milder before.
     fn is_relieved(&self, id: &ActId) -> bool;
 

@@ -122,6 +122,7 @@ pub(crate) struct Known {
     pub(crate) acts: BTreeMap<ActId, Act>,
     pub(crate) relieved: Vec<ActId>,
     pub(crate) numbers: BTreeMap<Party, u64>,
+    pub(crate) hidden: bool,
 }
 
 impl Known {
@@ -137,6 +138,10 @@ impl Known {
 impl Acts for Known {
     fn act(&self, id: &ActId) -> Option<&Act> {
         self.acts.get(id)
+    }
+
+    fn are_reports_hidden(&self) -> bool {
+        self.hidden
     }
 
     fn is_relieved(&self, id: &ActId) -> bool {

@@ -46,9 +46,14 @@ impl Law {
     }
 
     pub(super) fn opinion(&self, opinion: &Opinion, acts: &impl Acts) -> Result<(), Refusal> {
+        if opinion.reports.is_empty() {
+            return Err(Refusal::UnknownAct);
+        }
+        if acts.are_reports_hidden() {
+            return Ok(());
+        }
         let is_report = |act: &Act| matches!(act, Act::Report(_));
-        opinion.reports.iter().try_for_each(|report| expect(acts, report, is_report).map(drop))?;
-        if opinion.reports.is_empty() { Err(Refusal::UnknownAct) } else { Ok(()) }
+        opinion.reports.iter().try_for_each(|report| expect(acts, report, is_report).map(drop))
     }
 
     pub(super) fn decision(&self, decision: &Decision, acts: &impl Acts) -> Result<(), Refusal> {
@@ -61,7 +66,7 @@ impl Law {
         }
         within(*measure, Authority::Decision.most(claim.evidence))?;
         unforged(claim, *measure)?;
-        sources(decision)?;
+        sources(decision, acts)?;
         opinion_supports(decision, acts)
     }
 
@@ -111,10 +116,29 @@ fn unforged(claim: &Claim, measure: Measure) -> Result<(), Refusal> {
     if is_forgeable && measure.constrains() { Err(Refusal::Forgeable) } else { Ok(()) }
 }
 
-/// That reports come from more than one author.
-fn sources(decision: &Decision) -> Result<(), Refusal> {
+/// That reports come from more than one author and are not too old. Where they can be read, by what they say; and everywhere by
+/// the commitments to their authors.
+fn sources(decision: &Decision, acts: &impl Acts) -> Result<(), Refusal> {
     let authors: BTreeSet<_> = decision.sources.iter().map(|source| source.author).collect();
-    if authors.len() >= SOURCES_MIN { Ok(()) } else { Err(Refusal::OnlySource) }
+    if authors.len() < SOURCES_MIN {
+        return Err(Refusal::OnlySource);
+    }
+    if acts.are_reports_hidden() {
+        return Ok(());
+    }
+    let mut members = BTreeSet::new();
+    for source in &decision.sources {
+        let report = expect(acts, &source.report, |act| matches!(act, Act::Report(_)))?;
+        let oldest = decision.preamble.issued.saturating_sub(EVIDENCE_DAYS_MAX * DAY);
+        if report.preamble().issued < oldest {
+            return Err(Refusal::EvidenceAge);
+        }
+        if report.subject().map(|subject| subject.prefix) != Some(decision.claim.subject.prefix) {
+            return Err(Refusal::OtherSubject);
+        }
+        members.insert(report.issuer());
+    }
+    if members.len() < SOURCES_MIN { Err(Refusal::OnlySource) } else { Ok(()) }
 }
 
 /// That a cited opinion is on these reports, and not against it. Where nothing is to be done to traffic, the body may think

@@ -237,6 +237,29 @@ fn cases_of_decisions() -> Vec<Case> {
         }),
         deciding(Refusal::OnlySource, |_, decision| decision.sources[0].author = decision.sources[1].author),
         deciding(Refusal::OnlySource, |_, decision| decision.sources.clear()),
+        // Two reports of one member, which claims to be two.
+        case(Refusal::OnlySource, |known| {
+            let mut decision = decision(known, &[1, 2], rated(300));
+            let mut second = report(1);
+            second.preamble.number += 1;
+            let first = known.with(report(1));
+            let place = decision.sources.iter().position(|source| source.report != first).unwrap();
+            decision.sources[place].report = known.with(second);
+            decision.sources.sort_unstable_by_key(|source| source.report);
+            let reports = decision.sources.iter().map(|source| source.report).collect();
+            decision.opinion = known.with(opinion(reports, Finding::Supports));
+            decision
+        }),
+        deciding(Refusal::UnknownAct, |known, decision| {
+            known.acts.remove(&decision.sources[0].report);
+        }),
+        deciding(Refusal::EvidenceAge, |known, decision| {
+            let Some(Act::Report(report)) = known.acts.get_mut(&decision.sources[0].report) else {
+                unreachable!()
+            };
+            report.preamble.issued = decision.preamble.issued - 60 * DAY - 1;
+        }),
+        deciding(Refusal::OtherSubject, |_, decision| decision.claim.subject = block("2a00:4:3::/48")),
         deciding(Refusal::NoOpinion, |_, decision| decision.opinion = ActId([0; 32])),
         deciding(Refusal::NoOpinion, |known, decision| decision.opinion = known.with(own_alert())),
         deciding(Refusal::NoOpinion, |known, decision| {
@@ -398,6 +421,21 @@ fn votes_about_something_else_or_too_late_do_not_count() {
         let result = law.restriction(&id, &proposal, [&good, &vote], proposal.closes);
         assert_eq!(result, Err(Refusal::StrayVote));
     }
+}
+
+/// Gateways are not told who reported whom; they believe what the coordinating body has signed.
+#[test]
+fn a_decision_stands_where_its_reports_are_hidden() {
+    let (law, mut known) = (law(), Known::default());
+    let decision = decision(&mut known, &[1, 2], rated(300));
+    let Some(Act::Opinion(opinion)) = known.acts.get(&decision.opinion).cloned() else { unreachable!() };
+    known.acts.retain(|_, act| !matches!(act, Act::Report(_)));
+    assert_eq!(examined(&law, &known, decision.clone()), Err(Refusal::UnknownAct));
+    known.hidden = true;
+    assert!(examined(&law, &known, opinion).is_ok() && examined(&law, &known, decision.clone()).is_ok());
+    let mut alone = decision;
+    alone.sources[0].author = alone.sources[1].author;
+    assert_eq!(examined(&law, &known, alone), Err(Refusal::OnlySource));
 }
 
 /// Whatever fewer seats than the quorum sign, nothing is decided; and one organisation with many seats is one.
