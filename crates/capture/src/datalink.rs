@@ -1,8 +1,8 @@
 //! Frames through the portable data link of the crate `pnet`, one by one.
 //!
 //! The fallback where a kernel has packet sockets but no rings. It costs two system calls a frame, cannot
-//! tell what was lost, sees outgoing frames whether or not they are wanted, and knows no capture time, so
-//! that a frame's time is when it was read.
+//! tell what was lost or which VLAN tag the kernel took out, sees outgoing frames whether or not they are wanted,
+//! and knows no capture time, so that a frame's time is when it was read.
 
 use std::io;
 use std::sync::Arc;

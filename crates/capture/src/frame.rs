@@ -23,7 +23,7 @@ pub struct Frame<'a> {
     pub linktype: u16,
     /// The captured bytes, at most [`FRAME_MAX`], from the link layer's first byte on.
     ///
-    /// A frame from an `AF_PACKET` ring may lack its outermost VLAN tag, which network cards and the
+    /// A frame from the `pnet` data link may lack its outermost VLAN tag, which network cards and the
     /// kernel take out; the EtherType then is that of what the tag enclosed.
     pub bytes: &'a [u8],
 }

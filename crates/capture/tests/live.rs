@@ -375,6 +375,43 @@ fn a_tun_device_gives_bare_ip_packets() {
 }
 
 #[test]
+fn a_tag_that_the_kernel_takes_out_is_in_the_frame_of_a_ring() {
+    inside("a_tag_that_the_kernel_takes_out_is_in_the_frame_of_a_ring", &[], || {
+        let mut device = tun::create_tap("tap");
+        ip(&["link", "set", "tap", "addrgenmode", "none", "up"]);
+        let mut source = only(&config("tap", Backend::AfPacket));
+        // Broadcast, from a station, with these tags, and a bare IPv6 header behind them.
+        let frame = |tags: &[u8]| {
+            let addresses = [0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2, 0, 0, 0, 0, 9];
+            let mut packet = [0; 40];
+            (packet[0], packet[6], packet[7]) = (0x60, 59, 64);
+            [&addresses, tags, &[0x86, 0xdd], &packet].concat()
+        };
+        let sent = [
+            frame(&[]),
+            frame(&[0x81, 0x00, 0xa1, 0x23]),
+            frame(&[0x88, 0xa8, 0x00, 0x05, 0x81, 0x00, 0x00, 0x06]),
+            frame(&[]),
+        ];
+        for frame in &sent {
+            device.write_all(frame).unwrap();
+        }
+        let mut seen = Vec::new();
+        for _ in 0..POLLS_MAX {
+            let polled = source.poll(&mut |frames| {
+                assert!(frames.iter().all(|frame| frame.wire_len as usize == frame.bytes.len()));
+                seen.extend(frames.iter().map(|frame| frame.bytes.to_vec()));
+            });
+            polled.unwrap();
+            if seen.len() >= sent.len() {
+                break;
+            }
+        }
+        assert_eq!(seen, sent);
+    });
+}
+
+#[test]
 fn without_the_privilege_the_cure_is_named() {
     let without = ["setpriv", "--bounding-set", "-net_raw", "--inh-caps", "-all"];
     inside("without_the_privilege_the_cure_is_named", &without, || {

@@ -27,17 +27,17 @@ impl Mapping {
         Ok(Self { memory: Shared::of(socket.raw(), 0, layout.ring_bytes())?, layout })
     }
 
-    /// The bytes of a block, if the kernel has handed it over.
-    pub(crate) fn block(&self, block: u32) -> Option<&[u8]> {
+    /// The bytes of a block, if the kernel has handed it over. Until it is given back they are the process's to change.
+    pub(crate) fn block(&mut self, block: u32) -> Option<&mut [u8]> {
         // Acquire: what the kernel wrote before it handed the block over is seen after this.
         if self.status(block).load(Ordering::Acquire) & libc::TP_STATUS_USER == 0 {
             return None;
         }
         let len = self.layout.block_bytes as usize;
         let block = self.memory.place(self.start(block), len);
-        // SAFETY: the block lies within the mapping. While it is the process's, the kernel leaves it alone,
-        // and giving it back takes `&mut self`, which ends this borrow first.
-        Some(unsafe { std::slice::from_raw_parts(block, len) })
+        // SAFETY: the block lies within the mapping. While it is the process's, the kernel does not write to it, and the
+        // process has no other way in than this exclusive borrow, which giving the block back ends.
+        Some(unsafe { std::slice::from_raw_parts_mut(block, len) })
     }
 
     /// Returns a block to the kernel, which may write to it at once.
