@@ -9,11 +9,14 @@ use crate::moment::parse_lifetime;
 use crate::outputs::{print, tell};
 use crate::run::{Request, request};
 
+/// Where an installed gateway has its socket.
+pub(crate) const SOCKET: &str = "/run/credence/control.sock";
+
 /// Arguments of `credence control`.
 #[derive(clap::Args)]
 pub(crate) struct ControlArgs {
     /// The socket of the gateway, as `control.socket` names it
-    #[arg(long, value_name = "PATH", default_value = "/run/credence/control.sock")]
+    #[arg(long, value_name = "PATH", default_value = SOCKET)]
     socket: PathBuf,
 
     #[command(subcommand)]
@@ -36,7 +39,7 @@ enum Command {
     Accept,
     /// Forget the update of credit that waits
     Discard,
-    /// What is in force for an address, and how often the kernel acted on it; `credence explain` says why
+    /// What is in force for an address, and how often the kernel acted on it; `credence explain` says that and why
     Explain {
         /// The address
         address: Ipv6Addr,

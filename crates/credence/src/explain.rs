@@ -1,10 +1,10 @@
-//! `credence explain`: why an address stands as it does.
+//! `credence explain`: why an address stands as it does, and what a gateway on this host does about it.
 
 use std::io::{self, Write};
 use std::net::Ipv6Addr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use anyhow::bail;
+use anyhow::{Context, bail};
 use credence_credit::{Cache, Guarded, KeepReason, Learned, Subject};
 use credence_engine::clock::unix_s;
 use credence_engine::{Lists, TermLine, standing};
@@ -13,12 +13,18 @@ use credence_prefix::NO_MATCH;
 use credence_score::{Assessment, Facts, Policy, RULES, Term, assess};
 use serde::Serialize;
 
+use crate::config::Config;
+use crate::control::SOCKET;
 use crate::exit::Exit;
 use crate::lookup::{parse, shortened};
 use crate::moment::{distance, parse_moment, utc};
 use crate::outputs::{Format, json, print};
+use crate::run::{Request, request};
 use crate::snapshots::{ListArgs, load_some};
 use crate::statement::Statement;
+
+/// Where an installed gateway has its configuration.
+const CONFIG: &str = "/etc/credence/credence.toml";
 
 /// Arguments of `credence explain`.
 #[derive(clap::Args)]
@@ -28,8 +34,16 @@ pub(crate) struct ExplainArgs {
     address: String,
 
     /// Explain from this credit snapshot; may be given several times
-    #[arg(long, value_name = "SNAPSHOT", required = true)]
+    #[arg(long, value_name = "SNAPSHOT")]
     credit: Vec<PathBuf>,
+
+    /// Explain from the snapshots and lists of this configuration, where no --credit is given
+    #[arg(long, value_name = "FILE", default_value = CONFIG, conflicts_with = "credit")]
+    config: PathBuf,
+
+    /// The socket of the gateway that is asked what it does, instead of the configuration's or the usual one
+    #[arg(long, value_name = "PATH")]
+    socket: Option<PathBuf>,
 
     /// Explain for this moment instead of now: Unix seconds, or a time like 2026-11-21T10:00:00Z
     #[arg(long, value_name = "TIME", value_parser = parse_moment)]
@@ -49,16 +63,62 @@ pub(crate) fn explain(args: &ExplainArgs) -> anyhow::Result<Exit> {
         Ok(address) => address,
         Err(fault) => bail!("{:?} {fault}", shortened(&args.address)),
     };
-    let guards = args.lists.guards();
-    let lists = args.lists.lists(&guards)?;
-    let (cache, exit) = load_some(&args.credit, &guards)?;
+    let sources = Sources::of(args)?;
+    let guards = sources.lists.guards();
+    let lists = sources.lists.lists(&guards)?;
+    let (cache, exit) = load_some(&sources.snapshots, &guards)?;
     let now = args.at.unwrap_or_else(unix_s);
-    let explanation = Explanation::of(&cache, &lists, address, now);
+    let mut explanation = Explanation::of(&cache, &lists, address, now);
+    explanation.gateway = Gateway::asked(&sources.socket, address.into());
     print(|out| match args.format {
         Format::Text => explanation.write_text(out),
         Format::Json => json(out, &explanation),
     })?;
     Ok(exit)
+}
+
+/// What an explanation is made of.
+struct Sources {
+    snapshots: Vec<PathBuf>,
+    lists: ListArgs,
+    socket: PathBuf,
+}
+
+impl Sources {
+    /// What the arguments name, or the configuration that they name.
+    ///
+    /// # Errors
+    /// When the configuration cannot be taken.
+    fn of(args: &ExplainArgs) -> anyhow::Result<Self> {
+        let socket = |of: Option<PathBuf>| args.socket.clone().or(of).unwrap_or_else(|| SOCKET.into());
+        if !args.credit.is_empty() {
+            let (snapshots, lists) = (args.credit.clone(), args.lists.clone());
+            return Ok(Self { snapshots, lists, socket: socket(None) });
+        }
+        let config =
+            Config::read(&args.config).context("name snapshots with --credit, or another --config")?;
+        let lists = args.lists.beside(&config.lists);
+        Ok(Self { snapshots: config.credit.snapshots, lists, socket: socket(config.control.socket) })
+    }
+}
+
+/// What a gateway on this host does to the address.
+#[derive(Default, Serialize)]
+struct Gateway {
+    /// Whether one answered.
+    answers: bool,
+    /// What it said, or why nobody did.
+    says: String,
+}
+
+impl Gateway {
+    /// The answer at `socket`.
+    fn asked(socket: &Path, address: Ipv6Addr) -> Self {
+        match request(socket, Request::Explain { address }) {
+            Ok(answer) => Self { answers: answer.ok, says: answer.text },
+            Err(error) => Self { answers: false, says: error.to_string() },
+        }
+    }
 }
 
 /// Why an address stands as it does.
@@ -76,6 +136,8 @@ struct Explanation<'a> {
     records: Vec<Covering<'a>>,
     /// What a flow of the address would be given if it did nothing of note.
     assessment: Verdict,
+    /// What is done to it here.
+    gateway: Gateway,
     complaints: String,
 }
 
@@ -150,6 +212,7 @@ impl<'a> Explanation<'a> {
             complaints: complaints(&records),
             records,
             assessment: Verdict::of(&assess(&facts, &Policy::default())),
+            gateway: Gateway::default(),
         }
     }
 
@@ -173,7 +236,8 @@ impl<'a> Explanation<'a> {
         }
         self.records.iter().try_for_each(|record| record.write_text(out, self.at))?;
         self.assessment.write_text(out)?;
-        writeln!(out, "\ncomplaints {}", self.complaints)
+        writeln!(out, "\ngateway    {}", self.gateway.says)?;
+        writeln!(out, "complaints {}", self.complaints)
     }
 }
 

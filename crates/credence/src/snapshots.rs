@@ -8,11 +8,12 @@ use credence_credit::{Cache, Guards, file};
 use credence_engine::Lists;
 use credence_prefix::Prefix;
 
+use crate::config::{ListedPrefix, PrefixLists};
 use crate::exit::Exit;
 use crate::outputs::tell;
 
 /// The operator's lists of prefixes.
-#[derive(clap::Args)]
+#[derive(Clone, clap::Args)]
 pub(crate) struct ListArgs {
     /// A prefix of the operator or of a customer; may be given several times
     #[arg(long = "own", value_name = "PREFIX")]
@@ -24,6 +25,14 @@ pub(crate) struct ListArgs {
 }
 
 impl ListArgs {
+    /// These lists and those of a configuration.
+    pub(crate) fn beside(&self, lists: &PrefixLists) -> Self {
+        let and = |own: &[Prefix], listed: &[ListedPrefix]| {
+            own.iter().copied().chain(listed.iter().map(ListedPrefix::prefix)).collect()
+        };
+        Self { own: and(&self.own, &lists.own), never_block: and(&self.never_block, &lists.never_block) }
+    }
+
     /// The guards that judge records, with the operator's never-block list.
     pub(crate) fn guards(&self) -> Guards {
         Guards::new(NeverBlock::new(self.never_block.iter().copied()))

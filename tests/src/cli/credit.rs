@@ -183,7 +183,8 @@ fn explain(desk: &Desk, options: &[&str]) -> Ran {
     let wide = desk.snapshot("wide.snap", "2000::/3\n", &["--score", "300", "--measure", "drop"]);
     let narrow =
         desk.snapshot("narrow.snap", "2001:db8:1::/48\n", &["--score", "150", "--measure", "rate_limit"]);
-    let snapshots = ["--credit", text(&wide), "--credit", text(&narrow)];
+    let nobody = desk.path("socket");
+    let snapshots = ["--credit", text(&wide), "--credit", text(&narrow), "--socket", text(&nobody)];
     run(["explain", "2001:db8:1:2::5"].iter().chain(&snapshots).chain(options)).expect(0)
 }
 
@@ -208,6 +209,7 @@ fn an_explanation_names_every_record_and_adds_up() {
     );
     assert_eq!(assessment["rules"], "credence-local/1");
     assert!(json["complaints"].as_str().unwrap().contains("operator of this gateway"));
+    assert_eq!(json["gateway"]["answers"], false, "without a gateway the rest is explained all the same");
 }
 
 #[test]
@@ -224,6 +226,7 @@ fn an_explanation_for_people_says_who_why_until_when_and_where_to_turn() {
         "(in ",
         "150  credit",
         "verdict rate_limit, decided by operator_deny",
+        "gateway    no gateway answers at ",
         "complaints \"narrow.snap.txt\"",
     ] {
         assert!(shown.contains(words), "{words:?} is missing from:\n{shown}");

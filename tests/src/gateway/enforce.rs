@@ -471,6 +471,12 @@ fn an_update_that_hits_too_much_waits_for_the_operator() {
                 told.contains("drop by the record of 2001:db8:77::66/128") && !told.contains(" 0 packets"),
                 "{told}"
             );
+            // The whole explanation has it too, from the snapshots and the socket that the configuration names.
+            let explained = run(["explain", LISTED, "--config", &site.path("gateway.toml")]).expect(0).stdout;
+            assert!(explained.contains("  <- rates and rules"), "{explained}");
+            let (_, said) = explained.split_once("\ngateway    ").expect("what the gateway does");
+            assert!(said.starts_with(told.split_once(" until").unwrap().0), "{explained}");
+            assert!(said.contains("the kernel acted on ") && !said.contains(" 0 packets"), "{explained}");
             control(&["accept"]).expect(0);
             arrivals.last(CLIENT, now());
             assert_eq!(sum(&running.metrics(), "credence_credit_update_held"), 0);
