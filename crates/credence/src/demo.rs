@@ -115,7 +115,7 @@ pub(crate) fn demo(args: &DemoArgs) -> anyhow::Result<Exit> {
     let alerts = AlertWriter::new(out, Arc::clone(&line.lists), None, ALERTS_PER_S_MAX);
     let engine = Arc::new(Engine::new(line, credit.clone(), 1));
     let status = Arc::new(Status::new(engine, credit, tally, &alerts, Arc::clone(&pulse), None));
-    let mut recorder = Recorder::new(Some(alerts), None);
+    let mut recorder = Recorder::new(Some(alerts), None).watched(Arc::clone(status.best_sources()));
     let page = serve::bind(args.listen)?;
     let address = page.address();
     page.serve(Arc::clone(&status))?;

@@ -108,7 +108,7 @@ pub(crate) fn run(args: &RunArgs) -> anyhow::Result<Exit> {
         let beating = enforcement.beat(&config, Arc::clone(&status), signals.stop());
         beating.context("the kernel cannot be told that the engine lives")?;
     }
-    let mut recorder = Recorder::new(Some(alerts), None);
+    let mut recorder = Recorder::new(Some(alerts), None).watched(Arc::clone(status.best_sources()));
     if let Some(enforcer) = enforcer {
         recorder = recorder.enforcing(enforcer);
     }

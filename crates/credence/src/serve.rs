@@ -2,7 +2,7 @@
 //!
 //! `/metrics` is for Prometheus. `/healthz` answers as long as the process runs; `/readyz` answers 200 only
 //! while frames, or the word that there are none, still get through to every worker. `/subjects` names the sources that
-//! fare worst, and is there only on a loopback address.
+//! fare worst and best, and is there only on a loopback address.
 //!
 //! The server has a thread of its own with a small runtime on it, and ends with the process. Nothing on the
 //! way of a packet waits for it: a page is made of counters that workers write anyway. It holds at most
@@ -112,7 +112,7 @@ async fn page(State(status): State<Arc<Status>>) -> Response {
 }
 
 async fn subjects(State(status): State<Arc<Status>>) -> Response {
-    let page = serde_json::to_string(&Subjects::of(status.offenders(), unix_s()));
+    let page = serde_json::to_string(&Subjects::of(status.offenders(), status.best_sources(), unix_s()));
     let page = page.expect("names and numbers can be written as JSON");
     ([(CONTENT_TYPE, "application/json")], page).into_response()
 }
@@ -212,7 +212,7 @@ mod tests {
         let (address, _) = served();
         let page = page_at(address, "/subjects");
         assert!(
-            page.starts_with("HTTP/1.1 200") && page.ends_with("{\"window_s\":600,\"worst\":[]}"),
+            page.starts_with("HTTP/1.1 200") && page.ends_with("{\"window_s\":600,\"worst\":[],\"best\":[]}"),
             "{page}"
         );
         let (everywhere, _) = served_on("0.0.0.0:0");

@@ -6,6 +6,8 @@ use credence_credit::Cache;
 use credence_flow::{Anomalies, FlowKey, FlowRecord};
 use credence_score::{Assessment, Verdict};
 
+use crate::best::Regarded;
+
 /// A flow got a verdict that is worth an alert.
 #[derive(Clone, Copy, Debug)]
 pub struct Event {
@@ -80,6 +82,8 @@ pub struct Collected {
     pub opinions: Vec<Opinion>,
     /// A sample of the sources of new flows.
     pub sample: Vec<u128>,
+    /// The sources that fared best in a step, by /64.
+    pub best: Vec<(u128, Regarded)>,
     /// The credit caches that the alerts rest on.
     pub caches: Vec<Arc<Cache>>,
 }
@@ -92,7 +96,7 @@ impl Collected {
 
     /// Everything but the caches.
     pub fn len(&self) -> usize {
-        self.alerts.len() + self.flows.len() + self.opinions.len() + self.sample.len()
+        self.alerts.len() + self.flows.len() + self.opinions.len() + self.sample.len() + self.best.len()
     }
 
     /// Forgets everything and keeps the memory.
@@ -101,6 +105,7 @@ impl Collected {
         self.flows.clear();
         self.opinions.clear();
         self.sample.clear();
+        self.best.clear();
         self.caches.clear();
     }
 

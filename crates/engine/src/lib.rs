@@ -1,6 +1,7 @@
 //! The worker loop: the whole line a packet travels, its counters and its outbox.
 mod alert;
 mod anonymise;
+mod best;
 mod chain;
 pub mod clock;
 mod config;
@@ -20,6 +21,7 @@ mod sync;
 
 pub use alert::{AlertCounts, AlertTally, AlertWriter, Offender, Offenders, TermLine};
 pub use anonymise::{Anonymiser, WeakKey};
+pub use best::{BestSources, Regarded};
 pub use chain::Chain;
 pub use config::{Direction, Keyed, LineConfig, Lists, set};
 pub use counters::{Counter, Counters, MALFORMED, NOT_IPV6, Own, PerKind, Totals};

@@ -41,6 +41,7 @@ use self::sample::Sample;
 use self::settle::Tally;
 use self::sources::Sources;
 use self::sweep::Sweep;
+use crate::best::Best;
 use crate::config::LineConfig;
 use crate::counters::Own;
 use crate::event::Collected;
@@ -70,6 +71,7 @@ pub struct Worker {
     collected: Collected,
     opinions: Opinions,
     sample: Sample,
+    best: Best,
     /// The policy in force.
     policy: Policy,
     /// Whether it is that of an emergency.
@@ -98,6 +100,7 @@ impl Worker {
             collected: Collected::default(),
             opinions: Opinions::default(),
             sample: Sample::new(config.seed),
+            best: Best::new(config.policy.neutral),
             policy: config.policy,
             alarmed: false,
             counters,
@@ -147,12 +150,13 @@ impl Worker {
 
     /// Folds what flows did in the step into their sources.
     fn fold(&mut self, closing: Closing) {
-        let Self { touched, table, sources, .. } = self;
+        let Self { touched, table, sources, best, .. } = self;
         touched.retain(|slot| {
             let mut flow = table.flow(slot);
             if flow.is_free() {
                 return false;
             }
+            best.offer(flow.key().src, flow.score());
             sources.add(&flow.fold(closing.end_ns));
             flow.awaits_judgement()
         });
@@ -169,6 +173,7 @@ impl Worker {
 
     fn step_ended(&mut self) {
         self.sample.hand_out(&mut self.collected.sample);
+        self.best.hand_out(self.clock_ns, &mut self.collected.best);
         self.next_epoch();
         self.counters.steps.add(1);
         self.publish();

@@ -7,6 +7,7 @@ use credence_credit::Cache;
 use crossbeam::channel::Receiver;
 
 use crate::alert::{AlertCounts, AlertWriter};
+use crate::best::{BestSources, remember};
 use crate::event::{Collected, Enforce, Event};
 use crate::flows::FlowWriter;
 
@@ -20,6 +21,7 @@ pub struct Recorder {
     alerts: Option<AlertWriter<Output>>,
     flows: Option<FlowWriter<Output>>,
     enforcer: Option<Box<dyn Enforce>>,
+    best: BestSources,
     waiting: Vec<(Event, Arc<Cache>)>,
     failure: Option<io::Error>,
     failures: u64,
@@ -36,9 +38,15 @@ impl Recorder {
         Self { enforcer: Some(enforcer), ..self }
     }
 
+    /// The same, with a place where others see which sources fare best.
+    pub fn watched(self, best: BestSources) -> Self {
+        Self { best, ..self }
+    }
+
     /// Takes what one worker collected, and leaves it empty with its memory. Alerts wait until the step ends.
     pub fn take(&mut self, collected: &mut Collected) {
-        let Collected { alerts, flows, opinions, sample, caches } = collected;
+        let Collected { alerts, flows, opinions, sample, best, caches } = collected;
+        remember(&self.best, best);
         if let Some(enforcer) = &mut self.enforcer {
             enforcer.heed(opinions);
             enforcer.saw(sample);

@@ -198,6 +198,11 @@ impl Flow<'_> {
         self.hot.verdict()
     }
 
+    /// The score of the last scoring.
+    pub const fn score(&self) -> u16 {
+        self.cold.score
+    }
+
     /// The record number of the credit cache that the last scoring rests on; [`u32::MAX`] before the first.
     pub const fn credit_record(&self) -> u32 {
         self.cold.record

@@ -25,9 +25,16 @@ fn one_picture_shows_every_subject() {
     let url = format!("http://{}", running.address());
     let ran = run(["top", "--url", &url, "--once"]).expect(0);
     assert_eq!(ran.stderr, "");
-    for part in
-        [&url, "packets/s", "rate_limit", "incentive", "shed, ring_full", "4,007 records", "worst sources"]
-    {
+    for part in [
+        &url,
+        "packets/s",
+        "rate_limit",
+        "incentive",
+        "shed, ring_full",
+        "4,007 records",
+        "worst sources",
+        "best sources",
+    ] {
         assert!(ran.stdout.contains(part), "{part:?} is missing from:\n{}", ran.stdout);
     }
     let (_, traffic) = ran.stdout.split_once("traffic").unwrap();
@@ -47,10 +54,16 @@ fn sources_are_told_by_their_network_alone() {
         assert_eq!(status, 200);
         let page: Value = serde_json::from_str(&page).unwrap();
         let worst = page["worst"].as_array().unwrap().clone();
-        (!worst.is_empty()).then_some((page, worst))
+        let best = page["best"].as_array().unwrap().clone();
+        (!worst.is_empty() && !best.is_empty()).then_some((page, worst, best))
     });
-    let (page, worst) = told.expect("sources raise alerts");
-    assert!(worst.len() <= 10 && page["window_s"] == 600, "{page}");
+    let (page, worst, best) = told.expect("sources raise alerts, and rated ones fare well");
+    assert!(worst.len() <= 10 && best.len() <= 10 && page["window_s"] == 600, "{page}");
+    for subject in &best {
+        let prefix = subject["prefix"].as_str().unwrap();
+        assert!(prefix.ends_with("::/64") && subject["score"].as_u64() > Some(600), "{subject}");
+        assert!(worst.iter().all(|bad| bad["prefix"] != prefix), "{prefix} is among the worst too");
+    }
     for subject in worst {
         let prefix = subject["prefix"].as_str().unwrap();
         assert!(prefix.ends_with("::/64"), "{prefix}");

@@ -7,7 +7,7 @@ use std::time::Duration;
 use credence_credit::Published;
 use credence_engine::clock::unix_s;
 use credence_engine::metrics::{Scrape, render};
-use credence_engine::{AlertCounts, AlertTally, AlertWriter, Engine, Offenders, Output};
+use credence_engine::{AlertCounts, AlertTally, AlertWriter, BestSources, Engine, Offenders, Output};
 
 use super::alert_log::Tally;
 use super::kernel::Kernel;
@@ -32,6 +32,7 @@ pub(crate) struct Status {
     tally: Arc<Tally>,
     alerts: Arc<AlertTally>,
     offenders: Offenders,
+    best: BestSources,
     pulse: Arc<Pulse>,
     kernel: Option<Arc<Kernel>>,
     state: Arc<State>,
@@ -56,6 +57,7 @@ impl Status {
             tally,
             alerts,
             offenders,
+            best: BestSources::default(),
             pulse,
             kernel,
             state: Arc::default(),
@@ -77,6 +79,11 @@ impl Status {
     /// The sources that raised alerts.
     pub(crate) fn offenders(&self) -> &Offenders {
         &self.offenders
+    }
+
+    /// The sources that fare best.
+    pub(crate) fn best_sources(&self) -> &BestSources {
+        &self.best
     }
 
     /// What became of alert lines.

@@ -1,12 +1,12 @@
-//! The page `/subjects`: which sources fare worst, for `credence top`.
+//! The page `/subjects`: which sources fare worst and which best, for `credence top`.
 //!
-//! It is made of what the recorder remembers of alerts, off the way of packets. Sources are named by their /64 and no
+//! It is made of what the recorder remembers of alerts and of the best of each step, off the way of packets. Sources are named by their /64 and no
 //! further. That is still more than counters tell, so that the page exists only where nobody on another host can ask for it.
 
 use std::cmp::Reverse;
 use std::net::Ipv6Addr;
 
-use credence_engine::{Offender, Offenders};
+use credence_engine::{BestSources, Offender, Offenders, Regarded};
 use serde::{Deserialize, Serialize};
 
 /// Sources shown: what fits on a screen below everything else.
@@ -22,6 +22,20 @@ pub(crate) struct Subjects {
     pub(crate) window_s: u64,
     /// Those that fare worst, the worst first.
     pub(crate) worst: Vec<Subject>,
+    /// Those that fare better than a source of which nothing is known, and raised no alert; the best first.
+    #[serde(default)]
+    pub(crate) best: Vec<Good>,
+}
+
+/// A source that fares well.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+pub(crate) struct Good {
+    /// Its /64.
+    pub(crate) prefix: String,
+    /// The score of its flows.
+    pub(crate) score: u16,
+    /// When it was last seen, Unix seconds.
+    pub(crate) last_s: u64,
 }
 
 /// A source that raised alerts.
@@ -40,19 +54,30 @@ pub(crate) struct Subject {
 }
 
 impl Subjects {
-    /// What is remembered of the sources in `offenders`, at `now_s` (Unix seconds).
-    pub(crate) fn of(offenders: &Offenders, now_s: u64) -> Self {
-        let is_recent = |offender: &Offender| seconds(offender) + WINDOW_S >= now_s;
-        // Some tens of thousands are remembered; a list of ten is kept in order rather than all of them.
-        let mut worst: Vec<(u128, Offender)> = Vec::with_capacity(SHOWN + 1);
-        for entry in offenders.iter().filter(|entry| is_recent(entry.value())) {
-            let found = (*entry.key(), *entry.value());
-            let place = worst.partition_point(|listed| rank(listed) < rank(&found));
-            worst.insert(place, found);
-            worst.truncate(SHOWN);
+    /// What is remembered of the sources in `offenders` and `best`, at `now_s` (Unix seconds).
+    pub(crate) fn of(offenders: &Offenders, best: &BestSources, now_s: u64) -> Self {
+        let is_recent = |ns: u64| seconds(ns) + WINDOW_S >= now_s;
+        let worst = offenders.iter().filter(|entry| is_recent(entry.written_ns));
+        let is_worst = |source| offenders.get(&source).is_some_and(|offender| is_recent(offender.written_ns));
+        let best = best.iter().filter(|entry| is_recent(entry.seen_ns) && !is_worst(*entry.key()));
+        Self {
+            window_s: WINDOW_S,
+            worst: first(worst.map(|e| (*e.key(), *e.value())), rank).into_iter().map(Subject::of).collect(),
+            best: first(best.map(|e| (*e.key(), *e.value())), merit).into_iter().map(Good::of).collect(),
         }
-        Self { window_s: WINDOW_S, worst: worst.into_iter().map(Subject::of).collect() }
     }
+}
+
+/// The first few of `all`, in order. Some tens of thousands are remembered; a list of ten is kept in order rather than all of
+/// them.
+fn first<T, R: Ord>(all: impl Iterator<Item = T>, rank: impl Fn(&T) -> R) -> Vec<T> {
+    let mut list: Vec<T> = Vec::with_capacity(SHOWN + 1);
+    for found in all {
+        let place = list.partition_point(|listed| rank(listed) < rank(&found));
+        list.insert(place, found);
+        list.truncate(SHOWN);
+    }
+    list
 }
 
 /// The order of sources: the hardest verdict first, then the lowest score, then the most alerts.
@@ -60,20 +85,34 @@ fn rank((source, offender): &(u128, Offender)) -> impl Ord + use<> {
     (Reverse(offender.verdict), offender.score, Reverse(offender.alerts), *source)
 }
 
-fn seconds(offender: &Offender) -> u64 {
-    offender.written_ns / 1_000_000_000
+/// The order of sources that fare well: the highest score first, then who was seen last.
+fn merit((source, regarded): &(u128, Regarded)) -> impl Ord + use<> {
+    (Reverse(regarded.score), Reverse(regarded.seen_ns), *source)
+}
+
+const fn seconds(ns: u64) -> u64 {
+    ns / 1_000_000_000
+}
+
+/// The /64 of a source. The bits of the interface identifier are none of anybody's business, whatever key the memory is kept by.
+fn network(source: u128) -> String {
+    format!("{}/64", Ipv6Addr::from(source >> 64 << 64))
+}
+
+impl Good {
+    fn of((source, regarded): (u128, Regarded)) -> Self {
+        Self { prefix: network(source), score: regarded.score, last_s: seconds(regarded.seen_ns) }
+    }
 }
 
 impl Subject {
     fn of((source, offender): (u128, Offender)) -> Self {
-        // The bits of the interface identifier are none of anybody's business, whatever key the memory is kept by.
-        let network = Ipv6Addr::from(source >> 64 << 64);
         Self {
-            prefix: format!("{network}/64"),
+            prefix: network(source),
             verdict: offender.verdict.name().to_owned(),
             score: offender.score,
             alerts: offender.alerts,
-            last_s: seconds(&offender),
+            last_s: seconds(offender.written_ns),
         }
     }
 }
@@ -103,13 +142,28 @@ mod tests {
         ] {
             offenders.insert(source(number), offender);
         }
-        let subjects = Subjects::of(&offenders, NOW_S);
+        let subjects = Subjects::of(&offenders, &BestSources::default(), NOW_S);
         let told: Vec<_> = subjects.worst.iter().map(|subject| subject.prefix.as_str()).collect();
         assert_eq!(
             told,
             ["2001:db8:0:3::/64", "2001:db8:0:4::/64", "2001:db8:0:2::/64", "2001:db8:0:1::/64"]
         );
         assert_eq!(subjects.worst[0].last_s, NOW_S - WINDOW_S);
+    }
+
+    #[test]
+    fn the_best_are_those_with_the_highest_scores_that_raised_no_alert() {
+        let (offenders, best) = (Offenders::default(), BestSources::default());
+        let source = |number: u128| 0x2001_0db8_u128 << 96 | number << 64;
+        for (number, score, age_s) in
+            [(1, 810, 0), (2, 900, 9), (3, 990, 5), (4, 900, 3), (5, 999, WINDOW_S + 1)]
+        {
+            best.insert(source(number), Regarded { score, seen_ns: (NOW_S - age_s) * 1_000_000_000 });
+        }
+        offenders.insert(source(3), offender(Verdict::Observe, 400, 1, 60));
+        let told = Subjects::of(&offenders, &best, NOW_S).best;
+        let good = |number: u128, score, last_s| Good { prefix: network(source(number)), score, last_s };
+        assert_eq!(told, [good(4, 900, NOW_S - 3), good(2, 900, NOW_S - 9), good(1, 810, NOW_S)]);
     }
 
     #[test]
@@ -126,6 +180,6 @@ mod tests {
         }
         all.sort_unstable_by_key(rank);
         let expected: Vec<_> = all.into_iter().take(SHOWN).map(Subject::of).collect();
-        assert_eq!(Subjects::of(&offenders, NOW_S).worst, expected);
+        assert_eq!(Subjects::of(&offenders, &BestSources::default(), NOW_S).worst, expected);
     }
 }

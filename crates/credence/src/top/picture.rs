@@ -160,8 +160,8 @@ impl<'a> Between<'a> {
     }
 
     fn subjects(&self) -> Vec<String> {
-        let Some(Subjects { window_s, worst }) = &self.now.subjects else {
-            return vec!["worst sources are told on a loopback address only".to_owned()];
+        let Some(Subjects { window_s, worst, best }) = &self.now.subjects else {
+            return vec!["worst and best sources are told on a loopback address only".to_owned()];
         };
         let title = format!("worst sources of {}", told(*window_s));
         let mut lines =
@@ -173,6 +173,14 @@ impl<'a> Between<'a> {
         }));
         if worst.is_empty() {
             lines.push("  none raised an alert".to_owned());
+        }
+        lines.push(format!("best sources of {}", told(*window_s)));
+        lines.extend(best.iter().map(|good| {
+            let last = format!("{} ago", told(self.now.unix_s.saturating_sub(good.last_s)));
+            format!("  {:<26}{:>6}  {:<11}{:>8}  {last:>10}", good.prefix, good.score, "", "")
+        }));
+        if best.is_empty() {
+            lines.push("  none fares better than a source of which nothing is known".to_owned());
         }
         lines
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::serve::subjects::Subject;
+use crate::serve::subjects::{Good, Subject};
 use crate::top::exposition::Samples;
 
 /// A page of a gateway that has received so many packets.
@@ -69,7 +69,8 @@ credence_enforce_bytes_total{verdict="drop",reason="deny_list"} COUNT00
         alerts: 12,
         last_s: 1_799_999_942,
     };
-    let subjects = Some(Subjects { window_s: 600, worst: vec![worst] });
+    let best = Good { prefix: "2001:db8:0:9::/64".to_owned(), score: 910, last_s: 1_799_999_990 };
+    let subjects = Some(Subjects { window_s: 600, worst: vec![worst], best: vec![best] });
     let now = Look { subjects, ..look(2, &page_with(3_000_000)) };
     insta::assert_snapshot!(picture(Some(&before), &now, None), @r"
     credence 1.2.3 at http://127.0.0.1:9469   ready   up 2 h   workers 2
@@ -93,6 +94,8 @@ credence_enforce_bytes_total{verdict="drop",reason="deny_list"} COUNT00
 
     worst sources of 10 min      score  verdict      alerts        last
       2001:db8:0:7::/64             40  drop             12    60 s ago
+    best sources of 10 min
+      2001:db8:0:9::/64            910                         12 s ago
     ");
 }
 
@@ -118,7 +121,7 @@ fn the_first_look_has_no_rates_and_a_gateway_in_trouble_says_so() {
 
     credit      4,007 records, 1 never enforced; snapshot 10 min old; generation 2
 
-    worst sources are told on a loopback address only
+    worst and best sources are told on a loopback address only
     ");
 }
 
