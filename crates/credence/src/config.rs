@@ -47,6 +47,10 @@ pub(crate) struct Config {
     pub(crate) backend: Backend,
     /// Worker threads, at most 1,024. Default 0: one for each core that this process may use.
     pub(crate) workers: u32,
+    /// On which cores the threads run where the host has several NUMA nodes. Default `near`: those of the node that the
+    /// interface lies at, and so memory of that node, unless whoever starts the process binds it or there are more workers than
+    /// the node has cores. On a host with one node nothing changes.
+    pub(crate) cores: Cores,
     /// How many queues the kernel spreads the interface's frames over: 1, or as many as there are workers, of
     /// which each then reads its own. Default 1: one reader feeds all workers, which is enough for most links.
     /// Several are for links that one reader cannot keep up with. Either way both directions and all fragments of
@@ -90,6 +94,17 @@ pub(crate) enum Backend {
     /// `AF_XDP` sockets, for an interface at a mirror port or tap: the IPv6 frames that arrive there do not reach this
     /// host's own network.
     AfXdp,
+}
+
+/// On which cores the threads run where the host has several NUMA nodes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Cores {
+    /// On those of the interface's node.
+    #[default]
+    Near,
+    /// On any that the process may use.
+    Any,
 }
 
 /// How many queues the interface's frames are spread over.
@@ -293,6 +308,7 @@ impl Config {
             ("interface", self.interface != running.interface),
             ("backend", self.backend != running.backend),
             ("workers", self.workers != running.workers),
+            ("cores", self.cores != running.cores),
             ("queues", self.queues != running.queues),
             ("flows", self.flows != running.flows),
             ("lists", self.lists != running.lists),

@@ -15,7 +15,6 @@ mod interface;
 mod judge;
 mod link;
 mod needs;
-mod tree;
 
 use std::env;
 use std::io::{self, Write};
@@ -26,11 +25,11 @@ use serde::Serialize;
 use crate::config::Config;
 use crate::exit::{Exit, HostCannot};
 use crate::outputs::{Format, json, print};
+use crate::tree::Tree;
 use finding::{Finding, State, shell_word};
 use host::HostFacts;
 use interface::InterfaceFacts;
 use needs::Needs;
-use tree::Tree;
 
 /// Arguments of `credence doctor`.
 #[derive(clap::Args)]

@@ -12,6 +12,7 @@ mod explain;
 mod lookup;
 mod moment;
 mod outputs;
+mod processors;
 mod progress;
 mod replay;
 mod run;
@@ -21,6 +22,7 @@ mod snapshots;
 mod statement;
 mod summary;
 mod top;
+mod tree;
 mod view;
 
 use std::process::ExitCode;

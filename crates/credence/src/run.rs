@@ -9,6 +9,7 @@ mod door;
 mod emergency;
 mod enforcement;
 mod notify;
+mod placement;
 mod updates;
 mod watch;
 
@@ -75,6 +76,7 @@ pub(crate) fn run(args: &RunArgs) -> anyhow::Result<Exit> {
         let file = args.config.display();
         format!("{file} names no interface; give `interface = \"NAME\"` in it, or --interface NAME")
     })?;
+    placement::stand_near(&config, interface);
     let sandbox = Sandbox::prepare(&config, &args.config)?;
     let (guards, workers) = (config.guards(), config.worker_count(cores()));
     let line = config.line(&guards, workers)?;

@@ -32,6 +32,7 @@ fn every_key_can_be_given() {
         interface = "eth1"
         backend = "af_packet"
         workers = 2
+        cores = "any"
         queues = 2
         [flows]
         capacity = 4096
@@ -71,6 +72,7 @@ fn every_key_can_be_given() {
     assert!(line.lists.is_never_blocked(address("2001:db8:53::53")));
     assert!(line.lists.is_never_blocked(address("fe80::1")), "the fixed part of the list is there too");
     assert!(matches!(line.keyed, Keyed::InnerAt(_)));
+    assert_eq!(config.cores, Cores::Any);
     let capture = config.capture("eth1");
     assert_eq!((capture.queues, capture.backend), (2, CaptureBackend::AfPacket));
     let again = toml::to_string(&config).unwrap();

@@ -10,8 +10,9 @@ use rustix::net::{AddressFamily, SocketType};
 use rustix::process::{Resource, getrlimit};
 use rustix::thread::{MembarrierQuery, membarrier_query};
 
-use super::tree::{Fact, Tree, listed};
+use crate::processors::Processors;
 use crate::sandbox;
+use crate::tree::{Fact, Tree};
 
 /// The smallest ring that every kernel grants: two blocks of 64 KiB, the largest pages there are.
 const TRIAL_BLOCK_BYTES: usize = 64 * 1024;
@@ -59,13 +60,6 @@ impl Capabilities {
         };
         self.0 & (1 << capability as u64 | implied) != 0
     }
-}
-
-/// Which processors there are, and which of them this process may use.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Processors {
-    pub(super) online: Vec<u32>,
-    pub(super) allowed: Vec<u32>,
 }
 
 /// Memory in large pages.
@@ -125,7 +119,7 @@ impl HostFacts {
             membarrier: membarrier_query().contains(MembarrierQuery::GLOBAL),
             landlock: sandbox::has_landlock(),
             seccomp: tree.value("/proc/self/status", "Seccomp:").is_ok(),
-            processors: processors(tree),
+            processors: Processors::of(tree),
             huge_pages: huge_pages(tree),
             clock: clock(tree),
         }
@@ -206,12 +200,6 @@ fn jit(tree: &Tree) -> Fact<u32> {
     setting.map_err(|error| format!("{error}; only the first network namespace has it"))
 }
 
-fn processors(tree: &Tree) -> Fact<Processors> {
-    let online = listed(&tree.text("/sys/devices/system/cpu/online")?)?;
-    let allowed = listed(&tree.value("/proc/self/status", "Cpus_allowed_list:")?)?;
-    Ok(Processors { online, allowed })
-}
-
 fn huge_pages(tree: &Tree) -> Fact<HugePages> {
     let modes = tree.text("/sys/kernel/mm/transparent_hugepage/enabled")?;
     // The one in force stands in brackets.
@@ -263,7 +251,7 @@ mod tests {
         ]);
         let held = capabilities(&tree).unwrap();
         assert!(held.has(Capability::NetAdmin) && held.has(Capability::NetRaw) && !held.has(Capability::Bpf));
-        assert_eq!(processors(&tree), Ok(Processors { online: vec![0, 1, 2, 3], allowed: vec![0, 1] }));
+        assert_eq!(Processors::of(&tree), Ok(Processors { online: vec![0, 1, 2, 3], allowed: vec![0, 1] }));
         assert_eq!((has_bpffs(&tree), has_tcx(&tree)), (Ok(true), Ok(true)));
         assert_eq!(huge_pages(&tree), Ok(HugePages { mode: "madvise".to_owned(), reserved: 12 }));
         let available = vec!["tsc".to_owned(), "hpet".to_owned()];

@@ -9,7 +9,8 @@ use rustix::net::netdevice::name_to_index;
 
 use super::ethtool::{Device, Feature, Hash, Queues, Sized, TCP_V6, UDP_V6};
 use super::link::{Attached, attached, leads_elsewhere};
-use super::tree::{Fact, Tree, listed};
+use crate::processors::Node;
+use crate::tree::{Fact, Tree};
 
 /// Set in an interface's flags while it is up.
 const IFF_UP: u32 = 1;
@@ -26,14 +27,6 @@ const FILES: &str = "/sys/class/net";
 pub(super) struct HashedFields {
     pub(super) tcp: u64,
     pub(super) udp: u64,
-}
-
-/// The memory that lies next to a device.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Node {
-    pub(super) number: u32,
-    /// The processors of the node.
-    pub(super) processors: Vec<u32>,
 }
 
 /// How long interrupts are held back for whoever polls.
@@ -142,8 +135,7 @@ impl<'a> Files<'a> {
     fn node(&self, interface: &str) -> Fact<Option<Node>> {
         // Virtual devices have no such file, and on hosts with one node it says -1.
         let Some(number) = self.number::<u32>(interface, "device/numa_node").ok() else { return Ok(None) };
-        let processors = listed(&self.tree.text(&format!("/sys/devices/system/node/node{number}/cpulist"))?)?;
-        Ok(Some(Node { number, processors }))
+        Node::numbered(self.tree, number).map(Some)
     }
 
     fn deferral(&self, interface: &str) -> Fact<Deferral> {

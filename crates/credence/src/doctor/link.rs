@@ -5,7 +5,7 @@ use std::io;
 
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, netlink};
 
-use super::tree::Tree;
+use crate::tree::Tree;
 
 /// A question about one link, and its answer (linux/rtnetlink.h).
 const RTM_GETLINK: u16 = 18;

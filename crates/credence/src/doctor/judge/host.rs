@@ -1,9 +1,10 @@
 //! How the host is for credence.
 
 use crate::doctor::finding::Finding;
-use crate::doctor::host::{Capabilities, Capability, Clock, HostFacts, HugePages, Processors, Trial};
+use crate::doctor::host::{Capabilities, Capability, Clock, HostFacts, HugePages, Trial};
 use crate::doctor::needs::Needs;
-use crate::doctor::tree::Fact;
+use crate::processors::Processors;
+use crate::tree::Fact;
 
 /// The first release with links that hold an XDP program (5.9), in which enforcement is held.
 const KERNEL_MIN: (u32, u32) = (5, 9);

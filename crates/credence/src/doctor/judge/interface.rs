@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use super::host::{known, lacking};
 use crate::doctor::ethtool::{Feature, Hash, Queues, Sized};
 use crate::doctor::finding::{Finding, shell_word};
-use crate::doctor::interface::{Deferral, HashedFields, InterfaceFacts, Node, Peer};
+use crate::doctor::interface::{Deferral, HashedFields, InterfaceFacts, Peer};
 use crate::doctor::link::Attached;
 use crate::doctor::needs::Needs;
-use crate::doctor::tree::Fact;
+use crate::processors::Node;
+use crate::tree::Fact;
 
 /// The ports among the fields that can be hashed (`RXH_L4_B_0_1`, `RXH_L4_B_2_3`).
 const PORTS: u64 = 0b11 << 6;

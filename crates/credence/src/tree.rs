@@ -6,27 +6,27 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 /// What was found, or in a few words why nothing could be.
-pub(super) type Fact<T> = Result<T, String>;
+pub(crate) type Fact<T> = Result<T, String>;
 
 /// The most that is read of one file: many times the longest of those that are read as text.
 const TEXT_MAX: u64 = 1 << 20;
 
 /// `/proc` and `/sys`.
-pub(super) struct Tree(PathBuf);
+pub(crate) struct Tree(PathBuf);
 
 impl Tree {
     /// The files below `root`, which is `/` except in tests.
-    pub(super) fn new(root: impl Into<PathBuf>) -> Self {
+    pub(crate) fn new(root: impl Into<PathBuf>) -> Self {
         Self(root.into())
     }
 
     /// Where the file `path`, such as `/proc/mounts`, lies.
-    pub(super) fn at(&self, path: &str) -> PathBuf {
+    pub(crate) fn at(&self, path: &str) -> PathBuf {
         self.0.join(path.trim_start_matches('/'))
     }
 
     /// The text of a file, without the space around it.
-    pub(super) fn text(&self, path: &str) -> Fact<String> {
+    pub(crate) fn text(&self, path: &str) -> Fact<String> {
         let mut text = String::new();
         let read = File::open(self.at(path)).and_then(|file| file.take(TEXT_MAX).read_to_string(&mut text));
         read.map_err(|error| format!("{path} cannot be read: {error}"))?;
@@ -34,25 +34,25 @@ impl Tree {
     }
 
     /// The number that a file consists of.
-    pub(super) fn number<T: FromStr>(&self, path: &str) -> Fact<T> {
+    pub(crate) fn number<T: FromStr>(&self, path: &str) -> Fact<T> {
         let text = self.text(path)?;
         text.parse().map_err(|_| format!("{path} is \"{text}\", which is no number in range"))
     }
 
     /// What stands behind `key` on its line of a file.
-    pub(super) fn value(&self, path: &str, key: &str) -> Fact<String> {
+    pub(crate) fn value(&self, path: &str, key: &str) -> Fact<String> {
         let text = self.text(path)?;
         let value = text.lines().find_map(|line| line.strip_prefix(key));
         value.map(|value| value.trim().to_owned()).ok_or_else(|| format!("{path} has no {key}"))
     }
 
     /// Whether there is such a file.
-    pub(super) fn has(&self, path: &str) -> bool {
+    pub(crate) fn has(&self, path: &str) -> bool {
         self.at(path).exists()
     }
 
     /// The names in a directory in their order; none where there is no directory.
-    pub(super) fn names(&self, path: &str) -> Vec<String> {
+    pub(crate) fn names(&self, path: &str) -> Vec<String> {
         let entries = fs::read_dir(self.at(path)).into_iter().flatten().flatten();
         let mut names: Vec<_> = entries.filter_map(|entry| entry.file_name().into_string().ok()).collect();
         names.sort_unstable();
@@ -60,14 +60,14 @@ impl Tree {
     }
 
     /// The last part of what a symbolic link points to.
-    pub(super) fn linked_name(&self, path: &str) -> Option<String> {
+    pub(crate) fn linked_name(&self, path: &str) -> Option<String> {
         let target = fs::read_link(self.at(path)).ok()?;
         Some(Path::new(&target).file_name()?.to_str()?.to_owned())
     }
 }
 
 /// The numbers of a list such as `0-3,8`, as the kernel writes processors and nodes.
-pub(super) fn listed(list: &str) -> Fact<Vec<u32>> {
+pub(crate) fn listed(list: &str) -> Fact<Vec<u32>> {
     /// Far beyond what any kernel is built for.
     const MOST: u32 = 1 << 16;
     let no_list = || format!("\"{list}\" is no list of processors");
