@@ -12,6 +12,7 @@
 pub(crate) mod alert_log;
 mod connection;
 pub(crate) mod kernel;
+mod process;
 pub(crate) mod pulse;
 mod readiness;
 pub(crate) mod status;

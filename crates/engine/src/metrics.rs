@@ -2,11 +2,15 @@
 //!
 //! No label holds a value taken from a packet or from a member: the number of series is fixed when the program starts.
 
+use std::time::Duration;
+
 use credence_credit::{Cache, KeepReason};
 use credence_score::{Basis, Verdict};
 use credence_wire::Anomaly;
 use prometheus::core::Collector;
-use prometheus::{Encoder, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder};
+use prometheus::{
+    Counter, Encoder, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
+};
 
 use crate::alert::AlertCounts;
 use crate::counters::{MALFORMED, NOT_IPV6, Totals};
@@ -22,8 +26,16 @@ pub struct Scrape<'a> {
     pub alerts: AlertCounts,
     /// Failures to write alerts or flows.
     pub output_failures: u64,
+    /// Alert lines given up because nothing could be written for too long.
+    pub lines_lost: u64,
     /// Worker threads.
     pub workers: usize,
+    /// Flows that all workers together hold at most.
+    pub flow_capacity: u64,
+    /// Whether frames still get through to every worker.
+    pub ready: bool,
+    /// Whether the link of each source of frames is up, in their order.
+    pub links: Vec<bool>,
     /// When the emergency ends, Unix seconds; 0 when there is none.
     pub emergency_ends_s: u64,
     /// Whether an update of credit waits for the operator.
@@ -32,10 +44,23 @@ pub struct Scrape<'a> {
     pub reload_failures: u64,
     /// What is carried out in the kernel, if anything is.
     pub enforcement: Option<Enforcement>,
+    /// What the kernel tells of the process.
+    pub process: Process,
     /// When the process started, Unix seconds.
     pub started_s: u64,
     /// Version of the program.
     pub version: &'a str,
+}
+
+/// What the kernel tells of a process.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Process {
+    /// Processor time in user and kernel mode.
+    pub cpu: Duration,
+    /// Memory that is not elsewhere, in bytes.
+    pub resident_bytes: u64,
+    /// Open files, sockets and all else that has a descriptor.
+    pub open_files: u64,
 }
 
 /// What is carried out in the kernel.
@@ -83,7 +108,7 @@ pub fn render(scrape: &Scrape<'_>) -> prometheus::Result<String> {
     let page = Page(Registry::new());
     page.frames(scrape.totals)?;
     page.verdicts(scrape.totals)?;
-    page.flows(scrape.totals)?;
+    page.flows(scrape.totals, scrape.flow_capacity)?;
     page.sources(scrape.totals)?;
     page.alerts(scrape)?;
     page.credit(scrape.cache)?;
@@ -91,6 +116,7 @@ pub fn render(scrape: &Scrape<'_>) -> prometheus::Result<String> {
         page.enforcement(enforcement)?;
     }
     page.control(scrape)?;
+    page.readiness(scrape)?;
     page.process(scrape)?;
     let mut text = Vec::new();
     TextEncoder::new().encode(&page.0.gather(), &mut text)?;
@@ -147,8 +173,9 @@ impl Page {
         )
     }
 
-    fn flows(&self, t: &Totals) -> prometheus::Result<()> {
+    fn flows(&self, t: &Totals, capacity: u64) -> prometheus::Result<()> {
         self.gauge("credence_flows", "Flows held now.", t.flows_live)?;
+        self.gauge("credence_flows_max", "Flows that the tables have room for.", capacity)?;
         self.gauge(
             "credence_flow_memory_bytes",
             "Memory of the flow tables, fixed at the start.",
@@ -195,7 +222,9 @@ impl Page {
         let lost = [("outbox_full", s.totals.opinions_lost)];
         self.counters("credence_opinions_lost_total", help, "reason", lost)?;
         let help = "Failures to write alerts or flows.";
-        self.counter("credence_output_failures_total", help, s.output_failures)
+        self.counter("credence_output_failures_total", help, s.output_failures)?;
+        let help = "Alert lines given up because nothing could be written for too long.";
+        self.counter("credence_alert_lines_lost_total", help, s.lines_lost)
     }
 
     fn credit(&self, cache: &Cache) -> prometheus::Result<()> {
@@ -250,10 +279,28 @@ impl Page {
         self.counter("credence_reload_failures_total", help, s.reload_failures)
     }
 
+    fn readiness(&self, s: &Scrape<'_>) -> prometheus::Result<()> {
+        let help = "Whether frames, or the word that there are none, get through to every worker.";
+        self.gauge("credence_ready", help, u64::from(s.ready))?;
+        let help =
+            "Whether the link of a source of frames is up; sources are numbered as queues are, from 0.";
+        let up = IntGaugeVec::new(Opts::new("credence_link_up", help), &["source"])?;
+        for (number, is_up) in s.links.iter().enumerate() {
+            up.with_label_values(&[number.to_string()]).set(i64::from(*is_up));
+        }
+        self.register(up)
+    }
+
     fn process(&self, s: &Scrape<'_>) -> prometheus::Result<()> {
         self.gauge("credence_workers", "Worker threads.", s.workers as u64)?;
         let help = "When the process started, Unix time.";
-        self.gauge("credence_start_timestamp_seconds", help, s.started_s)?;
+        self.gauge("process_start_time_seconds", help, s.started_s)?;
+        let cpu = Counter::new("process_cpu_seconds_total", "Processor time in user and kernel mode.")?;
+        cpu.inc_by(s.process.cpu.as_secs_f64());
+        self.register(cpu)?;
+        let help = "Memory of the process that is not elsewhere.";
+        self.gauge("process_resident_memory_bytes", help, s.process.resident_bytes)?;
+        self.gauge("process_open_fds", "Open files and sockets.", s.process.open_files)?;
         self.gauges("credence_build_info", "Always 1; the version is the label.", "version", [(s.version, 1)])
     }
 

@@ -74,6 +74,11 @@ impl Engine {
         Totals::of(self.counters().map(|own| &***own))
     }
 
+    /// Flows that all workers together hold at most.
+    pub fn flow_capacity(&self) -> u64 {
+        u64::from(self.line.flows) * self.workers.len() as u64
+    }
+
     /// How far every thread has come that began to work: numbers of which each rises some ten times a second at least, unless
     /// its thread hangs.
     pub fn turns(&self) -> impl Iterator<Item = u64> {

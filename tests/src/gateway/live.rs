@@ -304,18 +304,27 @@ fn check_return(keys: &str) {
         ip("link set other up");
     };
     let received = |numbers: &BTreeMap<String, u64>| sum(numbers, "credence_received_packets_total");
+    let ups = |numbers: &BTreeMap<String, u64>| -> Vec<u64> {
+        let links = numbers.iter().filter(|(name, _)| name.starts_with("credence_link_up{"));
+        links.map(|(_, up)| *up).collect()
+    };
     let site = Site::new(keys);
     create();
     let config = site.path("gateway.toml");
     let mut running = Running::start(["run", "--config", &config, "--interface", "gone"]);
     running.metrics_when(|numbers| received(numbers) > 0);
     for _ in 0..2 {
+        assert!(ups(&running.metrics()).iter().all(|up| *up == 1), "{keys}");
         ip("link del gone");
-        thread::sleep(Duration::from_millis(500));
-        let before = received(&running.metrics());
+        let numbers = running.metrics_when(|numbers| ups(numbers).iter().all(|up| *up == 0));
+        let before = received(&numbers);
         create();
-        running.metrics_when(|numbers| received(numbers) > before && balances(numbers));
+        running.metrics_when(|numbers| {
+            received(numbers) > before && balances(numbers) && ups(numbers).iter().all(|up| *up == 1)
+        });
     }
+    running.hears("no frames come: the interface gone is gone; capture goes on when it is back");
+    running.hears("reopened 2 times");
     ip("link del gone");
     running.signal("TERM");
     running.end().expect(0).told(&["packets", "kernel_drops="]);

@@ -149,13 +149,14 @@ pub(crate) fn fetch(address: SocketAddr, path: &str) -> (u16, String) {
     (status, body.to_owned())
 }
 
-/// The samples of a metrics page, whole numbers all.
+/// The samples of a metrics page, in whole numbers.
 fn numbers(page: &str) -> BTreeMap<String, u64> {
     let samples = page.lines().filter(|line| !line.starts_with('#') && !line.is_empty());
     samples
         .map(|line| {
             let (name, value) = line.rsplit_once(' ').expect("a name and a value");
-            (name.to_owned(), value.parse().unwrap_or_else(|_| panic!("{line}")))
+            let value: f64 = value.parse().unwrap_or_else(|_| panic!("{line}"));
+            (name.to_owned(), value as u64)
         })
         .collect()
 }

@@ -103,13 +103,17 @@ fn exercise(site: &Site, running: &mut Running, client: &super::network::Client)
     ip(&format!("link set {WAN} down"));
     running.hears("the interface is down");
     ip(&format!("link set {WAN} up"));
-    running.hears("the interface is up again");
+    running.hears("frames come again: AF_PACKET ring on wan");
     ip(&format!("addr replace {GATEWAY}/64 dev {WAN} nodad"));
     let before = dropped(running);
     client.act();
     let found = wait_for(|| (dropped(running) > before).then_some(()));
     assert!(found.is_some(), "it captures and drops again: {:?}", running.metrics());
     assert_eq!(fetch(running.address(), "/subjects").0, 200);
+    let numbers = running.metrics();
+    assert!(
+        sum(&numbers, "process_open_fds") > 3 && sum(&numbers, "process_resident_memory_bytes") > 1 << 20
+    );
 }
 
 #[test]
@@ -188,7 +192,7 @@ fn a_capture_that_brings_a_program_comes_back_with_its_interface() {
             );
             running.metrics_when(|numbers| received(numbers) > 0);
             ip("link del gone");
-            running.hears("the interface is down");
+            running.hears("the interface gone is gone");
             let before = received(&running.metrics());
             create();
             running.metrics_when(|numbers| received(numbers) > before);

@@ -17,6 +17,7 @@ use super::cache;
 use super::controls::Controls;
 use super::notify::Notify;
 use crate::config::Config;
+use crate::serve::pulse::Link;
 use crate::serve::status::Status;
 
 /// How often there is a look at signals and workers.
@@ -75,7 +76,8 @@ pub(super) struct Watch {
     controls: Controls,
     notify: Notify,
     logged: Logged,
-    was_down: bool,
+    /// What was said last of each source of frames.
+    links: Vec<Link>,
 }
 
 /// What the last line of the log said.
@@ -98,7 +100,7 @@ impl Watch {
         controls: Controls,
     ) -> Self {
         let (notify, logged) = (Notify::from_environment(), Logged::default());
-        Self { path, config, status, signals, until, controls, notify, logged, was_down: false }
+        Self { path, config, status, signals, until, controls, notify, logged, links: Vec::new() }
     }
 
     /// The engine that is watched.
@@ -127,7 +129,7 @@ impl Watch {
                 self.reload();
                 self.notify.reloaded();
             }
-            self.tell_whether_down();
+            self.tell_links();
             if now.saturating_sub(self.logged.at) >= LOGGED_EVERY {
                 self.log(now);
             }
@@ -161,16 +163,19 @@ impl Watch {
         self.config.credit = config.credit;
     }
 
-    fn tell_whether_down(&mut self) {
-        let down = self.status.pulse().is_down();
-        if down != self.was_down {
-            self.was_down = down;
-            if down {
-                warn!("the interface is down; waiting until it comes back");
-            } else {
-                info!("the interface is up again");
+    /// Says which source of frames has gone down or come back, or has found out why it does not.
+    fn tell_links(&mut self) {
+        let links = self.status.pulse().links();
+        for (number, link) in links.iter().enumerate() {
+            // How each source captures was told at the start.
+            let is_news = self.links.get(number).map_or(link.is_down, |said| said != link);
+            match (is_news, link) {
+                (true, Link { is_down: true, description }) => warn!("no frames come: {description}"),
+                (true, Link { is_down: false, description }) => info!("frames come again: {description}"),
+                (false, _) => {}
             }
         }
+        self.links = links;
     }
 
     /// The line of the minute.

@@ -1,15 +1,28 @@
-//! A source whose polls are counted, so that others can tell a reader that works from one that hangs.
+//! Sources whose polls are counted, so that others can tell a reader that works from one that hangs, and a link that is up from
+//! one that is down.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use credence_capture::{Error, Frame, Poll, Source};
+
+/// Polls between two looks at what a source that is down has to say: a second.
+const POLLS_A_WORD: u32 = 100;
 
 /// What is known of the sources of a run from outside.
 #[derive(Debug, Default)]
 pub(crate) struct Pulse {
     polls: AtomicU64,
-    down: AtomicBool,
+    links: Mutex<Vec<Arc<Mutex<Link>>>>,
+}
+
+/// A source's link.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Link {
+    /// Whether the interface was down when the source was last idle.
+    pub(crate) is_down: bool,
+    /// What the source says of itself since then: how it captures, or what it waits for.
+    pub(crate) description: String,
 }
 
 impl Pulse {
@@ -18,22 +31,50 @@ impl Pulse {
         self.polls.load(Ordering::Relaxed)
     }
 
-    /// Whether the interface was down when it was last idle.
-    pub(crate) fn is_down(&self) -> bool {
-        self.down.load(Ordering::Relaxed)
+    /// The link of each source, in the order in which they were opened.
+    pub(crate) fn links(&self) -> Vec<Link> {
+        locked(&self.links).iter().map(|link| locked(link).clone()).collect()
     }
+
+    /// Whether any link is down.
+    pub(crate) fn is_down(&self) -> bool {
+        locked(&self.links).iter().any(|link| locked(link).is_down)
+    }
+}
+
+/// What a lock holds. Whoever died with it has left it whole.
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A source with a pulse.
 pub(crate) struct Watched {
     source: Box<dyn Source>,
     pulse: Arc<Pulse>,
+    /// Locked by this source only when it goes down or comes back, and now and then while it is down.
+    link: Arc<Mutex<Link>>,
+    is_down: bool,
+    /// Polls since the source was last asked what it waits for.
+    silent: u32,
 }
 
 impl Watched {
     /// `source`, with its polls counted in `pulse`.
     pub(crate) fn new(source: Box<dyn Source>, pulse: Arc<Pulse>) -> Self {
-        Self { source, pulse }
+        let link = Arc::new(Mutex::new(Link { is_down: false, description: source.describe() }));
+        locked(&pulse.links).push(Arc::clone(&link));
+        Self { source, pulse, link, is_down: false, silent: 0 }
+    }
+
+    /// Notes whether the source is down. It is asked for a description when that changes, and now and then while it is down,
+    /// since it may find out why it does not come back.
+    fn note(&mut self, is_down: bool) {
+        self.silent += u32::from(is_down);
+        if is_down != self.is_down || self.silent >= POLLS_A_WORD {
+            self.silent = 0;
+            self.is_down = is_down;
+            *locked(&self.link) = Link { is_down, description: self.source.describe() };
+        }
     }
 }
 
@@ -42,8 +83,7 @@ impl Source for Watched {
         let polled = self.source.poll(sink);
         self.pulse.polls.fetch_add(1, Ordering::Relaxed);
         // Asking costs a system call, so it is left to the moments when there is nothing to do.
-        let down = matches!(polled, Ok(Poll::Idle)) && !self.source.is_up();
-        self.pulse.down.store(down, Ordering::Relaxed);
+        self.note(matches!(polled, Ok(Poll::Idle)) && !self.source.is_up());
         polled
     }
 
@@ -57,5 +97,63 @@ impl Source for Watched {
 
     fn describe(&self) -> String {
         self.source.describe()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicBool;
+
+    use super::*;
+
+    /// A source that is up or not as `up` says, and tells how often it was asked.
+    struct Fickle {
+        up: Arc<AtomicBool>,
+        asked: AtomicU64,
+    }
+
+    impl Source for Fickle {
+        fn poll(&mut self, _: &mut dyn FnMut(&[Frame<'_>])) -> Result<Poll, Error> {
+            Ok(Poll::Idle)
+        }
+
+        fn kernel_drops(&mut self) -> u64 {
+            0
+        }
+
+        fn is_up(&self) -> bool {
+            self.up.load(Ordering::Relaxed)
+        }
+
+        fn describe(&self) -> String {
+            format!("{}", self.asked.fetch_add(1, Ordering::Relaxed))
+        }
+    }
+
+    #[test]
+    fn each_link_is_told_by_itself_and_describes_itself_when_it_changes() {
+        let pulse = Arc::<Pulse>::default();
+        let ups = [true, true].map(|up| Arc::new(AtomicBool::new(up)));
+        let mut sources = ups.each_ref().map(|up| {
+            let source = Fickle { up: Arc::clone(up), asked: AtomicU64::new(0) };
+            Watched::new(Box::new(source), Arc::clone(&pulse))
+        });
+        let mut poll = |times: u32| {
+            for _ in 0..times {
+                sources.iter_mut().for_each(|source| drop(source.poll(&mut |_| {})));
+            }
+            let links = pulse.links();
+            [0, 1].map(|at| links[at].clone())
+        };
+        let told = |is_down, word: &str| Link { is_down, description: word.to_owned() };
+        assert_eq!(poll(1_000), [told(false, "0"), told(false, "0")], "who is up is not asked again");
+        ups[1].store(false, Ordering::Relaxed);
+        assert_eq!(poll(1), [told(false, "0"), told(true, "1")]);
+        assert!(pulse.is_down());
+        assert_eq!(poll(POLLS_A_WORD)[1], told(true, "2"), "why it does not come back");
+        ups[1].store(true, Ordering::Relaxed);
+        assert_eq!(poll(500)[1], told(false, "3"));
+        assert!(!pulse.is_down());
+        assert_eq!(pulse.polls(), 2 * (1_000 + 1 + u64::from(POLLS_A_WORD) + 500));
     }
 }

@@ -11,6 +11,7 @@ use credence_engine::{AlertCounts, AlertTally, AlertWriter, BestSources, Engine,
 
 use super::alert_log::Tally;
 use super::kernel::Kernel;
+use super::process::process;
 use super::pulse::Pulse;
 use super::readiness::Readiness;
 
@@ -134,11 +135,16 @@ impl Status {
             cache: &self.credit.current(),
             alerts: self.alert_counts(),
             output_failures: self.tally.failures(),
+            lines_lost: self.tally.lost(),
             workers: self.workers().count(),
+            flow_capacity: self.engine.flow_capacity(),
+            ready: self.is_ready(),
+            links: self.pulse.links().iter().map(|link| !link.is_down).collect(),
             emergency_ends_s: self.state.emergency_ends_s.load(Ordering::Relaxed),
             update_held: self.state.update_held.load(Ordering::Relaxed),
             reload_failures: self.state.reload_failures.load(Ordering::Relaxed),
             enforcement: self.kernel.as_ref().map(|kernel| kernel.enforcement()),
+            process: process(),
             started_s: self.started_s,
             version: env!("CARGO_PKG_VERSION"),
         };

@@ -92,8 +92,10 @@ fn unquoted(quoted: &str) -> Option<(String, &str)> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use credence_credit::Cache;
-    use credence_engine::metrics::{Scrape, render};
+    use credence_engine::metrics::{Process, Scrape, render};
     use credence_engine::{AlertCounts, Totals};
     use credence_score::Verdict;
 
@@ -108,11 +110,16 @@ mod tests {
             cache: &Cache::default(),
             alerts: AlertCounts::default(),
             output_failures: 0,
+            lines_lost: 0,
             workers: 2,
+            flow_capacity: 0,
+            ready: true,
+            links: vec![true, false],
             emergency_ends_s: 0,
             update_held: false,
             reload_failures: 0,
             enforcement: None,
+            process: Process { cpu: Duration::from_millis(1_500), ..Process::default() },
             started_s: 1_800_000_000,
             version: "1.2.3",
         };
@@ -121,12 +128,14 @@ mod tests {
         let lines = page.lines().filter(|line| !line.starts_with('#')).count();
         assert_eq!(samples.0.values().map(Vec::len).sum::<usize>(), lines);
         assert_eq!(samples.sum("credence_received_packets_total"), Some(7.0));
+        assert_eq!(samples.sum("process_cpu_seconds_total"), Some(1.5));
+        assert_eq!(samples.sum("credence_link_up"), Some(1.0), "one of two");
         let verdicts = samples.of("credence_verdict_packets_total");
         assert_eq!(verdicts.len(), Verdict::ALL.len());
         let dropped = verdicts.iter().find(|sample| sample.label("verdict") == "drop");
         assert_eq!(dropped.map(|sample| sample.value), Some(3.0));
         assert_eq!(samples.of("credence_build_info")[0].label("version"), "1.2.3");
-        assert_eq!(samples.sum("credence_start_timestamp_seconds"), Some(1_800_000_000.0));
+        assert_eq!(samples.sum("process_start_time_seconds"), Some(1_800_000_000.0));
     }
 
     #[track_caller]

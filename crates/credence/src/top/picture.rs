@@ -24,7 +24,7 @@ impl<'a> Between<'a> {
     /// What happened between two looks.
     pub(super) fn new(before: Option<&'a Look>, now: &'a Look) -> Self {
         // Counters of a process that was started anew do not go on from the old ones.
-        let start = |look: &Look| look.samples.sum("credence_start_timestamp_seconds");
+        let start = |look: &Look| look.samples.sum("process_start_time_seconds");
         Self { before: before.filter(|before| start(before) == start(now) && before.at < now.at), now }
     }
 
@@ -63,9 +63,8 @@ impl<'a> Between<'a> {
         let version = samples.of("credence_build_info").first().map_or(UNKNOWN, |info| info.label("version"));
         let ready = if self.now.fault.is_empty() { "ready" } else { "NOT READY" };
         let workers = whole(samples.sum("credence_workers"));
-        let up = samples
-            .sum("credence_start_timestamp_seconds")
-            .map_or(UNKNOWN.to_owned(), |start| self.since(start));
+        let up =
+            samples.sum("process_start_time_seconds").map_or(UNKNOWN.to_owned(), |start| self.since(start));
         format!("credence {version} at {url}   {ready}   up {up}   workers {workers}")
     }
 

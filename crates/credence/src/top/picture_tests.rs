@@ -11,7 +11,7 @@ fn page(packets: u64) -> String {
     format!(
         r#"# HELP credence_received_packets_total Frames taken from the source.
 credence_build_info{{version="1.2.3"}} 1
-credence_start_timestamp_seconds 1799990000
+process_start_time_seconds 1799990000
 credence_workers 2
 credence_received_packets_total {packets}
 credence_received_bytes_total {bytes}
