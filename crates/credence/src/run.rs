@@ -129,16 +129,18 @@ fn score(
     let (status, stop) = (watch.status(), watch.stop());
     let clock = Stopwatch::start();
     let (ended, end) = mpsc::channel();
-    let outcome = thread::scope(|scope| {
-        let running = scope.spawn(|| {
+    let outcome = thread::scope(|scope| -> anyhow::Result<_> {
+        let live = || {
             let outcome = status.engine().live(sources, &mut recorder, &stop);
             // The watch may have seen the end by itself.
             let _ = ended.send(());
             outcome
-        });
+        };
+        let thread = thread::Builder::new().name("credence-engine".to_owned());
+        let running = thread.spawn_scoped(scope, live).context("no thread for the engine")?;
         watch.until_end(&clock, &end);
-        running.join().unwrap_or(Err(RunError::WorkerDied))
-    });
+        Ok(running.join().unwrap_or(Err(RunError::WorkerDied)))
+    })?;
     let (alerts, written) = (recorder.alert_counts(), recorder.finish());
     let run = Run {
         alerts,

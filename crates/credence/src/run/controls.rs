@@ -13,7 +13,7 @@ use tracing::{error, info, warn};
 use super::door::{Answer, Asked, Request};
 use super::emergency::Emergency;
 use super::enforcement::Enforcement;
-use crate::config::Config;
+use crate::config::{Config, OnFail};
 use crate::moment::utc;
 use crate::serve::status::Status;
 
@@ -27,6 +27,11 @@ pub(super) struct Controls {
     door: Option<Receiver<Asked>>,
     /// An update of credit that waits for the operator.
     held: Option<Cache>,
+    /// Whether the kernel goes on with the records that it has when there are none any more: where snapshots are configured and
+    /// `enforce.on_failure.data_absent` is `static`.
+    keeps_last: bool,
+    /// The records that it goes on with, when it does.
+    last: Option<Arc<Cache>>,
 }
 
 impl Controls {
@@ -41,7 +46,9 @@ impl Controls {
     ) -> Self {
         let longest = Duration::from_secs(config.emergency.longest_s.into());
         let emergency = Emergency::new(alarm, status.state(), longest);
-        Self { status, guards, enforcement, emergency, door, held: None }
+        let is_static = config.enforce.on_failure.data_absent == OnFail::Static;
+        let keeps_last = is_static && !config.credit.snapshots.is_empty();
+        Self { status, guards, enforcement, emergency, door, held: None, keeps_last, last: None }
     }
 
     /// The guards by which credit is judged.
@@ -51,8 +58,9 @@ impl Controls {
 
     /// Does what is due at `now`, a time since the start, and answers the requests that came.
     pub(super) fn look(&mut self, now: Duration) {
+        let in_kernel = self.in_kernel();
         if let Some(enforcement) = &mut self.enforcement {
-            enforcement.follow_clock(&self.status.credit().current());
+            enforcement.follow_clock(&in_kernel);
         }
         self.emergency.observe(now, self.enforcement.as_ref());
         while let Some(asked) = self.door.as_ref().and_then(|door| door.try_recv().ok()) {
@@ -95,9 +103,17 @@ impl Controls {
         std::mem::replace(&mut self.held, update)
     }
 
+    /// The records that the kernel was given last.
+    fn in_kernel(&self) -> Arc<Cache> {
+        self.last.clone().unwrap_or_else(|| self.status.credit().current())
+    }
+
     /// Puts an update in force, in the kernel first; whether it is.
     fn apply(&mut self, cache: Cache) -> bool {
-        if let Some(enforcement) = &mut self.enforcement
+        let last = (self.keeps_last && cache.is_empty()).then(|| self.in_kernel());
+        if last.is_some() {
+            warn!("no record of credit is left; the kernel goes on with those it has, each to its own end");
+        } else if let Some(enforcement) = &mut self.enforcement
             && let Err(fault) = enforcement.publish(&cache)
         {
             self.failed();
@@ -107,6 +123,7 @@ impl Controls {
         let before = self.status.credit().current().len();
         info!(before, records = cache.len(), "credit snapshots were read again");
         self.status.credit().store(cache);
+        self.last = last;
         true
     }
 
@@ -139,7 +156,7 @@ impl Controls {
 
     /// What is in force for an address, and how often the kernel acted on it.
     fn explain(&self, address: Ipv6Addr) -> String {
-        let cache = self.status.credit().current();
+        let cache = self.in_kernel();
         let ruling = cache.effective(address.to_bits(), unix_s()).ruling;
         let Some(number) = ruling else { return format!("{address}: no record rules it") };
         let record = cache.record(number);

@@ -38,6 +38,7 @@ const LIST: &[(&str, &str)] = &[
         "crates/xtask/src/sys.rs",
         "system calls of the chores: namespaces, socket options, signals to groups, what a child took",
     ),
+    ("tests/src/gateway/frozen.rs", "a thread of another process that is made to stand still"),
 ];
 
 /// Where the workspace keeps its sources.
