@@ -93,7 +93,7 @@ fn talk() {
 }
 
 /// Datagrams, faster than the gateway answers that it wants none.
-fn flood() {
+pub(super) fn flood() {
     let sockets: Vec<_> = (0..20).map(|_| UdpSocket::bind(format!("[{CLIENT}]:0")).unwrap()).collect();
     let to: SocketAddr = format!("[{GATEWAY}]:{SILENT_PORT}").parse().unwrap();
     for (number, socket) in (0..DATAGRAMS).zip(sockets.iter().cycle()) {
@@ -105,7 +105,7 @@ fn flood() {
 }
 
 /// Frames that the interface has carried in both directions.
-fn carried() -> u64 {
+pub(super) fn carried() -> u64 {
     let read = |name: &str| -> u64 {
         let path = format!("/sys/class/net/{WAN}/statistics/{name}");
         // `ip netns exec` mounts the namespace's own /sys.
@@ -116,7 +116,7 @@ fn carried() -> u64 {
 
 /// The numbers of the page and of the interface at a moment in which neither changes: hosts on a new link
 /// greet it.
-fn quiet(running: &mut Running) -> (BTreeMap<String, u64>, u64) {
+pub(super) fn quiet(running: &mut Running) -> (BTreeMap<String, u64>, u64) {
     let received = |numbers: &BTreeMap<String, u64>| sum(numbers, "credence_received_packets_total");
     let found = wait_for(|| {
         let (numbers, frames) = (running.metrics(), carried());
