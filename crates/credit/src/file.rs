@@ -58,6 +58,12 @@ pub enum Fault {
     /// The system refused to read or write.
     #[error("{0}; check that the path is right and that this user may use it")]
     System(#[from] io::Error),
+    /// The disk, or what this user may fill of it, is full.
+    #[error("there is no room left for it; make room, or name a file on another disk; what was there stays")]
+    Full,
+    /// The path names a device, a pipe or a socket, which a file would take the place of.
+    #[error("no regular file, and a snapshot is written in place of what is there; name a file")]
+    NotAFile,
     /// The file is something else.
     #[error("not a credit snapshot; make one with `credence credit import`")]
     Magic,
@@ -112,7 +118,8 @@ pub fn read(path: &Path) -> Result<Snapshot, FileError> {
 /// When the set is too large or the system refuses; what was at `path` then stays as it was.
 pub fn write(path: &Path, snapshot: &Snapshot) -> Result<(), FileError> {
     encode(snapshot)
-        .and_then(|bytes| replace(path, &bytes))
+        .and_then(|bytes| if is_other(path) { Err(Fault::NotAFile) } else { Ok(bytes) })
+        .and_then(|bytes| replace(path, &bytes).map_err(Fault::of_writing))
         .map_err(|fault| FileError { path: path.to_owned(), fault })
 }
 
@@ -206,7 +213,22 @@ fn load(path: &Path) -> Result<Vec<u8>, Fault> {
     if bytes.len() as u64 > limit { Err(Fault::TooLarge) } else { Ok(bytes) }
 }
 
-fn replace(path: &Path, bytes: &[u8]) -> Result<(), Fault> {
+impl Fault {
+    /// A refusal of the system while a file was written.
+    fn of_writing(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::Full,
+            _ => Self::System(error),
+        }
+    }
+}
+
+/// Whether there is something at `path` that is neither a file nor a directory; the latter no file can take the place of.
+fn is_other(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|found| !found.is_file() && !found.is_dir())
+}
+
+fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let directory = match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
@@ -369,6 +391,15 @@ mod tests {
         assert!(error.to_string().contains("in the way"), "{error}");
         assert_eq!(fs::read_to_string(path.join("kept")).unwrap(), "kept");
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1, "no temporary file is left");
+    }
+
+    #[test]
+    fn a_socket_is_not_replaced_by_a_snapshot() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("socket");
+        let _listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
+        assert!(matches!(write(&path, &small()).unwrap_err().fault, Fault::NotAFile));
+        assert!(!fs::metadata(&path).unwrap().is_file(), "what was there stays");
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::io::{self, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use credence_credit::import::{ImportError, ImportOptions, Importer, ListFormat, Problems, Tally};
 use credence_credit::{Measure, Score, file};
@@ -90,7 +90,8 @@ pub(crate) fn import(args: &ImportArgs) -> anyhow::Result<Exit> {
         bail!("nothing could be imported; {output} is left as it was");
     }
     let records = imported.records.len() as u64;
-    file::write(&args.output, &imported.into_snapshot()?)?;
+    // The sentence names the fault already; its chain of causes would say it again.
+    file::write(&args.output, &imported.into_snapshot()?).map_err(|error| anyhow!("{error}"))?;
     print(|out| summary(out, records, &tally, &args.output))?;
     Ok(Exit::after(wrong))
 }
