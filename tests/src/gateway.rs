@@ -1,5 +1,6 @@
 //! The gateway as its operator meets it: a configuration checked, an interface listened on, pages asked for.
 
+mod bad_luck;
 mod booted;
 mod bridge;
 mod check;

@@ -412,6 +412,19 @@ fn a_tag_that_the_kernel_takes_out_is_in_the_frame_of_a_ring() {
 }
 
 #[test]
+fn an_interface_of_another_kind_is_told_with_what_to_capture_on_instead() {
+    inside("an_interface_of_another_kind_is_told_with_what_to_capture_on_instead", &[], || {
+        let _device = tun::create_of_hardware("serial", libc::c_int::from(libc::ARPHRD_PPP));
+        for backend in [Backend::Auto, Backend::AfPacket, Backend::Pnet, Backend::AfXdp] {
+            let error = refusal(&config("serial", backend));
+            assert!(matches!(error, Error::LinkLayer { hardware: libc::ARPHRD_PPP, .. }), "{error}");
+            let told = error.to_string();
+            assert!(told.contains("serial has hardware type 512") && told.contains("capture on"), "{told}");
+        }
+    });
+}
+
+#[test]
 fn without_the_privilege_the_cure_is_named() {
     let without = ["setpriv", "--bounding-set", "-net_raw", "--inh-caps", "-all"];
     inside("without_the_privilege_the_cure_is_named", &without, || {

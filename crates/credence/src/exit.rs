@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use credence_enforce::LoadError;
+use tracing::debug;
 
 /// How a command ended, when it did not fail outright. Failures are `anyhow` errors; [`code_of`] finds theirs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,8 +45,25 @@ impl std::error::Error for HostCannot {}
 /// Whatever keeps the kernel's program from running lies in the host.
 impl From<LoadError> for HostCannot {
     fn from(error: LoadError) -> Self {
-        Self(error.to_string())
+        Self(match error {
+            LoadError::Share { .. } => format!(
+                "{error}; lower `enforce.records`, or leave the process more memory (`LimitAS=` of its unit, `ulimit -v`)"
+            ),
+            _ => brief(&error.to_string()),
+        })
     }
+}
+
+/// What kept the kernel from taking a program, without the pages in which the verifier tells how it came to that: its last word
+/// is the reason. The log has all of it where it is asked for.
+fn brief(told: &str) -> String {
+    let Some((refusal, log)) = told.split_once(" Verifier output: ") else { return told.to_owned() };
+    debug!("{told}");
+    let (log, cure) =
+        log.rsplit_once("\n; ").unwrap_or((log, "`credence doctor` says what this kernel lacks"));
+    let is_tally = |line: &&str| line.starts_with("verification time") || line.starts_with("processed ");
+    let reason = log.lines().take_while(|line| !is_tally(line)).last().unwrap_or_default();
+    format!("{} The verifier says: {}; {cure}", refusal, reason.trim())
 }
 
 /// The arguments contradict each other in a way that the argument parser cannot see.
@@ -68,5 +86,27 @@ pub(crate) fn code_of(error: &anyhow::Error) -> ExitCode {
         ExitCode::from(2)
     } else {
         ExitCode::from(1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_the_verifiers_pages_its_reason_is_told_with_the_cure() {
+        let pages = (0..5_000).map(|n| format!("{n}: (bf) r6 = r1\n")).collect::<String>();
+        let told = format!(
+            "the program is refused. Verifier output: {pages}; a line of the source\nR8 partial copy of pointer\nverification time \
+             430 usec\nprocessed 17 insns\n; it needs root"
+        );
+        assert_eq!(
+            brief(&told),
+            "the program is refused. The verifier says: R8 partial copy of pointer; it needs root"
+        );
+        for short in ["", "no such map; it needs memory"] {
+            assert_eq!(brief(short), short);
+        }
+        assert!(brief("refused. Verifier output: ").contains("credence doctor"));
     }
 }

@@ -247,7 +247,8 @@ fn a_broken_reload_keeps_what_was_there() {
             site.snapshot("credit", "2001:db8:1::/48\n2001:db8:2::/48\n2001:db8:3::/48\n");
             let mut running = site.start();
             let records = |running: &mut Running| sum(&running.metrics(), "credence_credit_records");
-            assert_eq!(records(&mut running), 3);
+            let refused = |running: &mut Running| sum(&running.metrics(), "credence_reload_failures_total");
+            assert_eq!((records(&mut running), refused(&mut running)), (3, 0));
 
             break_byte(Path::new(&site.path("credit")));
             running.signal("HUP");
@@ -258,7 +259,7 @@ fn a_broken_reload_keeps_what_was_there() {
             site.configure(&keys.replace("snapshots", "snapshot"));
             running.signal("HUP");
             running.hears("did you mean `credit.snapshots`?");
-            assert_eq!(records(&mut running), 3);
+            assert_eq!((records(&mut running), refused(&mut running)), (3, 2));
 
             site.configure(&keys.replace("workers = 1", "workers = 2"));
             running.signal("HUP");

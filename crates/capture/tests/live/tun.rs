@@ -19,6 +19,18 @@ pub(crate) fn create_tap(name: &str) -> File {
     device(name, libc::IFF_TAP)
 }
 
+/// Makes a tun device whose frames are of the kind with that number in the `ARPHRD_` registry.
+pub(crate) fn create_of_hardware(name: &str, hardware: libc::c_int) -> File {
+    let file = create(name);
+    // SAFETY: the request takes a number and touches no memory.
+    let result = unsafe { libc::ioctl(file.as_raw_fd(), TUNSETLINK, hardware) };
+    assert_eq!(result, 0, "{}", io::Error::last_os_error());
+    file
+}
+
+/// The request that changes a tun device's kind of frames (linux/if_tun.h).
+const TUNSETLINK: libc::Ioctl = 0x4004_54cd;
+
 fn device(name: &str, kind: libc::c_int) -> File {
     let file = OpenOptions::new().read(true).write(true).open("/dev/net/tun").unwrap();
     let flags = (kind | libc::IFF_NO_PI) as i16;

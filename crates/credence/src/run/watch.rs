@@ -78,6 +78,8 @@ pub(super) struct Watch {
     logged: Logged,
     /// What was said last of each source of frames.
     links: Vec<Link>,
+    /// Whether it was said that alerts cannot be written.
+    alerts_fail: bool,
 }
 
 /// What the last line of the log said.
@@ -85,7 +87,6 @@ pub(super) struct Watch {
 struct Logged {
     at: Duration,
     totals: Totals,
-    failures: u64,
 }
 
 impl Watch {
@@ -100,7 +101,18 @@ impl Watch {
         controls: Controls,
     ) -> Self {
         let (notify, logged) = (Notify::from_environment(), Logged::default());
-        Self { path, config, status, signals, until, controls, notify, logged, links: Vec::new() }
+        Self {
+            path,
+            config,
+            status,
+            signals,
+            until,
+            controls,
+            notify,
+            logged,
+            links: Vec::new(),
+            alerts_fail: false,
+        }
     }
 
     /// The engine that is watched.
@@ -130,6 +142,7 @@ impl Watch {
                 self.notify.reloaded();
             }
             self.tell_links();
+            self.tell_alerts();
             if now.saturating_sub(self.logged.at) >= LOGGED_EVERY {
                 self.log(now);
             }
@@ -178,6 +191,20 @@ impl Watch {
         self.links = links;
     }
 
+    /// Says when alerts cannot be written any more, and when they can again.
+    fn tell_alerts(&mut self) {
+        let (tally, fault) = (self.status.tally(), self.status.tally().fault());
+        match (&fault, self.alerts_fail) {
+            (Some(fault), false) => warn!(
+                "alerts cannot be written: {fault}; a megabyte of them waits, then they are lost; make room on the disk of \
+                 `alerts.path`, and they are written by themselves"
+            ),
+            (None, true) => info!(lost = tally.lost(), "alerts are written again"),
+            _ => {}
+        }
+        self.alerts_fail = fault.is_some();
+    }
+
     /// The line of the minute.
     fn log(&mut self, now: Duration) {
         let totals = self.status.engine().totals();
@@ -195,13 +222,6 @@ impl Watch {
         if kernel_drops + shed > 0 {
             warn!("frames were lost unscored; more workers, or as many queues as workers, take more");
         }
-        let failures = self.status.tally().failures();
-        if failures > self.logged.failures {
-            warn!(
-                lost = self.status.tally().lost(),
-                "alerts cannot be written; check the disk of `alerts.path`"
-            );
-        }
-        self.logged = Logged { at: now, totals, failures };
+        self.logged = Logged { at: now, totals };
     }
 }

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
 
 /// Bytes that wait for a place that takes nothing, such as a full disk: some thousand lines. Beyond, lines
 /// are lost.
@@ -14,6 +14,8 @@ pub(crate) struct Tally {
     lines: AtomicU64,
     lost: AtomicU64,
     failures: AtomicU64,
+    /// The system's number for why the last attempt to write failed; 0 when it did not.
+    fault: AtomicI32,
 }
 
 impl Tally {
@@ -25,6 +27,14 @@ impl Tally {
     /// Lines given up because nothing could be written for too long.
     pub(crate) fn lost(&self) -> u64 {
         self.lost.load(Ordering::Relaxed)
+    }
+
+    /// Why nothing can be written now; none while all is well.
+    pub(crate) fn fault(&self) -> Option<io::Error> {
+        match self.fault.load(Ordering::Relaxed) {
+            0 => None,
+            code => Some(io::Error::from_raw_os_error(code)),
+        }
     }
 
     /// Attempts to write that failed.
@@ -80,13 +90,16 @@ impl<W: Write> Write for AlertLog<W> {
                 Err(error) => return self.failed(error),
             }
         }
-        self.out.flush().or_else(|error| self.failed(error))
+        self.out.flush().or_else(|error| self.failed(error))?;
+        self.tally.fault.store(0, Ordering::Relaxed);
+        Ok(())
     }
 }
 
 impl<W> AlertLog<W> {
     fn failed(&self, error: io::Error) -> io::Result<()> {
         self.tally.failures.fetch_add(1, Ordering::Relaxed);
+        self.tally.fault.store(error.raw_os_error().unwrap_or(libc::EIO), Ordering::Relaxed);
         Err(error)
     }
 }
@@ -106,7 +119,7 @@ mod tests {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
             let taken = bytes.len().min(self.room).min(7);
             if taken == 0 {
-                return Err(io::ErrorKind::StorageFull.into());
+                return Err(io::Error::from_raw_os_error(libc::ENOSPC));
             }
             self.held.extend_from_slice(&bytes[..taken]);
             self.room -= taken;
@@ -139,11 +152,13 @@ mod tests {
         let (mut log, tally) = log(10);
         log.write_all(b"first\nsecond\n").unwrap();
         assert_eq!(log.flush().unwrap_err().kind(), io::ErrorKind::StorageFull);
+        assert_eq!(tally.fault().map(|fault| fault.kind()), Some(io::ErrorKind::StorageFull));
         log.write_all(b"third\n").unwrap();
         log.out.room = usize::MAX;
         log.flush().unwrap();
         assert_eq!(log.out.held, b"first\nsecond\nthird\n");
         assert_eq!((tally.lines(), tally.lost(), tally.failures()), (3, 0, 1));
+        assert!(tally.fault().is_none());
     }
 
     #[test]
