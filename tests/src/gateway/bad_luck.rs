@@ -12,16 +12,21 @@
 //! | two instances on one device | told with how to find the other (3) | `enforce::two_gateways_on_one_interface_are_told_apart` |
 //! | a dead instance's leftover | taken over without a gap; `credence detach` takes it off | `enforce::a_static_gateway_…`, `upgrade::an_upgrade_and_the_way_back_…` |
 //! | disk full | `credence_output_failures_total`, `credence_alert_lines_lost_total`; heals by itself; a snapshot is told (1) | [`alerts_wait_for_room_on_a_full_disk_and_traffic_does_not`] |
-//! | invalid configuration on reload | the old one stays, `credence_reload_failures_total` rises | `live::a_broken_reload_keeps_what_was_there` |
+//! | invalid configuration on reload | the old one stays, `credence_reload_failures_total` rises | `live::a_broken_reload_keeps_what_was_there`, and with traffic [`a_reload_that_comes_to_nothing_costs_no_packet_and_lets_no_listed_one_through`] |
+//! | no descriptor left | whoever comes waits | [`without_descriptors_nobody_is_let_in_and_nobody_spins`] |
 
 use std::fs;
+use std::net::TcpStream;
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::Command;
+use std::thread;
+use std::time::Duration;
 
 use super::live::{Site, flood};
-use super::network::{CLIENT, Client, between};
-use super::running::{Running, balances, sum};
-use super::traffic::{list, site};
+use super::network::{CLIENT, Client, between, now};
+use super::running::{Running, balances, sum, wait_for};
+use super::traffic::{Arrivals, LISTED, list, send, site};
 use crate::binary::{Ran, credence, run};
 
 /// A gateway that enforces, with room for so many records.
@@ -141,4 +146,86 @@ fn full_disk(client: &Client) {
     }
     running.signal("TERM");
     running.end().expect(0);
+}
+
+#[test]
+fn a_reload_that_comes_to_nothing_costs_no_packet_and_lets_no_listed_one_through() {
+    between(
+        "gateway::bad_luck::a_reload_that_comes_to_nothing_costs_no_packet_and_lets_no_listed_one_through",
+        |client| {
+            let site = site("mode = \"on\"", "1d");
+            let (arrivals, _playing) = (Arrivals::noted(), client.begin());
+            let mut running = site.start();
+            arrivals.last(LISTED, now());
+            arrivals.first(CLIENT, now());
+            let began = now();
+            let config = site.path("gateway.toml");
+            let huge = "# a comment\n".repeat(100_000);
+            for (refused, text) in (1..).zip(["workers = \"many\"", "", "\u{0}", &huge]) {
+                fs::write(&config, text).unwrap();
+                check_refused(&mut running, refused);
+            }
+            fs::remove_file(&config).unwrap();
+            check_refused(&mut running, 5);
+            fs::create_dir(&config).unwrap();
+            check_refused(&mut running, 6);
+            assert_eq!(running.stderr().matches("the old one stays").count(), 6, "{}", running.stderr());
+            assert_eq!(sum(&running.metrics(), "credence_credit_records"), 2);
+            assert_eq!((arrivals.lost(CLIENT, began), arrivals.since(LISTED, began).len()), (0, 0));
+            running.signal("TERM");
+            running.end().expect(0);
+        },
+        send,
+    );
+}
+
+/// Lets a gateway read its configuration again, and requires that this is the `refused`-th time for nothing.
+fn check_refused(running: &mut Running, refused: u64) {
+    running.signal("HUP");
+    running.metrics_when(|numbers| sum(numbers, "credence_reload_failures_total") == refused);
+}
+
+/// Processor time that a process has taken, in hundredths of a second.
+fn processor_time(running: &Running) -> u64 {
+    let stat = fs::read_to_string(format!("/proc/{}/stat", running.pid())).unwrap();
+    let (_, fields) = stat.rsplit_once(')').unwrap();
+    fields.split_whitespace().skip(11).take(2).map(|ticks| ticks.parse::<u64>().unwrap()).sum()
+}
+
+#[test]
+fn without_descriptors_nobody_is_let_in_and_nobody_spins() {
+    between(
+        "gateway::bad_luck::without_descriptors_nobody_is_let_in_and_nobody_spins",
+        |_| {
+            let site = Site::new("workers = 1\n[control]\nsocket = \"DIR/door\"");
+            let mut command = Command::new("prlimit");
+            command.args(["--nofile=64"]).arg(credence()).args([
+                "run",
+                "--config",
+                &site.path("gateway.toml"),
+            ]);
+            let mut running = Running::spawn(&mut command);
+            let address = running.address();
+            running.metrics_when(|numbers| sum(numbers, "credence_ready") == 1);
+            // Each holds its place on the page for as long as it may.
+            let visitors: Vec<_> = (0..100).map(|_| TcpStream::connect(address).unwrap()).collect();
+            // By then the last descriptor is taken.
+            thread::sleep(Duration::from_millis(500));
+            let knocking = UnixStream::connect(site.path("door")).unwrap();
+            let before = processor_time(&running);
+            thread::sleep(Duration::from_secs(2));
+            let taken = processor_time(&running) - before;
+            println!("{taken} hundredths of a second of two");
+            assert!(taken < 40, "{taken} hundredths of a second of two");
+            drop((visitors, knocking));
+            let answered = wait_for(|| {
+                let asked = run(["control", "--socket", &site.path("door"), "status"]);
+                (asked.code == 0).then_some(())
+            });
+            assert!(answered.is_some(), "it goes on by itself: {}", running.stderr());
+            running.signal("TERM");
+            running.end().expect(0);
+        },
+        || {},
+    );
 }

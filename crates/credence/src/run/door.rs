@@ -69,6 +69,9 @@ const REQUEST_MAX: u64 = 1_024;
 /// How long either side may keep the other waiting; the gateway looks ten times a second.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// How long the door rests when the system lets nobody in.
+const REFUSED: Duration = Duration::from_millis(100);
+
 /// A door that is made and not open yet.
 pub(super) struct Door(UnixListener);
 
@@ -101,9 +104,13 @@ impl Door {
     pub(super) fn open(self) -> anyhow::Result<Receiver<Asked>> {
         let (send, receive) = channel();
         let serve = move || {
-            for stream in self.0.incoming().flatten() {
-                // Whoever leaves early misses the answer, and nobody else does.
-                let _ = serve_one(&stream, &send);
+            for stream in self.0.incoming() {
+                match stream {
+                    // Whoever leaves early misses the answer, and nobody else does.
+                    Ok(stream) => drop(serve_one(&stream, &send)),
+                    // Such as a lack of descriptors: whoever knocks waits, and asking again at once would only burn time.
+                    Err(_) => thread::sleep(REFUSED),
+                }
             }
         };
         let thread = thread::Builder::new().name("credence-door".to_owned());

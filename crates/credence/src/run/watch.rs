@@ -160,6 +160,14 @@ impl Watch {
                 return error!("the configuration was not taken over, the old one stays: {mistakes}");
             }
         };
+        if config == Config::default() && self.config != config {
+            // What an editor or a full disk leaves of a file would take all protection away.
+            self.controls.failed();
+            return error!(
+                "the configuration was not taken over, the old one stays: {} is empty",
+                self.path.display()
+            );
+        }
         // The guards are those of the lists in force: a changed list waits for the restart like the rest of
         // its section.
         let cache = match cache(&config, self.controls.guards()) {
