@@ -1,0 +1,65 @@
+//! Packets that cannot be judged as others are: what happens to them is the operator's choice, and counted apart.
+
+use credence_credit::Measure;
+use credence_enforce::{Policy, Reason, Xdp};
+
+use super::world::{address, cache, frame, loaded, now, record, segment, small, snapshot};
+
+/// Frames of each kind.
+const FRAMES: u64 = 20;
+
+/// A packet with so many destination options headers before its TCP segment.
+fn nested(headers: usize) -> Vec<u8> {
+    let mut payload = Vec::new();
+    for left in (0..headers).rev() {
+        let next = if left == 0 { 6 } else { 60 };
+        payload.extend([next, 0, 1, 4, 0, 0, 0, 0]);
+    }
+    payload.extend([0; 20]);
+    frame(address("2a00::1"), address("3fff::1"), 60, &payload)
+}
+
+/// The program with a list that names none of these packets' sources.
+fn loaded_with_another_list(policy: &Policy) -> Option<Xdp> {
+    let (xdp, mut records) = loaded(&small(), policy)?;
+    let other = cache(vec![snapshot(vec![record("2001:db8::/32", Measure::Drop)])]);
+    records.publish(&other, now()).unwrap();
+    Some(xdp)
+}
+
+#[test]
+fn headers_beyond_the_limit_meet_what_the_operator_chose_and_in_a_dry_run_nothing() {
+    for unknown in [Measure::None, Measure::Observe, Measure::Mark, Measure::Drop] {
+        for dry_run in [false, true] {
+            let policy = Policy { unknown, dry_run, ..Policy::default() };
+            let Some(mut xdp) = loaded_with_another_list(&policy) else { return };
+            let counts = xdp.counts().unwrap();
+            let passes = (0..FRAMES).filter(|_| xdp.passes(&nested(9)).unwrap()).count() as u64;
+            let expected = if unknown == Measure::Drop && !dry_run { 0 } else { FRAMES };
+            assert_eq!(passes, expected, "{unknown:?}, dry run {dry_run}");
+            let reason = if unknown == Measure::None { Reason::Unlisted } else { Reason::Unknown };
+            assert_eq!(counts.of(unknown, reason).unwrap().packets, FRAMES, "{unknown:?}, dry run {dry_run}");
+            assert!(xdp.passes(&nested(8)).unwrap(), "as many as are walked are no exception");
+        }
+    }
+}
+
+#[test]
+fn what_is_no_ipv6_or_cannot_be_read_passes_and_is_counted_apart() {
+    let policy = Policy { unknown: Measure::Drop, ..Policy::default() };
+    let Some(mut xdp) = loaded_with_another_list(&policy) else { return };
+    let counts = xdp.counts().unwrap();
+    let whole = segment(address("2a00::1"));
+    let cut = whole[..14 + 39].to_vec();
+    let mut of_another_version = whole.clone();
+    of_another_version[14] = 0x45;
+    let mut ipv4 = whole.clone();
+    ipv4[12..14].copy_from_slice(&[0x08, 0x00]);
+    let odd = [cut, of_another_version, ipv4];
+    for bytes in &odd {
+        assert!(xdp.passes(bytes).unwrap(), "{bytes:?}");
+    }
+    assert_eq!(counts.of(Measure::None, Reason::NotIpv6).unwrap().packets, odd.len() as u64);
+    assert!(xdp.passes(&whole).unwrap());
+    assert_eq!(counts.of(Measure::None, Reason::Unlisted).unwrap().packets, 1);
+}
