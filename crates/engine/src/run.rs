@@ -5,6 +5,7 @@
 //! pair meet on one worker. A file waits when a ring is full; a live source sheds and counts. A live interface with as
 //! many queues as workers needs no reader: each worker polls its own ring.
 
+mod last_word;
 mod queues;
 mod spread;
 

@@ -7,6 +7,7 @@ use credence_capture::{Frame, Poll, Source};
 use credence_flow::Delta;
 use crossbeam::channel::{Sender, TrySendError, bounded};
 
+use super::last_word::LastWord;
 use super::{Drops, Engine, RunError, named};
 use crate::clock::unix_ns;
 use crate::counters::Own;
@@ -31,6 +32,7 @@ impl Engine {
             for (number, source) in sources.into_iter().enumerate().take(self.workers.len()) {
                 let (reports, mailboxes, own) = (reports.clone(), &mailboxes, &self.workers[number]);
                 threads.push(named(scope, format!("credence-w{number}"), move || {
+                    let _last_word = LastWord(stop);
                     let clock = StepClock::starting_at(start_ns);
                     let (worker, share) = (self.worker(number), Vec::new());
                     let queue = Queue { number, worker, clock, share, mailboxes, reports, own };
@@ -41,7 +43,10 @@ impl Engine {
                 }));
             }
             drop(reports);
-            let recording = named(scope, "credence-record".to_owned(), || record(recorder, &reported, 1));
+            let recording = named(scope, "credence-record".to_owned(), || {
+                let _last_word = LastWord(stop);
+                record(recorder, &reported, 1);
+            });
             let mut outcome = Ok(());
             for worker in threads {
                 outcome = outcome.and(worker.join().unwrap_or(Err(RunError::WorkerDied)));

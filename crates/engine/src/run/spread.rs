@@ -7,6 +7,7 @@ use credence_capture::{Batch, Frame, Source};
 use credence_wire::{Link, Packet, pair, parse};
 use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, TrySendError, bounded};
 
+use super::last_word::LastWord;
 use super::{Engine, NAP, Pacer, Read, RunError, named};
 use crate::clock::unix_ns;
 use crate::config::{Keyed, LineConfig};
@@ -55,14 +56,19 @@ impl Engine {
                 let (spent, empties) = bounded(RING + 2);
                 let (reports, exchange) = (reports.clone(), &exchange);
                 let seat = Seat { exchange, reports, full };
-                let work = move || seat.work(self.worker(number), &inbox, &spent);
+                let work = move || {
+                    let _last_word = LastWord(stop);
+                    seat.work(self.worker(number), &inbox, &spent);
+                };
                 threads.push(named(scope, format!("credence-w{number}"), work));
                 rings.push(Ring { ring, empties, filling: Batch::with_capacity(BATCH_FRAMES, BATCH_BYTES) });
             }
             drop(reports);
-            let recording =
-                named(scope, "credence-record".to_owned(), || record(recorder, &reported, workers));
-            let mut reader = Reader { engine: self, rings, full, clock: StepClock::default(), alive: true };
+            let recording = named(scope, "credence-record".to_owned(), || {
+                let _last_word = LastWord(stop);
+                record(recorder, &reported, workers);
+            });
+            let mut reader = Reader { engine: self, rings, full, clock: StepClock::default() };
             let outcome = self.read(source, stop, &mut |event| match event {
                 Read::Frames(frames) => {
                     pacer.play(frames, stop, &mut |due| {
@@ -95,7 +101,6 @@ struct Reader<'e> {
     rings: Vec<Ring>,
     full: Full,
     clock: StepClock,
-    alive: bool,
 }
 
 impl Reader<'_> {
@@ -157,7 +162,8 @@ impl Reader<'_> {
     fn close(&mut self, closing: Closing) {
         self.flush();
         for ring in &self.rings {
-            self.alive &= ring.ring.send(Message::Close(closing)).is_ok();
+            // Nobody is told where the worker has died, which ends the run.
+            let _ = ring.ring.send(Message::Close(closing));
         }
     }
 
