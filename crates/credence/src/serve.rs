@@ -122,8 +122,7 @@ async fn readyz(State(status): State<Arc<Status>>) -> Response {
     if status.is_ready() {
         return "ready\n".into_response();
     }
-    let why =
-        "not ready: for 5 seconds a worker has neither processed frames nor found that there are none\n";
+    let why = "not ready: the interface is not read yet, or for 5 seconds a worker has neither processed frames nor found that there are none\n";
     (StatusCode::SERVICE_UNAVAILABLE, why).into_response()
 }
 

@@ -66,8 +66,7 @@ impl Notify {
         if !self.is_heard {
             return;
         }
-        // At the first look nobody has had the time to stand still: whether the interface is read, polls tell.
-        let gets_on = status.is_ready() && status.pulse().polls() > 0;
+        let gets_on = status.is_ready();
         let tell = self.due.at(now, gets_on);
         let line = tell.described.map(|since| self.describe(status, gets_on, since));
         let states = [

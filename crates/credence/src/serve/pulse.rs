@@ -1,7 +1,7 @@
 //! Sources whose polls are counted, so that others can tell a reader that works from one that hangs, and a link that is up from
 //! one that is down.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use credence_capture::{Error, Frame, Poll, Source};
@@ -13,6 +13,8 @@ const POLLS_A_WORD: u32 = 100;
 #[derive(Debug, Default)]
 pub(crate) struct Pulse {
     polls: AtomicU64,
+    /// Sources that were polled once.
+    begun: AtomicUsize,
     links: Mutex<Vec<Arc<Mutex<Link>>>>,
 }
 
@@ -29,6 +31,11 @@ impl Pulse {
     /// Polls of all sources so far.
     pub(crate) fn polls(&self) -> u64 {
         self.polls.load(Ordering::Relaxed)
+    }
+
+    /// Whether every source is read by now.
+    pub(crate) fn has_begun(&self) -> bool {
+        self.begun.load(Ordering::Relaxed) == locked(&self.links).len()
     }
 
     /// The link of each source, in the order in which they were opened.
@@ -53,6 +60,7 @@ pub(crate) struct Watched {
     pulse: Arc<Pulse>,
     /// Locked by this source only when it goes down or comes back, and now and then while it is down.
     link: Arc<Mutex<Link>>,
+    has_begun: bool,
     is_down: bool,
     /// Polls since the source was last asked what it waits for.
     silent: u32,
@@ -63,7 +71,7 @@ impl Watched {
     pub(crate) fn new(source: Box<dyn Source>, pulse: Arc<Pulse>) -> Self {
         let link = Arc::new(Mutex::new(Link { is_down: false, description: source.describe() }));
         locked(&pulse.links).push(Arc::clone(&link));
-        Self { source, pulse, link, is_down: false, silent: 0 }
+        Self { source, pulse, link, has_begun: false, is_down: false, silent: 0 }
     }
 
     /// Notes whether the source is down. It is asked for a description when that changes, and now and then while it is down,
@@ -82,6 +90,10 @@ impl Source for Watched {
     fn poll(&mut self, sink: &mut dyn FnMut(&[Frame<'_>])) -> Result<Poll, Error> {
         let polled = self.source.poll(sink);
         self.pulse.polls.fetch_add(1, Ordering::Relaxed);
+        if !self.has_begun {
+            self.has_begun = true;
+            self.pulse.begun.fetch_add(1, Ordering::Relaxed);
+        }
         // Asking costs a system call, so it is left to the moments when there is nothing to do.
         self.note(matches!(polled, Ok(Poll::Idle)) && !self.source.is_up());
         polled
@@ -128,6 +140,20 @@ mod tests {
         fn describe(&self) -> String {
             format!("{}", self.asked.fetch_add(1, Ordering::Relaxed))
         }
+    }
+
+    #[test]
+    fn a_run_has_begun_when_each_of_its_sources_was_polled() {
+        let pulse = Arc::<Pulse>::default();
+        let mut sources = [0, 1].map(|_| {
+            let source = Fickle { up: Arc::new(AtomicBool::new(true)), asked: AtomicU64::new(0) };
+            Watched::new(Box::new(source), Arc::clone(&pulse))
+        });
+        let mut begun = |at: usize| {
+            sources[at].poll(&mut |_| {}).unwrap();
+            pulse.has_begun()
+        };
+        assert!(!begun(0) && !begun(0) && begun(1) && begun(0));
     }
 
     #[test]

@@ -110,9 +110,9 @@ impl Status {
         );
     }
 
-    /// Whether the source is looked at and every worker gets on.
+    /// Whether every source is looked at and every worker gets on.
     pub(crate) fn is_ready(&self) -> bool {
-        self.readiness.lock().unwrap_or_else(PoisonError::into_inner).is_ready()
+        self.pulse.has_begun() && self.readiness.lock().unwrap_or_else(PoisonError::into_inner).is_ready()
     }
 
     /// What became of alerts so far; as written count the lines that reached the file.
