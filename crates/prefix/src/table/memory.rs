@@ -65,18 +65,28 @@ impl Memory<'_> {
         Ok((leaf.last, Word::new(self.leaf(&leaf.words)?, cover)))
     }
 
-    /// A tree of all leaves of a sweep over all keys.
+    /// A tree of all leaves of a sweep over all keys. Its indexes lie side by side behind its leaves, so that those that
+    /// changes replace leave room for larger ones, as soon as two neighbours are gone.
     pub(crate) fn tree(&mut self, mut packer: Packer<'_>) -> Result<Root, Full> {
-        let (mut chunks, fill) = (Vec::new(), chunk_fill(packer.entries()));
+        let fill = chunk_fill(packer.entries());
+        let (mut slots, mut covers) = (Vec::new(), Vec::new());
         loop {
             let open = packer.open().to_vec();
             let leaves: Vec<Packed> = packer.by_ref().take(fill).collect();
-            let Some(end) = leaves.last() else { return self.top(&chunks) };
-            let covers = open.iter().rev().find(|open| open.last() >= end.last);
-            let cover = covers.map_or(Cover::NONE, |open| Cover::new(open.len, open.id));
-            let slots = leaves.iter().map(|leaf| self.slot(leaf, cover)).collect::<Result<Vec<_>, _>>()?;
-            chunks.push((end.last, Word::new(self.chunk(&slots)?, cover)));
+            let Some(end) = leaves.last() else { break };
+            let cover = open.iter().rev().find(|open| open.last() >= end.last);
+            let cover = cover.map_or(Cover::NONE, |open| Cover::new(open.len, open.id));
+            for leaf in &leaves {
+                slots.push(self.slot(leaf, cover)?);
+            }
+            covers.push(cover);
         }
+        let chunk = |(slots, cover): (&[(u64, Word)], Cover)| {
+            let last = slots.last().map_or(u64::MAX, |slot| slot.0);
+            Ok((last, Word::new(self.chunk(slots)?, cover)))
+        };
+        let chunks = slots.chunks(fill).zip(covers).map(chunk).collect::<Result<Vec<_>, _>>()?;
+        self.top(&chunks)
     }
 
     /// Hosts of one /64 in a block; `Ok(None)` when there are too many.

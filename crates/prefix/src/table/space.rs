@@ -13,6 +13,9 @@ const UNITS: u32 = 4;
 const SLAB: u32 = (UNITS_MAX as u32).div_ceil(UNITS);
 /// Where fewer lines are free side by side, only leaves are put: the indexes of chunks are mostly twice as large.
 const FEW: u32 = 8;
+/// Indexes of more lines are not those of chunks but of whole trees. They are rewritten when a chunk comes or goes, and are
+/// given a multiple of this, so that mostly the next one fits where the last but one was.
+const LARGE: u32 = 32;
 /// Single lines that are looked for together.
 const AHEAD: usize = 32;
 
@@ -43,13 +46,23 @@ pub(crate) struct Space {
     runs: Runs,
     /// Free units of lines that are cut up for hosts.
     units: Runs,
+    /// Lines that a large index has left for the next: the first, and how many. Among the others they would be used for
+    /// leaves and indexes of chunks before that comes, and each would need new memory.
+    spare: Option<(u32, u32)>,
 }
 
 impl Space {
     /// All of so many lines, but those before `from`.
     pub(crate) fn new(from: u32, lines: u32) -> Self {
         let next = Vec::with_capacity(AHEAD);
-        Self { touched: from, lines, next, runs: Runs::new(lines, FEW), units: Runs::new(lines * UNITS, 1) }
+        Self {
+            touched: from,
+            lines,
+            next,
+            runs: Runs::new(lines, FEW),
+            units: Runs::new(lines * UNITS, 1),
+            spare: None,
+        }
     }
 
     /// Lines that were ever used.
@@ -72,6 +85,15 @@ impl Space {
 
     /// So many lines side by side.
     pub(crate) fn index(&mut self, lines: u32) -> Result<u32, Full> {
+        let lines = granted(lines);
+        if lines > LARGE
+            && let Some((first, spare)) = self.spare.take_if(|spare| spare.1 >= lines)
+        {
+            if spare > lines {
+                self.runs.give(first + lines, spare - lines);
+            }
+            return Ok(first);
+        }
         self.runs.take(lines).map_or_else(|| self.fresh(lines), Ok)
     }
 
@@ -88,9 +110,23 @@ impl Space {
     pub(crate) fn free(&mut self, piece: Piece) {
         match piece {
             Piece::Line(line) => self.runs.give(line, 1),
-            Piece::Index(first, lines) => self.runs.give(first, lines),
+            Piece::Index(first, lines) => self.free_index((first, granted(lines))),
             Piece::Hosts(unit, units) => self.free_hosts(unit, units as u32),
         }
+    }
+
+    /// Frees the lines of an index. The larger of two large ones stays whole.
+    fn free_index(&mut self, mut index: (u32, u32)) {
+        if index.1 > LARGE {
+            let spare = self.spare.get_or_insert(index);
+            if spare.0 == index.0 {
+                return;
+            }
+            if spare.1 < index.1 {
+                core::mem::swap(spare, &mut index);
+            }
+        }
+        self.runs.give(index.0, index.1);
     }
 
     /// Frees units, and the lines of which no unit is in use any more, if there are some side by side.
@@ -124,16 +160,22 @@ impl Space {
 impl Space {
     /// Units that are free for use again.
     pub(crate) fn free_units(&self) -> usize {
-        (self.next.len() + self.runs.free()) * UNITS as usize + self.units.free()
+        let spare = self.spare.map_or(0, |spare| spare.1 as usize);
+        (self.next.len() + self.runs.free() + spare) * UNITS as usize + self.units.free()
     }
 }
 
+/// The lines that an index of so many is given.
+const fn granted(lines: u32) -> u32 {
+    if lines > LARGE { lines.next_multiple_of(LARGE) } else { lines }
+}
+
 impl Piece {
-    /// Units of 16 bytes that it takes.
+    /// Units of 16 bytes that it takes, those that it is given beyond its need included.
     pub(crate) fn units(self) -> usize {
         match self {
             Self::Line(_) => UNITS as usize,
-            Self::Index(_, lines) => (lines * UNITS) as usize,
+            Self::Index(_, lines) => (granted(lines) * UNITS) as usize,
             Self::Hosts(_, units) => units,
         }
     }
@@ -180,6 +222,22 @@ mod tests {
             held.push(piece);
         }
         assert!(space.touched() < 20_000);
+    }
+
+    /// Each time one large index is written while the one before waits, among leaves that take whatever is free.
+    #[test]
+    fn a_large_index_finds_the_place_of_the_last_but_one() {
+        let mut space = Space::new(1, 10_000);
+        let (mut now, mut before) = (space.index(200).unwrap(), None);
+        for lines in (200..224).chain((190..224).rev()) {
+            let next = space.index(lines).unwrap();
+            if let Some((first, lines)) = before.replace((now, lines)) {
+                space.free(Piece::Index(first, lines));
+            }
+            now = next;
+            assert!((0..2).all(|_| space.line().is_ok()));
+        }
+        assert!(space.touched() < 4 * 224 + 200, "{}", space.touched());
     }
 
     #[test]
