@@ -24,6 +24,7 @@ struct Part {
 }
 
 impl Part {
+    #[inline]
     const fn of(word: u64, least: u32) -> Self {
         let (mut longest, mut rest) = (0, word);
         while rest != 0 {
@@ -142,6 +143,7 @@ impl Runs {
     /// Changes the bits of a range of places, and what the tree says of them.
     fn change(&mut self, first: u32, count: u32, with: impl Fn(&mut u64, u64)) {
         let (from, to) = (first / PLACES, (first + count - 1) / PLACES);
+        let mut same = true;
         for at in from..=to {
             let start = first.max(at * PLACES) % PLACES;
             let end = (first + count).min((at + 1) * PLACES) - at * PLACES;
@@ -149,20 +151,20 @@ impl Runs {
             with(word, (u64::MAX >> (PLACES - (end - start))) << start);
             let (any, bit) = (&mut self.any[(at / PLACES) as usize], 1 << (at % PLACES));
             *any = if *word == 0 { *any & !bit } else { *any | bit };
+            let part = Part::of(*word, self.least);
+            let known = &mut self.parts[self.words.len() + at as usize];
+            same &= *known == part;
+            *known = part;
         }
-        self.note(from as usize, to as usize);
+        if !same {
+            self.note(from as usize, to as usize);
+        }
     }
 
-    /// Brings the tree in step with a range of words.
+    /// Brings the tree in step with what it says of a range of words.
     fn note(&mut self, from: usize, to: usize) {
         let (mut from, mut to) = (self.words.len() + from, self.words.len() + to);
-        let mut same = true;
-        for node in from..=to {
-            let part = Part::of(self.words[node - self.words.len()], self.least);
-            same &= self.parts[node] == part;
-            self.parts[node] = part;
-        }
-        let mut width = PLACES;
+        let (mut width, mut same) = (PLACES, false);
         while from > 1 && !same {
             (from, to, same) = (from / 2, to / 2, true);
             for node in from..=to {
