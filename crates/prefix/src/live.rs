@@ -3,9 +3,12 @@
 mod ahead;
 mod edit;
 pub(crate) mod epoch;
+mod gather;
 mod inside;
 mod limbo;
+mod relay;
 mod repack;
+mod share;
 mod splice;
 mod stage;
 
@@ -16,12 +19,11 @@ use arc_swap::ArcSwap;
 use arc_swap::cache::Cache;
 
 use self::ahead::{Ahead, WINDOW};
-use self::edit::{Change, Tree};
+use self::edit::{Change, Scratch, Tree};
 use self::epoch::{Epochs, Pin};
 use self::limbo::Limbo;
 use self::stage::Stage;
 use crate::table::build::{build, checked};
-use crate::table::leaf::Entry;
 use crate::table::memory::{Memory, upper};
 use crate::table::space::{Full, Space};
 use crate::table::word::Root;
@@ -44,8 +46,7 @@ pub struct Publisher {
     retired: Vec<Arc<Table>>,
     /// How often leaves were packed anew.
     repacks: u64,
-    /// Memory for the entries of the leaf that is being changed.
-    scratch: Vec<Entry>,
+    scratch: Scratch,
 }
 
 /// A reader's end: each thread has one of its own.
@@ -74,7 +75,7 @@ impl Publisher {
             shared: Arc::new(ArcSwap::new(Arc::clone(&table))),
             retired: Vec::new(),
             repacks: 0,
-            scratch: Vec::new(),
+            scratch: Scratch::default(),
             table,
             space,
             epochs,
@@ -203,8 +204,8 @@ impl Publisher {
         self.table().bytes()
     }
 
-    /// How many times so far leaves were packed anew because one had become too full or too empty. That takes some
-    /// microseconds, where another change writes a line or two.
+    /// How many times so far leaves were packed anew because one overflowed or they would do with one less. That takes a
+    /// microsecond or two more than another change, which writes a line or two.
     pub const fn repacks(&self) -> u64 {
         self.repacks
     }

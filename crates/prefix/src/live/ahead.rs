@@ -8,6 +8,7 @@ use core::sync::atomic::Ordering::Relaxed;
 
 use credence_memory::{Line, prefetch};
 
+use super::repack::REACH;
 use crate::table::NO_MATCH;
 use crate::table::hosts::UNITS_MAX;
 use crate::table::index::{ABOVE, CHUNK_LEVELS, FANOUT, Index, rank, word_at};
@@ -94,9 +95,15 @@ impl Ahead<'_> {
                 prefetch(self.lines, if step + 1 < CHUNK_LEVELS { below as usize } else { word });
             }
             WORD => {
-                let at = word_at(path.chunk, path.node as usize);
-                path.node = Word(self.lines[at / 8].0[at % 8].load(Relaxed)).line();
-                prefetch(self.lines, path.node as usize);
+                let leaf = |slot: u32| {
+                    let at = word_at(path.chunk, slot as usize);
+                    Word(self.lines[at / 8].0[at % 8].load(Relaxed)).line()
+                };
+                // How full the leaves beside it are is asked too. Beyond a chunk's last slot stands anything.
+                let slot = path.node;
+                (slot.saturating_sub(REACH as u32)..=slot + REACH as u32)
+                    .for_each(|slot| prefetch(self.lines, leaf(slot) as usize));
+                path.node = leaf(slot);
             }
             LEAF if path.is_inside => {
                 self.ask_inside(find(&load(&self.lines[path.node as usize]), path.key, NO_MATCH));

@@ -4,13 +4,14 @@
 //! for them that is one line and one word. A wide one is an entry of the leaves in which it begins and ends, and covers
 //! what lies between: leaf by leaf in the chunks where it begins and ends, chunk by chunk in between.
 //!
-//! A leaf that overflows or has become nearly empty is packed anew, see `repack`.
+//! Where a leaf overflows or leaves side by side would do with one less, they are packed anew, see `repack`.
 
 use core::cell::OnceCell;
 
 use credence_memory::Line;
 
 use super::limbo::Limbo;
+use super::repack;
 use super::stage::Stage;
 use crate::Trie;
 use crate::table::index::Index;
@@ -70,6 +71,14 @@ pub(super) struct Spot {
     pub(super) last: u64,
 }
 
+/// Memory that changes use again.
+#[derive(Debug, Default)]
+pub(super) struct Scratch {
+    /// The entries of the leaf that is being changed.
+    leaf: Vec<Entry>,
+    pub(super) repack: repack::Scratch,
+}
+
 /// A tree that is being changed.
 pub(super) struct Tree<'a> {
     pub(super) table: &'a Table,
@@ -84,8 +93,8 @@ pub(super) struct Tree<'a> {
     pub(super) parent: OnceCell<Cover>,
     /// How often leaves were packed anew.
     pub(super) repacks: &'a mut u64,
-    /// Memory for the entries of a leaf.
-    pub(super) scratch: &'a mut Vec<Entry>,
+    /// Memory that changes use again.
+    pub(super) scratch: &'a mut Scratch,
 }
 
 impl<'a> Tree<'a> {
@@ -159,27 +168,28 @@ impl<'a> Tree<'a> {
 
     fn spot(&self, key: u64) -> Spot {
         let top = self.top();
-        let outer = top.slot(key);
+        let (outer, chunk_first, chunk_last) = top.locate(key, (0, u64::MAX));
         let chunk = top.word(outer).line();
-        let (chunk_first, chunk_last) = (begin(&top, outer, 0), top.last(outer));
-        let inner = Index::chunk(self.lines(), chunk);
-        let slot = inner.slot(key);
-        let last = if slot + 1 == inner.slots() { chunk_last } else { inner.last(slot) };
-        Spot { outer, chunk, chunk_first, chunk_last, slot, first: begin(&inner, slot, chunk_first), last }
+        let (slot, first, last) = Index::chunk(self.lines(), chunk).locate(key, (chunk_first, chunk_last));
+        Spot { outer, chunk, chunk_first, chunk_last, slot, first, last }
     }
 
     /// Makes the change among the entries of one leaf.
     fn edit(&mut self, spot: Spot) -> Result<(), Full> {
         let chunk = Index::chunk(self.lines(), spot.chunk);
-        self.scratch.clear();
-        decode(&self.leaf(spot.chunk, spot.slot), self.scratch);
-        if !self.change.apply(self.scratch) {
+        self.scratch.leaf.clear();
+        decode(&self.leaf(spot.chunk, spot.slot), &mut self.scratch.leaf);
+        if !self.change.apply(&mut self.scratch.leaf) {
             return Ok(());
         }
-        if self.joins(&spot, self.scratch.len()) {
-            return self.repack(&spot);
+        if let Some(slots) = self.joins(&spot)
+            && self.repack(&spot, slots, true)?
+        {
+            return Ok(());
         }
-        let Some(words) = encode(self.scratch) else { return self.repack(&spot) };
+        let Some(words) = encode(&self.scratch.leaf) else {
+            return self.repack(&spot, self.shares(&spot), false).map(drop);
+        };
         let line = self.memory().leaf(&words)?;
         self.replace(&chunk, spot.slot, line, chunk.word(spot.slot).cover());
         Ok(())

@@ -6,7 +6,7 @@ use super::epoch::Epochs;
 use crate::table::space::{Piece, Space};
 
 /// Units of 16 bytes that are retired before the writer asks whether readers have moved on: 16 KiB, which are 256 leaves or
-/// the indexes of one or two chunks. Asking costs about as much as a change to memory that is near.
+/// the indexes of fourteen chunks. Asking costs about as much as a change to memory that is near.
 const MANY_UNITS: usize = 1_024;
 /// Pieces that are freed after a change, at least, as long as there are some: more than most changes retire.
 pub(super) const FREED: usize = 4;

@@ -11,7 +11,7 @@ use super::*;
 use crate::NO_MATCH;
 use crate::table::hosts::Block;
 use crate::table::index::Index;
-use crate::table::leaf::{decode, load};
+use crate::table::leaf::{Entry, decode, load};
 use crate::table::memory::lower;
 use crate::table::space::Piece;
 use crate::table::word::{Cover, Link};
@@ -283,6 +283,30 @@ fn a_long_history_leaves_a_sound_table_and_at_last_an_empty_one() {
     live.assert_sound();
     assert!(live.trie().is_empty());
     assert_eq!(Index::new(&live.table.lines, live.table.root()).slots(), 1, "chunks have joined");
+}
+
+/// Sites in runs, a part of which comes and goes. Leaves that overflow and split in two would be two thirds full soon.
+#[test]
+fn leaves_stay_nearly_full_however_many_changes_there_are() {
+    let (mut random, mut live) = (Random(5), Publisher::new());
+    let site = |at: u64| Prefix::containing(0x2001_0db8 << 96 | u128::from(at / 3 * 16 + at % 3) << 80, 48);
+    let mut sites: Vec<Prefix> = (0..20_000).map(site).collect();
+    for at in (1..sites.len()).rev() {
+        sites.swap(at, random.below(at as u64 + 1) as usize);
+    }
+    let (held, absent) = sites.split_at_mut(15_000);
+    held.iter().for_each(|&prefix| assert_eq!(live.insert(prefix, 1), Ok(None)));
+    for _ in 0..60_000 {
+        let [from, to] = [held.len(), absent.len()].map(|len| random.below(len as u64) as usize);
+        assert!(live.remove(held[from]).is_some());
+        core::mem::swap(&mut held[from], &mut absent[to]);
+        live.insert(held[from], 2).unwrap();
+    }
+    let packed = check_against_trie(&live, &mut random, held);
+    // What waits or is free is about the same for a table of any size.
+    let used = live.bytes() - (live.space.free_units() + live.limbo.units()) * 16;
+    assert!(used * 100 < packed * 120, "{used} bytes in use where {packed} would do");
+    live.assert_sound();
 }
 
 /// Compares answers, and returns what a table of the same prefixes takes that was never changed.

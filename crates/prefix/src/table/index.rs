@@ -109,6 +109,24 @@ impl<'a> Index<'a> {
         node as usize
     }
 
+    /// As [`slot`](Self::slot), with the first and last key of that slot, where the index covers these keys.
+    pub(crate) fn locate(&self, key: u64, (mut first, mut last): (u64, u64)) -> (usize, u64, u64) {
+        let mut node = 0;
+        for level in 0..self.root.levels {
+            let line = &self.lines[(self.root.line + ABOVE[level as usize] + node) as usize];
+            let rank = rank(line, key) as usize;
+            // What stands beyond the last slot ends with all keys.
+            if let Some(before) = rank.checked_sub(1) {
+                first = line.0[before].load(Relaxed) + 1;
+            }
+            if let Some(bound) = line.0.get(rank) {
+                last = last.min(bound.load(Relaxed));
+            }
+            node = node * FANOUT as u32 + rank as u32;
+        }
+        (node as usize, first, last)
+    }
+
     /// The last key of a slot; that of the last slot is the last key of all.
     pub(crate) fn last(&self, slot: usize) -> u64 {
         let (mut child, mut level) = (slot, self.root.levels);
@@ -191,6 +209,9 @@ mod tests {
             assert_eq!((index.last(slot), index.word(slot)), (last, word));
             assert_eq!((index.slot(last - 1), index.slot(last)), (slot, slot), "of {slots}");
             assert_eq!(index.slot(last.saturating_add(1)), (slot + 1).min(slots - 1));
+            let first = slot.checked_sub(1).map_or(0, |before| index.last(before) + 1);
+            assert_eq!(index.locate(last, (0, u64::MAX)), (slot, first, last), "of {slots}");
+            assert_eq!(index.locate(first, (0, u64::MAX)), (slot, first, last), "of {slots}");
         }
         assert_eq!(index.slot(0), 0);
     }

@@ -123,6 +123,11 @@ impl Fit {
         self.longest = self.longest.max(entry.len);
     }
 
+    /// How many entries were added.
+    pub(crate) const fn count(&self) -> usize {
+        self.count
+    }
+
     /// The narrowest kind that holds all, with the shift of its window.
     fn kind(&self) -> Option<(Kind, u32)> {
         if self.count == 0 {
@@ -166,25 +171,32 @@ const BASE_AT: u32 = 15;
 
 /// The words of a leaf with these entries, in ascending order; none when they do not fit.
 pub(crate) fn encode(entries: &[Entry]) -> Option<[u64; 8]> {
-    let (kind, shift) = entries.iter().copied().collect::<Fit>().kind()?;
-    let mut words = [0; 8];
-    words[0] = kind as u64 | u64::from(shift) << SHIFT_AT | (entries.len() as u64) << COUNT_AT;
-    let Some(last) = entries.first() else {
-        words[0] |= NO_BASE << BASE_AT;
-        return Some(words);
-    };
-    words[0] |= (last.start >> (shift + kind.width() - 1)) << BASE_AT;
-    let mut places = [(last.window(shift), last.id); ENTRIES_MAX];
-    for (place, entry) in places.iter_mut().zip(entries.iter().rev()) {
-        *place = (entry.window(shift), entry.id);
+    entries.iter().copied().collect::<Fit>().encode(entries)
+}
+
+impl Fit {
+    /// As [`encode`], for the entries that were added.
+    pub(crate) fn encode(&self, entries: &[Entry]) -> Option<[u64; 8]> {
+        let (kind, shift) = self.kind()?;
+        let mut words = [0; 8];
+        words[0] = kind as u64 | u64::from(shift) << SHIFT_AT | (entries.len() as u64) << COUNT_AT;
+        let Some(last) = entries.first() else {
+            words[0] |= NO_BASE << BASE_AT;
+            return Some(words);
+        };
+        words[0] |= (last.start >> (shift + kind.width() - 1)) << BASE_AT;
+        let mut places = [(last.window(shift), last.id); ENTRIES_MAX];
+        for (place, entry) in places.iter_mut().zip(entries.iter().rev()) {
+            *place = (entry.window(shift), entry.id);
+        }
+        match kind {
+            Kind::W16 => put::<9>(&mut words, kind, &places),
+            Kind::W24 => put::<8>(&mut words, kind, &places),
+            Kind::W32 => put::<7>(&mut words, kind, &places),
+            Kind::W64 => put::<4>(&mut words, kind, &places),
+        }
+        Some(words)
     }
-    match kind {
-        Kind::W16 => put::<9>(&mut words, kind, &places),
-        Kind::W24 => put::<8>(&mut words, kind, &places),
-        Kind::W32 => put::<7>(&mut words, kind, &places),
-        Kind::W64 => put::<4>(&mut words, kind, &places),
-    }
-    Some(words)
 }
 
 /// The base of a leaf without entries. Above a window of 16 bits at shift 48 a key has one bit, so that none has this.
@@ -215,11 +227,22 @@ fn put_window(words: &mut [u64; 8], kind: Kind, place: usize, window: u64) {
 
 /// The entries of a leaf, appended to `entries` in ascending order.
 pub(crate) fn decode(words: &[u64; 8], entries: &mut Vec<Entry>) {
-    let kind = Kind::of(words[0]);
+    match Kind::of(words[0]) {
+        Kind::W16 => append::<0>(words, entries),
+        Kind::W24 => append::<1>(words, entries),
+        Kind::W32 => append::<2>(words, entries),
+        Kind::W64 => append::<3>(words, entries),
+    }
+}
+
+/// As [`decode`], for one kind: what that is, no entry asks.
+fn append<const KIND: usize>(words: &[u64; 8], entries: &mut Vec<Entry>) {
+    let kind = Kind::ALL[KIND];
     let (shift, base) = ((words[0] >> SHIFT_AT & 0x3f) as u32, words[0] >> BASE_AT);
     // A key has a bit less than the 65-bit word: the one below the window, where only a sentinel can stand.
     let base = base << (shift + kind.width() - 1);
-    entries.extend((0..count(words)).rev().map(|place| {
+    entries.extend((0..count(words).min(kind.capacity())).rev().map(|place| {
+        let kind = Kind::ALL[KIND];
         let window = window(words, kind, place);
         let len = 64 - (shift + window.trailing_zeros()) as u8;
         let start = base | (window & (window - 1)) << shift >> 1;
@@ -230,6 +253,11 @@ pub(crate) fn decode(words: &[u64; 8], entries: &mut Vec<Entry>) {
 /// How many entries a leaf has.
 pub(crate) const fn count(words: &[u64; 8]) -> usize {
     (words[0] >> COUNT_AT & 0xf) as usize
+}
+
+/// How many entries a leaf of this header has, and how many it has room for.
+pub(crate) const fn room(header: u64) -> (usize, usize) {
+    ((header >> COUNT_AT & 0xf) as usize, Kind::of(header).capacity())
 }
 
 #[inline(always)]

@@ -4,11 +4,11 @@
 //! where a prefix begins, and where one ends that was open when the leaf began: until then it covers the whole leaf, from
 //! there on only a part, and needs an entry. Since a range of a single key has no such change, there is always a leaf.
 
-use super::leaf::{ENTRIES_MAX, Entry, Fit, encode};
+use super::leaf::{ENTRIES_MAX, Entry, Fit};
 use super::word::Cover;
 
-/// Where the upper half of the keys begins: no leaf holds keys of both, see [`encode`].
-const HALF: u64 = 1 << 63;
+/// The last key of the lower half of the keys: no leaf holds keys of both, see [`encode`](super::leaf::encode).
+pub(crate) const HALF: u64 = u64::MAX >> 1;
 
 /// A leaf to be.
 #[derive(Clone, Debug)]
@@ -33,23 +33,27 @@ pub(crate) struct Packer<'a> {
     /// The last key of all.
     last: u64,
     done: bool,
-    /// Entries of a leaf at most, where its prefixes can be told apart.
-    most: usize,
-    taken: Vec<Entry>,
 }
+
+/// How far a leaf has grown.
+#[derive(Clone, Copy)]
+struct Grown {
+    /// Whether what it holds fits.
+    fit: Fit,
+    /// The first entry that begins behind it.
+    next: usize,
+    /// How many of the records that were open when it began still cover it.
+    open: usize,
+}
+
+/// What a leaf holds, in the order in which it was taken in, with room for one that does not fit.
+type Taken = [Entry; ENTRIES_MAX + 1];
 
 impl<'a> Packer<'a> {
     /// A sweep over the keys from `first` to `last`. `open` are the records that begin before and reach in, each inside
     /// the one before; `entries` those that begin there, in ascending order.
-    pub(crate) fn new(first: u64, last: u64, open: Vec<Entry>, entries: &'a [Entry]) -> Self {
-        let taken = Vec::with_capacity(2 * ENTRIES_MAX);
-        Self { entries, next: 0, open, from: first, last, done: false, most: ENTRIES_MAX, taken }
-    }
-
-    /// Leaves of at most so many entries each, though more would fit.
-    pub(crate) const fn with_at_most(mut self, entries: usize) -> Self {
-        self.most = entries;
-        self
+    pub(crate) const fn new(first: u64, last: u64, open: Vec<Entry>, entries: &'a [Entry]) -> Self {
+        Self { entries, next: 0, open, from: first, last, done: false }
     }
 
     /// How many prefixes begin in the range.
@@ -77,73 +81,36 @@ impl<'a> Packer<'a> {
         }
     }
 
-    /// The first key after `from` at which what a leaf must hold changes, when the innermost `open` of the records that
-    /// were open at its beginning still cover it.
-    fn change(&self, next: usize, open: usize) -> Option<u64> {
-        let begins = self.entries.get(next).map(|entry| entry.start);
-        let ends = open.checked_sub(1).and_then(|innermost| self.open[innermost].last().checked_add(1));
-        let half = (self.from < HALF).then_some(HALF);
-        sooner(sooner(begins, ends), half).filter(|&key| key <= self.last)
+    /// The last key up to which what a leaf must hold stays the same: behind it an entry begins, or one ends that covered
+    /// the leaf until there.
+    fn cut(&self, leaf: &Grown) -> u64 {
+        // All that begins from here on begins behind the leaf's first key.
+        let begins = self.entries.get(leaf.next).map_or(u64::MAX, |entry| entry.start - 1);
+        let ends = leaf.open.checked_sub(1).map_or(u64::MAX, |innermost| self.open[innermost].last());
+        let half = if self.from <= HALF { HALF } else { u64::MAX };
+        begins.min(ends).min(half).min(self.last)
     }
-}
 
-/// The lesser of two keys, as far as there are any.
-fn sooner(one: Option<u64>, other: Option<u64>) -> Option<u64> {
-    match (one, other) {
-        (Some(one), Some(other)) => Some(one.min(other)),
-        _ => one.or(other),
-    }
-}
-
-impl Iterator for Packer<'_> {
-    type Item = Packed;
-
-    fn next(&mut self) -> Option<Packed> {
-        if self.done {
-            return None;
-        }
-        self.begin();
-        self.taken.clear();
-        let (mut fit, mut next, mut open) = (Fit::default(), self.next, self.open.len());
-        let last = loop {
-            let Some(key) = self.change(next, open) else { break self.last };
-            let taken = self.taken.len();
-            let (grown, later, inner) = self.take(key, fit, next, open);
-            let is_full = !grown.is_possible() || (taken > 0 && self.taken.len() > self.most);
-            if (key == HALF && self.from < HALF) || is_full {
-                self.taken.truncate(taken);
-                break key - 1;
-            }
-            (fit, next, open) = (grown, later, inner);
+    /// Takes in what changes behind `cut`, or as much of that as it takes to see that it does not fit.
+    fn grow(&self, cut: u64, mut leaf: Grown, taken: &mut Taken) -> Grown {
+        let mut take = |fit: &mut Fit, entry: &Entry| {
+            taken[fit.count()] = *entry;
+            fit.add(entry);
+            fit.count() < taken.len()
         };
-        self.taken.sort_unstable_by_key(Entry::order);
-        let words = encode(&self.taken).expect("what fits, as was asked for each entry");
-        let cover = open.checked_sub(1).map_or(Cover::NONE, |innermost| {
-            let innermost = self.open[innermost];
-            Cover::new(innermost.len, innermost.id)
-        });
-        self.step(next, last);
-        Some(Packed { last, words, cover })
-    }
-}
-
-impl Packer<'_> {
-    /// Takes in what changes at `key`: the fit with that, the next entry, and how many records are still open.
-    fn take(&mut self, key: u64, mut fit: Fit, mut next: usize, mut open: usize) -> (Fit, usize, usize) {
-        let taken = self.taken.len();
-        while open > 0 && self.open[open - 1].last().checked_add(1) == Some(key) {
-            open -= 1;
-            self.taken.push(self.open[open]);
-        }
-        while let Some(entry) = self.entries.get(next).filter(|entry| entry.start == key) {
-            self.taken.push(*entry);
-            next += 1;
-            if self.taken.len() > ENTRIES_MAX {
-                break; // it does not fit, however many more begin here
+        while leaf.open > 0 && self.open[leaf.open - 1].last() == cut {
+            leaf.open -= 1;
+            if !take(&mut leaf.fit, &self.open[leaf.open]) {
+                return leaf;
             }
         }
-        self.taken[taken..].iter().for_each(|entry| fit.add(entry));
-        (fit, next, open)
+        while let Some(entry) = self.entries.get(leaf.next).filter(|entry| entry.start - 1 == cut) {
+            leaf.next += 1;
+            if !take(&mut leaf.fit, entry) {
+                return leaf;
+            }
+        }
+        leaf
     }
 
     /// Goes on behind a leaf that ended with `last`, before the entry at `next`.
@@ -160,5 +127,47 @@ impl Packer<'_> {
         self.next = next;
         self.done = last == self.last;
         self.from = last.wrapping_add(1);
+    }
+}
+
+impl Iterator for Packer<'_> {
+    type Item = Packed;
+
+    fn next(&mut self) -> Option<Packed> {
+        if self.done {
+            return None;
+        }
+        self.begin();
+        let mut taken = [Entry { start: 0, len: 0, id: 0 }; ENTRIES_MAX + 1];
+        let mut leaf = Grown { fit: Fit::default(), next: self.next, open: self.open.len() };
+        // A link that begins with the leaf is the one entry that neither begins later nor covers what is behind it.
+        if let Some(link) = self.entries.get(self.next).filter(|entry| entry.start == self.from) {
+            taken[0] = *link;
+            leaf.fit.add(link);
+            leaf.next += 1;
+        }
+        let last = loop {
+            let cut = self.cut(&leaf);
+            if cut == HALF || cut == self.last {
+                break cut;
+            }
+            let grown = self.grow(cut, leaf, &mut taken);
+            if !grown.fit.is_possible() {
+                break cut;
+            }
+            leaf = grown;
+        };
+        let taken = &mut taken[..leaf.fit.count()];
+        if leaf.open < self.open.len() {
+            // What was open has begun before the others.
+            taken.sort_unstable_by_key(Entry::order);
+        }
+        let words = leaf.fit.encode(taken).expect("what fits, as was asked for each entry");
+        let cover = leaf.open.checked_sub(1).map_or(Cover::NONE, |innermost| {
+            let innermost = self.open[innermost];
+            Cover::new(innermost.len, innermost.id)
+        });
+        self.step(leaf.next, last);
+        Some(Packed { last, words, cover })
     }
 }
