@@ -2,14 +2,18 @@
 
 mod order;
 mod spill;
+mod stream;
 mod text;
 
 use std::io::{self, Write};
 
-use credence_flow::FlowRecord;
+use credence_flow::{FlowRecord, FlowTable};
 use credence_memory::room;
 
+use self::order::Sorted;
 use self::spill::Spill;
+use self::stream::Stream;
+use self::text::Sheet;
 use crate::anonymise::Anonymiser;
 
 /// Flows sorted in memory at once: some 120 MB.
@@ -58,30 +62,19 @@ impl<W: Write> FlowWriter<W> {
         Ok(())
     }
 
-    /// Writes the table: a header, then a line a flow, sorted by first packet, then by frame and key.
+    /// Writes the table, the flows of `left` among those taken before: a header, then a line a flow, sorted by first packet,
+    /// then by frame and key.
     ///
     /// # Errors
     /// When a file cannot be read or written.
-    pub fn finish(mut self) -> io::Result<()> {
+    pub fn finish(mut self, left: Vec<FlowTable>) -> io::Result<()> {
         writeln!(self.out, "{HEADER}")?;
-        if self.spilled.is_empty() {
-            self.write_run()?;
-        } else {
-            self.spill()?;
-            spill::merge(&mut self.spilled, &mut self.out)?;
-        }
+        let spilled = self.spilled.into_iter().map(Stream::Spilled);
+        let run = std::iter::once(Stream::held(Sorted::new(self.run.as_slice())));
+        let left = left.into_iter().map(|table| Stream::held(Sorted::new(table)));
+        let mut streams: Vec<_> = spilled.chain(run).chain(left).collect();
+        stream::merge(&mut streams, &mut self.out, self.anonymiser.as_ref())?;
         self.out.flush()
-    }
-
-    /// Writes the flows in memory, which are all there are.
-    fn write_run(&mut self) -> io::Result<()> {
-        let Self { out, run, anonymiser, .. } = self;
-        let mut text = Text::new(out);
-        order::each_sorted(run, |flow| {
-            text::line(text.bytes(), flow, anonymiser.as_ref());
-            text.write_when_full()
-        })?;
-        text.finish()
     }
 
     /// Moves the flows in memory to a sorted temporary file.
@@ -97,15 +90,21 @@ impl<W: Write> FlowWriter<W> {
 /// Text on its way to `out`, handed on in large pieces.
 struct Text<'o, W> {
     bytes: Vec<u8>,
+    sheet: Sheet,
     out: &'o mut W,
 }
 
 impl<'o, W: Write> Text<'o, W> {
     fn new(out: &'o mut W) -> Self {
-        Self { bytes: Vec::with_capacity(2 * TEXT), out }
+        Self { bytes: Vec::with_capacity(2 * TEXT), sheet: Sheet::default(), out }
     }
 
-    /// Where text is appended.
+    /// Appends the line of a flow.
+    fn flow(&mut self, flow: &FlowRecord, anonymiser: Option<&Anonymiser>) {
+        text::line(&mut self.bytes, &mut self.sheet, flow, anonymiser);
+    }
+
+    /// Where other text is appended.
     fn bytes(&mut self) -> &mut Vec<u8> {
         &mut self.bytes
     }
@@ -159,7 +158,7 @@ mod tests {
         for flow in flows {
             writer.take(&mut vec![*flow]).expect("writable");
         }
-        writer.finish().expect("writable");
+        writer.finish(Vec::new()).expect("writable");
         String::from_utf8(out).expect("text")
     }
 
@@ -214,7 +213,7 @@ mod tests {
         let mut writer = FlowWriter::with_run(&mut out, None, 7);
         writer.take(&mut given).expect("writable");
         writer.take(&mut vec![flow(50, 50, 1)]).expect("writable");
-        writer.finish().expect("writable");
+        writer.finish(Vec::new()).expect("writable");
         assert!(given.is_empty());
         let all: Vec<_> = flows.into_iter().chain([flow(50, 50, 1)]).collect();
         assert_eq!(String::from_utf8(out).expect("text"), written(&all, 1_000));

@@ -51,9 +51,6 @@ use crate::step::Closing;
 /// they touch stays in its first-level cache. 64 packets are 9 KiB, their lines of the index 8 KiB, their flows 4 KiB.
 const CHUNK: usize = 64;
 
-/// Ended flows handed on at once at the end: half a second-level cache of records.
-const DRAINED: usize = 4096;
-
 /// The line of one worker.
 pub struct Worker {
     config: Arc<LineConfig>,
@@ -179,21 +176,12 @@ impl Worker {
         self.publish();
     }
 
-    /// Ends every flow; `sink` takes events out whenever there are many. The open step is not closed: only packets behind
-    /// it would be judged by what its sources did, and none will come.
-    pub fn finish(&mut self, sink: &mut dyn FnMut(&mut Collected)) {
-        if self.config.flow_records {
-            let collected = &mut self.collected;
-            self.table.drain(&mut |ended| {
-                collected.flows.push(ended.record);
-                if collected.flows.len() >= DRAINED {
-                    sink(collected);
-                }
-            });
-        }
-        self.table.clear();
-        sink(&mut self.collected);
+    /// Ends the line: events since they were last taken out, and the flows that are left. The open step is not closed: only
+    /// packets behind it would be judged by what its sources did, and none will come.
+    pub fn finish(self) -> (Collected, FlowTable) {
         self.publish();
+        self.counters.flows_live.set(0);
+        (self.collected, self.table)
     }
 
     /// Events since they were last taken out, to be taken out by whoever is on this thread; the memory stays for the next.

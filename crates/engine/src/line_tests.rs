@@ -104,14 +104,13 @@ struct Said {
     flows: Vec<FlowRecord>,
 }
 
-fn said(mut watched: Watched) -> Said {
-    let (mut alerts, mut flows) = (Vec::new(), Vec::new());
-    watched.worker.finish(&mut |collected| {
-        let plain =
-            |a: &crate::Event| (a.ts_ns, a.frame, a.key, a.assessment, a.anomalies, a.confirmed, a.record);
-        alerts.extend(collected.alerts.drain(..).map(|alert| plain(&alert)));
-        flows.append(&mut collected.flows);
-    });
+fn said(watched: Watched) -> Said {
+    let (collected, table) = watched.worker.finish();
+    let plain =
+        |a: &crate::Event| (a.ts_ns, a.frame, a.key, a.assessment, a.anomalies, a.confirmed, a.record);
+    let alerts = collected.alerts.iter().map(plain).collect();
+    let left = (0..table.places()).filter_map(|place| table.record(place));
+    let mut flows: Vec<_> = collected.flows.into_iter().chain(left).collect();
     flows.sort_by_key(|f| (f.first_ns, f.first_frame, f.key));
     Said { alerts, flows }
 }

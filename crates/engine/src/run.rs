@@ -150,9 +150,11 @@ impl Engine {
             Read::Idle => line.idle(),
         });
         self.reader.reordered.set(line.clock.reordered());
-        let Alone { mut worker, recorder, .. } = line;
-        worker.finish(&mut |collected| recorder.take(collected));
+        let Alone { worker, recorder, .. } = line;
+        let (mut collected, table) = worker.finish();
+        recorder.take(&mut collected);
         recorder.end_step();
+        recorder.inherit(table);
         outcome
     }
 

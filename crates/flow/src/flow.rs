@@ -140,25 +140,7 @@ impl Flow<'_> {
     /// then never is.
     pub(crate) fn finish(&mut self, clock_ns: u64) -> Finished {
         let pending = self.fold(clock_ns);
-        Finished { pending, record: self.record() }
-    }
-
-    /// The flow as outputs show it.
-    fn record(&self) -> FlowRecord {
-        FlowRecord {
-            key: self.hot.key(),
-            first_ns: self.cold.first_ns,
-            last_ns: self.hot.last_ns,
-            first_frame: self.cold.first_frame,
-            packets: self.cold.packets.saturating_add(u64::from(self.hot.packets)),
-            bytes: self.cold.bytes.saturating_add(u64::from(self.hot.claimed)),
-            fragments: self.cold.fragments,
-            anomalies: self.cold.anomalies,
-            score: self.cold.score,
-            verdict: self.hot.verdict(),
-            confirmed: self.hot.is_confirmed(),
-            paired: self.hot.has(State::PAIRED),
-        }
+        Finished { pending, record: FlowRecord::of(self.hot, self.cold) }
     }
 
     /// Whether the slot holds no flow any more.
@@ -323,6 +305,27 @@ pub struct FlowRecord {
     pub confirmed: bool,
     /// The reverse flow was seen.
     pub paired: bool,
+}
+
+impl FlowRecord {
+    /// The flow of these halves.
+    pub(crate) fn of(hot: &Hot, cold: &Cold) -> Self {
+        let (first_ns, first_frame) = cold.begun();
+        Self {
+            key: hot.key(),
+            first_ns,
+            last_ns: hot.last_ns,
+            first_frame,
+            packets: cold.packets.saturating_add(u64::from(hot.packets)),
+            bytes: cold.bytes.saturating_add(u64::from(hot.claimed)),
+            fragments: cold.fragments,
+            anomalies: cold.anomalies,
+            score: cold.score,
+            verdict: hot.verdict(),
+            confirmed: hot.is_confirmed(),
+            paired: hot.has(State::PAIRED),
+        }
+    }
 }
 
 #[cfg(test)]

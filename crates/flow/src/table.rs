@@ -22,7 +22,7 @@ use credence_memory::{prefetch, room};
 
 pub use self::index::Candidates;
 use self::index::{Index, WAYS};
-use crate::flow::{Cold, Finished, Flow, Hot, State, Timeouts};
+use crate::flow::{Cold, Finished, Flow, FlowRecord, Hot, State, Timeouts};
 use crate::hash::KeyedHash;
 use crate::key::FlowKey;
 use crate::sighting::Sighting;
@@ -260,20 +260,27 @@ impl FlowTable {
         }
     }
 
-    /// Ends every flow, in the order of the table.
-    pub fn drain(&mut self, finished: &mut impl FnMut(Finished)) {
-        for (hot, cold) in self.hot.iter_mut().zip(&mut self.cold).filter(|(hot, _)| !hot.is_free()) {
-            finished(Flow { hot, cold }.finish(u64::MAX));
-        }
-        self.clear();
+    /// How many places were used so far. Flows lie in these alone, not in each of them.
+    pub fn places(&self) -> usize {
+        self.hot.len()
     }
 
-    /// Forgets every flow. All at once: to take each out of the index costs two random lines of memory.
-    pub fn clear(&mut self) {
-        self.index.clear();
-        self.hot.clear();
-        self.cold.clear();
-        (self.free, self.live) = (NONE, 0);
+    /// Time and frame of the first packet of the flow at this place, if one lies there.
+    pub fn begun(&self, place: usize) -> Option<(u64, u32)> {
+        self.hot.get(place).filter(|hot| !hot.is_free())?;
+        self.cold.get(place).map(Cold::begun)
+    }
+
+    /// The flow at this place as it is now, if one lies there.
+    pub fn record(&self, place: usize) -> Option<FlowRecord> {
+        let hot = self.hot.get(place).filter(|hot| !hot.is_free())?;
+        self.cold.get(place).map(|cold| FlowRecord::of(hot, cold))
+    }
+
+    /// Asks for what [`record`](Self::record) reads.
+    pub fn prefetch_record(&self, place: usize) {
+        prefetch(&self.hot, place);
+        prefetch(&self.cold, place);
     }
 
     /// Flows held at most.

@@ -90,10 +90,8 @@ impl Queue<'_> {
         };
         drops.look(source.as_mut());
         self.own.reordered.set(self.clock.reordered());
-        let reports = &self.reports;
-        self.worker.finish(&mut |collected| {
-            let _ = reports.send(Report::StepEnded(std::mem::take(collected)));
-        });
+        let (collected, _) = self.worker.finish();
+        let _ = self.reports.send(Report::StepEnded(collected));
         outcome
     }
 

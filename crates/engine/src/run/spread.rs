@@ -238,9 +238,9 @@ impl Seat<'_> {
                 }
             }
         }
-        worker.finish(&mut |collected| {
-            let _ = self.reports.send(Report::Some(std::mem::take(collected)));
-        });
+        let (collected, table) = worker.finish();
+        let _ = self.reports.send(Report::Some(collected));
+        let _ = self.reports.send(Report::Left(Box::new(table)));
         std::mem::forget(leaving);
     }
 

@@ -227,6 +227,11 @@ impl Cold {
         (self.first_ns, self.first_frame) = (now.ts_ns, first_frame);
     }
 
+    /// Time and frame of the flow's first packet.
+    pub(crate) const fn begun(&self) -> (u64, u32) {
+        (self.first_ns, self.first_frame)
+    }
+
     /// Notes a packet that came late: it may be older than the one that came first.
     pub(crate) fn came_late(&mut self, now: Now) {
         if now.ts_ns < self.first_ns {

@@ -68,11 +68,6 @@ impl Index {
         Self(filled(Bucket::EMPTY, buckets))
     }
 
-    /// Takes every flow out.
-    pub(super) fn clear(&mut self) {
-        self.0.fill(Bucket::EMPTY);
-    }
-
     pub(super) fn bytes(&self) -> usize {
         size_of_val(&*self.0)
     }
