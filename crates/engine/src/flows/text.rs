@@ -144,8 +144,9 @@ impl Columns<'_> {
     #[inline(always)]
     fn groups(&mut self, groups: &[u16]) {
         for &group in groups {
-            let zeros = (group.leading_zeros() / 4).min(3);
-            let digits = u64::from(hexadecimal(group).swap_bytes() >> (8 * zeros));
+            // The lowest digit stays, whatever it is.
+            let zeros = (u32::from(group | 1).leading_zeros() - 16) / 4;
+            let digits = u64::from(hexadecimal(group) >> (8 * zeros));
             let colon = u64::from(b':') << (8 * (4 - zeros));
             self.word(digits | colon, 5 - zeros as usize);
         }
@@ -175,13 +176,14 @@ const fn decimal(number: u64) -> u64 {
     (tens | ((twos - 10 * tens) << 8)) + DECIMAL_ZEROS
 }
 
-/// The four lower-case digits of a group, the first in the highest byte.
+/// The four lower-case digits of a group, the first in the lowest byte.
 const fn hexadecimal(group: u16) -> u32 {
     const ONES: u32 = 0x0101_0101;
-    let spread = (group as u32 | (group as u32) << 8) & 0x00ff_00ff;
-    let values = (spread | spread << 4) & 0x0f0f_0f0f;
+    let bytes = group.swap_bytes() as u32;
+    let spread = (bytes | (bytes << 8)) & 0x00ff_00ff;
+    let values = ((spread >> 4) | (spread << 8)) & 0x0f0f_0f0f;
     // Six more carry into the next four bits from ten on, where digits become letters.
-    let letters = (values + 6 * ONES) >> 4 & ONES;
+    let letters = ((values + 6 * ONES) >> 4) & ONES;
     values + ONES * b'0' as u32 + letters * (b'a' - b'0' - 10) as u32
 }
 
