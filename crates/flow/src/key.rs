@@ -46,6 +46,20 @@ impl FlowKey {
         };
         Self { src: self.dst, dst: self.src, proto: self.proto, sport, dport }
     }
+
+    /// Both ends of the flow, each an address and a port: those of the flow that answers are the same, the other way round.
+    #[inline]
+    pub(crate) fn ends(&self) -> [(u128, u16); 2] {
+        let (at_src, at_dst) = match self.proto {
+            // Neither end has a port: both have the exchange, by the lower of its types, and the code.
+            ICMPV6 => {
+                let exchange = self.sport.min(answer_of(self.sport)) << 8 ^ self.dport;
+                (exchange, exchange)
+            }
+            _ => (self.sport, self.dport),
+        };
+        [(self.src, at_src), (self.dst, at_dst)]
+    }
 }
 
 /// The ICMPv6 type at the other end of an exchange; a type that is no exchange answers itself.

@@ -1,12 +1,14 @@
 //! The flow table: fixed memory, bounded probes, lazy expiry.
 //!
 //! An index of 64-byte buckets points into two arrays of flows. A key has two candidate buckets of twelve slots, so a
-//! look-up probes at most 24 slots whatever an attacker sends. A full table fills ten of thirteen slots, at which two
-//! choices of twelve ways practically never fail to place a key; at ten of eleven, simulated, one key in some seventy did
-//! from seven eighths of the capacity on. A flow is split in two: the 64-byte half that every packet touches, and the half
-//! that only events touch.
+//! look-up probes at most 24 slots whatever an attacker sends. A flow and the one that answers it have the same candidates,
+//! under tags that tell them apart: where a flow begins, whether it answers one that is there is known from lines that
+//! are in the cache anyway. Pairs fill buckets less evenly than single flows do. A full table fills ten of fifteen slots, at
+//! which, simulated, one flow of two million pairs' found no room; at ten of thirteen some 570 did, from seven eighths of
+//! the capacity on. A flow is split in two: the 64-byte half that every packet touches, and the half that only events
+//! touch.
 //!
-//! Bytes a flow: 64 + 56 + 64 · 1.3 / 12 = 127. Places that were never used lie behind all others and are not touched;
+//! Bytes a flow: 64 + 56 + 64 · 1.5 / 12 = 128. Places that were never used lie behind all others and are not touched;
 //! those that became free again are chained through the flows themselves.
 //!
 //! In a table of millions each of these lines is a miss of all caches. So a caller that has a batch of keys first asks
@@ -30,7 +32,7 @@ use crate::sighting::Sighting;
 /// Slots probed at most for one key.
 pub const PROBES_MAX: usize = 2 * WAYS;
 /// Slots for ten flows.
-const SLOTS_PER_TEN_FLOWS: usize = 13;
+const SLOTS_PER_TEN_FLOWS: usize = 15;
 /// How late a packet may come, against the latest time seen, and still belong to its flow for certain.
 pub const REORDER_NS: u64 = 10_000_000_000;
 /// No flow: an empty slot, or the end of the free chain.
@@ -142,15 +144,21 @@ impl FlowTable {
     /// Where the flow of `key` may lie, as [`place`](Self::place) wants it, so that a batch can be hashed whole.
     #[inline]
     pub fn candidates(&self, key: &FlowKey) -> Candidates {
-        self.index.candidates(self.hash(key))
+        self.index.candidates(self.hash(key), [key.src < key.dst, key.dst < key.src])
     }
 
+    /// A hash that a flow shares with the one that answers it: each end is hashed alone, and their sum knows no order.
     #[inline]
     fn hash(&self, key: &FlowKey) -> u64 {
+        let [one, other] = key.ends().map(|(addr, port)| {
+            let mut hasher = self.hasher.hasher();
+            hasher.write_u128(addr);
+            hasher.write_u16(port);
+            hasher.finish()
+        });
         let mut hasher = self.hasher.hasher();
-        hasher.write_u128(key.src);
-        hasher.write_u128(key.dst);
-        hasher.write_u64(u64::from(key.proto) << 32 | u64::from(key.sport) << 16 | u64::from(key.dport));
+        hasher.write_u64(one.wrapping_add(other));
+        hasher.write_u8(key.proto);
         hasher.finish()
     }
 
@@ -168,19 +176,10 @@ impl FlowTable {
         Some(Slot(flow))
     }
 
-    /// Asks for the index of the flow that a new flow of `key` may answer; where that flow may lie, for
-    /// [`prefetch_peer`](Self::prefetch_peer) a little later.
+    /// Asks for both halves of the flow that a new flow of these candidates seems to answer.
     #[inline]
-    pub fn prefetch_new(&self, key: &FlowKey) -> Candidates {
-        let reverse = self.candidates(&key.reverse());
-        self.index.prefetch(reverse);
-        reverse
-    }
-
-    /// Asks for both halves of the flow that a new one seems to answer.
-    #[inline]
-    pub fn prefetch_peer(&self, reverse: Candidates) {
-        if let Some(flow) = self.index.first(reverse) {
+    pub fn prefetch_peer(&self, candidates: Candidates) {
+        if let Some(flow) = self.index.first(candidates.of_answer()) {
             prefetch(&self.hot, flow as usize);
             prefetch(&self.cold, flow as usize);
         }
@@ -212,18 +211,27 @@ impl FlowTable {
         now: Now,
         finished: &mut impl FnMut(Finished),
     ) -> Placed {
-        let Some(Slot(flow)) = self.search(key, candidates) else {
-            return self.insert(key, candidates, now, finished);
-        };
-        let hot = &mut self.hot[flow as usize];
+        if !self.index.lists_pair(candidates) {
+            return self.insert(key, candidates, None, now, finished);
+        }
+        match self.search(key, candidates) {
+            Some(slot) => self.again(slot, now, finished),
+            None => self.insert(key, candidates, self.peer(key, candidates, now), now, finished),
+        }
+    }
+
+    /// As [`place`](Self::place), for a packet of the flow that lies at `slot`.
+    #[inline]
+    pub fn again(&mut self, slot: Slot, now: Now, finished: &mut impl FnMut(Finished)) -> Placed {
+        let hot = &mut self.hot[slot.0 as usize];
         if now.ts_ns.saturating_sub(hot.last_ns) > self.settled_ns && hot.is_idle(&self.timeouts, now.ts_ns) {
-            return self.renew(flow, key, now, finished);
+            return self.renew(slot.0, now, finished);
         }
         if now.ts_ns < hot.last_ns {
-            self.cold[flow as usize].came_late(now);
+            self.cold[slot.0 as usize].came_late(now);
         }
         hot.touch(now);
-        Placed::Known(Slot(flow))
+        Placed::Known(slot)
     }
 
     /// The flow of `key`, if it is there.
@@ -335,8 +343,9 @@ impl FlowTable {
 
     /// Ends an idle flow and begins its key anew in the same place.
     #[inline(never)]
-    fn renew(&mut self, flow: u32, key: &FlowKey, now: Now, finished: &mut impl FnMut(Finished)) -> Placed {
-        let peer = self.peer(key, now);
+    fn renew(&mut self, flow: u32, now: Now, finished: &mut impl FnMut(Finished)) -> Placed {
+        let key = &self.hot[flow as usize].key();
+        let peer = self.peer(key, self.candidates(key), now);
         self.counters.expired += 1;
         finished(self.finish(flow, u64::MAX));
         self.begin(flow, key, peer, now);
@@ -348,10 +357,10 @@ impl FlowTable {
         &mut self,
         key: &FlowKey,
         candidates: Candidates,
+        peer: Option<u32>,
         now: Now,
         finished: &mut impl FnMut(Finished),
     ) -> Placed {
-        let peer = self.peer(key, now);
         let vacancy = self.index.vacancy(candidates);
         let Some((place, flow)) = vacancy
             .and_then(|place| Some((place, self.take_free()?)))
@@ -423,8 +432,9 @@ impl FlowTable {
     }
 
     /// The flow that a flow of `key` beginning now would answer, if it is there and not idle.
-    fn peer(&self, key: &FlowKey, now: Now) -> Option<u32> {
-        let Slot(peer) = self.find(&key.reverse())?;
+    #[inline]
+    fn peer(&self, key: &FlowKey, candidates: Candidates, now: Now) -> Option<u32> {
+        let Slot(peer) = self.search(&key.reverse(), candidates.of_answer())?;
         (!self.hot[peer as usize].is_idle(&self.timeouts, now.ts_ns)).then_some(peer)
     }
 

@@ -17,8 +17,6 @@ pub(super) struct Item {
     pub(super) seen: Sighting,
     /// Where its flow seems to lie.
     pub(super) guess: Option<Slot>,
-    /// Where the flow may lie that its flow would answer, when that seems to be new.
-    pub(super) reverse: Option<Candidates>,
     /// The credit of its source, when its flow seems to need it.
     pub(super) known: Option<Known>,
 }
@@ -88,7 +86,6 @@ impl Worker {
             now: Now { ts_ns: frame.ts_ns, frame: frame.number },
             seen: Sighting::of(header, anomalies, frame.wire_len),
             guess: None,
-            reverse: None,
             known: None,
         });
     }
@@ -107,7 +104,7 @@ impl Worker {
         for item in &mut chunk[from..] {
             let held = item.guess.filter(|&slot| table.holds(slot, &item.key));
             if held.is_none() {
-                item.reverse = Some(table.prefetch_new(&item.key));
+                table.prefetch_peer(item.candidates);
             }
             if held.is_none_or(|slot| credit.is_newer_than(table.flow(slot).epoch(), *epoch)) {
                 credit.ask(item.key.src, item.now.ts_ns);
@@ -115,7 +112,6 @@ impl Worker {
             }
         }
         let mut answers = credit.answers();
-        chunk[from..].iter().filter_map(|item| item.reverse).for_each(|reverse| table.prefetch_peer(reverse));
         for item in chunk[from..].iter_mut().filter(|item| item.known.is_some()) {
             item.known = answers.next();
         }

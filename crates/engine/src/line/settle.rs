@@ -36,7 +36,11 @@ impl Worker {
             return verdict;
         }
         let mut endings = Endings { sources, collected, config };
-        let placed = table.place(&item.key, item.candidates, item.now, &mut |ended| endings.take(&ended));
+        let finished = &mut |ended| endings.take(&ended);
+        let placed = match item.guess.filter(|&slot| table.holds(slot, &item.key)) {
+            Some(slot) => table.again(slot, item.now, finished),
+            None => table.place(&item.key, item.candidates, item.now, finished),
+        };
         match placed {
             Placed::Known(slot) => self.attend(at, slot),
             Placed::New(slot) => self.begin(at, slot),

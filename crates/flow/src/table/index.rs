@@ -53,11 +53,22 @@ const fn lowest_zero(word: u64) -> u64 {
     word.wrapping_sub(ONES) & !word & HIGHS
 }
 
-/// Where the flow of a key may lie: two buckets of the index, and a tag in them.
+/// Where the flow of a key may lie: two buckets of the index, and a tag in them. The flow that answers lies in the same
+/// buckets, so that whether it is there costs no further line of memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Candidates {
     pub(super) buckets: [u32; 2],
     pub(super) tag: u8,
+    /// The tag of the flow that answers.
+    answer: u8,
+}
+
+impl Candidates {
+    /// Where the flow that answers may lie.
+    #[inline]
+    pub(super) const fn of_answer(self) -> Self {
+        Self { buckets: self.buckets, tag: self.answer, answer: self.tag }
+    }
 }
 
 /// Buckets of slots, each slot with eight bits of the hash of its flow.
@@ -72,15 +83,16 @@ impl Index {
         size_of_val(&*self.0)
     }
 
-    /// The two candidate buckets and the tag of a hash.
+    /// The two candidate buckets of a hash, and the tags of two directions in them, which differ where the directions do.
     #[inline]
-    pub(super) fn candidates(&self, hash: u64) -> Candidates {
+    pub(super) fn candidates(&self, hash: u64, directions: [bool; 2]) -> Candidates {
         let n = self.0.len() as u64;
         let range = |h: u64| (((h & 0xffff_ffff) * n) >> 32) as u32;
-        let tag = ((hash >> 56) as u8).max(1);
+        let pair = ((hash >> 56) as u8).max(2) & !1;
         // The second choice must not follow from the first: another mix of all 64 bits.
         let second = hash.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
-        Candidates { buckets: [range(hash), range(second)], tag }
+        let [tag, answer] = directions.map(|direction| pair | u8::from(direction));
+        Candidates { buckets: [range(hash), range(second)], tag, answer }
     }
 
     /// Asks for both candidate buckets.
@@ -102,6 +114,16 @@ impl Index {
         let bucket = if at & 2 == 0 { one } else { other };
         let way = at / 8 + 8 * (at & 1);
         bucket.flows.get(way as usize).copied().filter(|_| mask != 0)
+    }
+
+    /// Whether a flow is listed under the tag of these candidates or of those that answer. The two differ in no more than
+    /// their lowest bit.
+    #[inline]
+    pub(super) fn lists_pair(&self, candidates: Candidates) -> bool {
+        const PAIR: u64 = !ONES;
+        let [one, other] = candidates.buckets.map(|bucket| self.0[bucket as usize].words(candidates.tag));
+        let [a, b, c, d] = [one[0], one[1], other[0], other[1]].map(|word| lowest_zero(word & PAIR));
+        a | b | c | d != 0
     }
 
     /// The first of the flows listed under the tag of which `is_it` says so.
@@ -193,7 +215,7 @@ mod tests {
             let index = Index(Box::new([bucket(one, 0), bucket(other, 100)]));
             for tag in one.into_iter().chain(other).chain([strange]).filter(|&tag| tag != 0) {
                 let under = |flow: u32| if flow < 100 { one[flow as usize] } else { other[flow as usize - 100] };
-                match index.first(Candidates { buckets: [0, 1], tag }) {
+                match index.first(Candidates { buckets: [0, 1], tag, answer: 0 }) {
                     Some(flow) => prop_assert_eq!(under(flow), tag),
                     None => prop_assert!(!one.contains(&tag) && !other.contains(&tag)),
                 }
