@@ -1,5 +1,6 @@
 //! What a line needs to know before the first frame.
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -113,9 +114,12 @@ pub struct Lists {
 /// A set of prefixes in which hardly any address of the traffic lies.
 struct Rare {
     all: Table,
-    /// The first of each prefix's upper 64 bits, and how many follow. Whatever lies in none of these lies in no prefix.
+    /// The first of some upper 64 bits, and how many follow. Whatever lies in none of these lies in no prefix.
     near: Vec<(u64, u64)>,
 }
+
+/// The upper 64 bits of global unicast, 2000::/3, where nearly all traffic comes from (RFC 4291, section 2.5.4).
+const GLOBAL: RangeInclusive<u64> = 0x2000 << 48..=0x3fff_ffff_ffff_ffff;
 
 impl Rare {
     /// Ranges that are compared one by one; a few more than the fixed list has. A longer list is looked up at once.
@@ -123,11 +127,18 @@ impl Rare {
 
     fn new(prefixes: &[Prefix]) -> Result<Self, credence_prefix::TableError> {
         let upper = |addr: u128| (addr >> 64) as u64;
-        let mut near: Vec<_> =
-            prefixes.iter().map(|p| (upper(p.first()), upper(p.last()) - upper(p.first()))).collect();
-        if near.len() > Self::NEAR_MAX {
-            near = vec![(0, u64::MAX)];
+        let mut ranges: Vec<_> = prefixes.iter().map(|p| (upper(p.first()), upper(p.last()))).collect();
+        ranges.sort_unstable();
+        // Between two on the same side of global unicast hardly anything lies, so that they count as one.
+        ranges.dedup_by(|next, held| {
+            let one = next.1 < *GLOBAL.start() || held.0 > *GLOBAL.end();
+            held.1 = if one { held.1.max(next.1) } else { held.1 };
+            one
+        });
+        if ranges.len() > Self::NEAR_MAX {
+            ranges = vec![(0, u64::MAX)];
         }
+        let near = ranges.into_iter().map(|(first, last)| (first, last - first)).collect();
         Ok(Self { all: set(prefixes)?, near })
     }
 

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use credence_credit::{Cache, Reader};
-use credence_flow::{Anomalies, Level, Scoring, Slot};
+use credence_credit::{Cache, Entry, Reader};
+use credence_flow::{Anomalies, Level, Now, Scoring, Slot};
 use credence_prefix::NO_MATCH;
 use credence_score::{Facts, Verdict, assess, judge};
 
@@ -30,47 +30,21 @@ impl Known {
 
     /// What `cache` knows at `now_s` (Unix seconds), given the record that a look-up found.
     fn of(cache: &Cache, record: u32, now_s: u64) -> Self {
-        Found::of(cache, record, now_s).known(cache)
-    }
-}
-
-/// An answer of which the first record was read.
-#[derive(Clone, Copy)]
-struct Found {
-    first: Known,
-    /// The next record that covers the source.
-    wider: u32,
-    now_s: u64,
-}
-
-impl Found {
-    /// Reads the record that a look-up found.
-    #[inline]
-    fn of(cache: &Cache, record: u32, now_s: u64) -> Self {
-        let mut found = Self { first: Known { record, changes_s: u32::MAX }, wider: record, now_s };
-        if record != NO_MATCH {
-            found.read(cache);
-        }
-        found
+        let first = (record != NO_MATCH).then(|| cache.entry(record));
+        Self::along(cache, record, first, now_s)
     }
 
-    /// Reads the next record.
+    /// The same, with the record read already.
     #[inline]
-    fn read(&mut self, cache: &Cache) {
-        let entry = cache.entry(self.wider);
-        if entry.is_live(self.now_s) {
-            self.first.changes_s = self.first.changes_s.min(entry.expires);
+    fn along(cache: &Cache, record: u32, mut entry: Option<Entry>, now_s: u64) -> Self {
+        let mut changes_s = u32::MAX;
+        while let Some(Entry { expires, parent, .. }) = entry {
+            if now_s < u64::from(expires) {
+                changes_s = changes_s.min(expires);
+            }
+            entry = (parent != NO_MATCH).then(|| cache.entry(parent));
         }
-        self.wider = entry.parent;
-    }
-
-    /// The answer, once all records are read.
-    #[inline]
-    fn known(mut self, cache: &Cache) -> Known {
-        while self.wider != NO_MATCH {
-            self.read(cache);
-        }
-        self.first
+        Self { record, changes_s }
     }
 }
 
@@ -84,7 +58,7 @@ pub(super) struct Credit {
     /// When each was asked for, Unix seconds.
     asked_s: Vec<u64>,
     records: Vec<u32>,
-    found: Vec<Found>,
+    first: Vec<Entry>,
 }
 
 impl Credit {
@@ -97,7 +71,7 @@ impl Credit {
             asked: Vec::with_capacity(CHUNK),
             asked_s: Vec::with_capacity(CHUNK),
             records: vec![NO_MATCH; CHUNK],
-            found: Vec::with_capacity(CHUNK),
+            first: Vec::with_capacity(CHUNK),
         }
     }
 
@@ -126,17 +100,21 @@ impl Credit {
 
     /// Looks up all that was asked, and answers in that order. The list is empty afterwards.
     pub(super) fn answers(&mut self) -> impl Iterator<Item = Known> {
-        let Self { cache, asked, asked_s, records, found, .. } = self;
+        let Self { cache, asked, asked_s, records, first, .. } = self;
         let records = &mut records[..asked.len()];
         if !records.is_empty() {
             cache.longest_match_batch(asked, records);
         }
-        // The first record of all, and only then any further: so the misses of a chunk are waited for together.
-        found.clear();
-        found.extend(records.iter().zip(&*asked_s).map(|(&record, &now_s)| Found::of(cache, record, now_s)));
+        // The first record of all, and only then what it says, so that the misses of a chunk are waited for together. Whoever
+        // is not listed reads the last one for nothing: a branch on that would be guessed wrong for each fifth source.
+        first.clear();
+        if let Some(last) = cache.records().len().checked_sub(1) {
+            first.extend(records.iter().map(|&record| cache.entry(record.min(last as u32))));
+        }
         asked.clear();
-        asked_s.clear();
-        found.iter().map(|found| found.known(cache))
+        let listed = |at: usize, record: u32| first.get(at).copied().filter(|_| record != NO_MATCH);
+        let answers = records.iter().zip(asked_s.drain(..)).enumerate();
+        answers.map(move |(at, (&record, now_s))| Known::along(cache, record, listed(at, record), now_s))
     }
 
     fn look_up(&self, source: u128, now_s: u64) -> Known {
@@ -157,8 +135,8 @@ impl Worker {
 
     /// Scores a flow that had the verdict `before`, and raises an alert when the new one is harder.
     pub(super) fn score(&mut self, at: usize, slot: Slot, before: u8) -> Verdict {
-        let item = self.chunk[at];
-        let now_s = item.now.ts_ns / NANOS;
+        let item = &self.chunk[at];
+        let (source, now_s) = (item.key.src, item.now.ts_ns / NANOS);
         let flow = self.table.flow(slot);
         let (anomalies, confirmed) = (flow.anomalies(), flow.is_confirmed());
         let known = match item.known {
@@ -168,11 +146,11 @@ impl Worker {
             }
             None => Known::of(&self.credit.cache, flow.credit_record(), now_s),
         };
-        let quiet = self.sources.aggregates.is_quiet(item.key.src);
-        let facts = self.facts(&item, known.record, quiet, anomalies, confirmed);
+        let quiet = self.sources.aggregates.is_quiet(source);
+        let facts = self.facts(item, known.record, quiet, anomalies, confirmed);
         let judgement = judge(&facts, &self.policy);
         self.counters.count_scoring(judgement.basis);
-        self.opine(item.key.src, &judgement);
+        self.opine(source, &judgement);
         self.table.flow(slot).scored(Scoring {
             epoch: self.epoch,
             score: judgement.score.value(),
@@ -181,7 +159,7 @@ impl Worker {
             stands_until_s: if quiet { known.changes_s } else { 0 },
         });
         if judgement.verdict >= self.config.alert_from && judgement.verdict as u8 > before {
-            self.raise(&item, &facts, known.record);
+            self.raise(at, &facts, known.record);
         }
         judgement.verdict
     }
@@ -214,13 +192,13 @@ impl Worker {
 
     /// Raises an alert, with all terms of the score.
     #[cold]
-    fn raise(&mut self, item: &Item, facts: &Facts, record: u32) {
+    fn raise(&mut self, at: usize, facts: &Facts, record: u32) {
         if self.collected.alerts.len() >= self.config.outbox as usize {
             self.counters.alerts_lost.add(1);
             return;
         }
         let cache = self.collected.number_of(&self.credit.cache);
-        let (ts_ns, frame, key) = (item.now.ts_ns, item.now.frame, item.key);
+        let Item { key, now: Now { ts_ns, frame }, .. } = self.chunk[at];
         let (anomalies, confirmed) = (facts.anomalies, facts.confirmed);
         let assessment = assess(facts, &self.policy);
         let event = Event { ts_ns, frame, key, assessment, anomalies, confirmed, record, cache };
