@@ -1,6 +1,6 @@
 //! The index of a flow table: where the flow of a hash may lie.
 
-use credence_memory::{filled, prefetch};
+use credence_memory::{equal_bytes, filled, prefetch};
 
 use super::NONE;
 
@@ -18,39 +18,11 @@ pub(super) struct Bucket {
 impl Bucket {
     const EMPTY: Self = Self { tags: [0; 16], flows: [NONE; WAYS] };
 
-    /// The tags in two words, with a zero byte where a tag is `tag`.
-    #[inline]
-    fn words(&self, tag: u8) -> [u64; 2] {
-        let wide = u128::from_le_bytes(self.tags);
-        [wide as u64, (wide >> 64) as u64].map(|word| word ^ (ONES * u64::from(tag)))
-    }
-
     /// A bit for each slot whose tag is `tag`.
     #[inline]
     pub(super) fn matches(&self, tag: u8) -> u32 {
-        // Gathers the lowest bits of eight bytes: each product lands in another bit of the highest byte.
-        let gathered = |highs: u64| ((highs >> 7).wrapping_mul(0x0102_0408_1020_4080) >> 56) as u32;
-        let [low, high] = self.words(tag).map(|word| gathered(zeros(word)));
-        (low | high << 8) & ((1 << WAYS) - 1)
+        equal_bytes(self.tags, tag, u8::MAX) & ((1 << WAYS) - 1)
     }
-}
-
-/// One in each byte of a word.
-const ONES: u64 = 0x0101_0101_0101_0101;
-/// The highest bit of each byte of a word.
-const HIGHS: u64 = ONES << 7;
-
-/// The highest bit of each byte that is zero.
-#[inline]
-const fn zeros(word: u64) -> u64 {
-    // Adding carries into the highest bit of each byte that has another one set; what stays clear was zero.
-    !(((word & !HIGHS) + !HIGHS) | word | !HIGHS)
-}
-
-/// As [`zeros`] in half of the instructions, up to the lowest zero byte; bytes of one above it may show as well.
-#[inline]
-const fn lowest_zero(word: u64) -> u64 {
-    word.wrapping_sub(ONES) & !word & HIGHS
 }
 
 /// Where the flow of a key may lie: two buckets of the index, and a tag in them. The flow that answers lies in the same
@@ -106,24 +78,18 @@ impl Index {
     #[inline]
     pub(super) fn first(&self, candidates: Candidates) -> Option<u32> {
         let [one, other] = candidates.buckets.map(|bucket| &self.0[bucket as usize]);
-        let (a, b) = (one.words(candidates.tag), other.words(candidates.tag));
-        // Bit 8 i + k is for byte i of word k: the lowest of all is true, since `lowest_zero` is wrong only above it.
-        let mask =
-            lowest_zero(a[0]) >> 7 | lowest_zero(a[1]) >> 6 | lowest_zero(b[0]) >> 5 | lowest_zero(b[1]) >> 4;
+        let mask = one.matches(candidates.tag) | (other.matches(candidates.tag) << 16);
         let at = mask.trailing_zeros();
-        let bucket = if at & 2 == 0 { one } else { other };
-        let way = at / 8 + 8 * (at & 1);
-        bucket.flows.get(way as usize).copied().filter(|_| mask != 0)
+        let bucket = if at < 16 { one } else { other };
+        bucket.flows.get(at as usize % 16).copied().filter(|_| mask != 0)
     }
 
     /// Whether a flow is listed under the tag of these candidates or of those that answer. The two differ in no more than
     /// their lowest bit.
     #[inline]
     pub(super) fn lists_pair(&self, candidates: Candidates) -> bool {
-        const PAIR: u64 = !ONES;
-        let [one, other] = candidates.buckets.map(|bucket| self.0[bucket as usize].words(candidates.tag));
-        let [a, b, c, d] = [one[0], one[1], other[0], other[1]].map(|word| lowest_zero(word & PAIR));
-        a | b | c | d != 0
+        let [one, other] = candidates.buckets.map(|bucket| self.0[bucket as usize].tags);
+        (equal_bytes(one, candidates.tag, !1) | equal_bytes(other, candidates.tag, !1)) != 0
     }
 
     /// The first of the flows listed under the tag of which `is_it` says so.
@@ -205,6 +171,19 @@ mod tests {
         fn tags_are_compared_as_one_by_one(tags in any_tags(), strange in any::<u8>()) {
             for tag in tags.into_iter().chain([strange, 0]) {
                 prop_assert_eq!(bucket(tags, 0).matches(tag), one_by_one(&tags, tag));
+            }
+        }
+
+        #[test]
+        fn a_pair_is_listed_when_either_of_its_flows_is(
+            one in any_tags(), other in any_tags(), strange in 2..=u8::MAX,
+        ) {
+            let index = Index(Box::new([bucket(one, 0), bucket(other, 100)]));
+            for tag in one.into_iter().chain(other).chain([strange]).filter(|&tag| tag > 1) {
+                let listed = one.into_iter().chain(other).any(|held| held == tag || held == tag ^ 1);
+                let candidates = Candidates { buckets: [0, 1], tag, answer: tag ^ 1 };
+                prop_assert_eq!(index.lists_pair(candidates), listed);
+                prop_assert_eq!(index.lists_pair(candidates.of_answer()), listed);
             }
         }
 
