@@ -131,7 +131,7 @@ impl<'o, W: Write> Text<'o, W> {
 
 #[cfg(test)]
 mod tests {
-    use credence_flow::{Anomalies, Anomaly, FlowKey};
+    use credence_flow::{Anomalies, Anomaly, FlowKey, FullPolicy, Now, TableConfig, Timeouts};
 
     use super::*;
 
@@ -203,6 +203,34 @@ mod tests {
         assert_eq!(in_memory.lines().count(), 1001);
         for run in [1, 7, 100, 999] {
             assert_eq!(written(&flows, run), in_memory, "runs of {run}");
+        }
+    }
+
+    /// A table in which flows began with every `step`th frame, the latest first.
+    fn left(step: u64) -> FlowTable {
+        let config = TableConfig { capacity: 64, full: FullPolicy::Refuse, timeouts: Timeouts::default() };
+        let mut table = FlowTable::new(config, 1);
+        for frame in (1..=20).rev().map(|n| n * step) {
+            let key = flow(0, 0, u128::from(frame)).key;
+            table.place(&key, table.candidates(&key), Now { ts_ns: frame / 3, frame }, &mut |_| ());
+        }
+        table
+    }
+
+    #[test]
+    fn flows_that_were_left_are_written_among_those_that_ended() {
+        let ended: Vec<_> = (0..60_u32).map(|i| flow(u64::from(i), i, 1)).collect();
+        let held = [left(1), left(2), left(5)];
+        let records = held.iter().flat_map(|table| (0..20).filter_map(|place| table.record(place)));
+        let all: Vec<_> = ended.iter().copied().chain(records).collect();
+        let expected = written(&all, 1_000);
+        assert_eq!(expected.lines().count(), 121);
+        for run in [7, 1_000] {
+            let mut out = Vec::new();
+            let mut writer = FlowWriter::with_run(&mut out, None, run);
+            ended.iter().for_each(|flow| writer.take(&mut vec![*flow]).expect("writable"));
+            writer.finish([1, 2, 5].map(left).into()).expect("writable");
+            assert_eq!(String::from_utf8(out).expect("text"), expected, "runs of {run}");
         }
     }
 

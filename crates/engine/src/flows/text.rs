@@ -1,8 +1,8 @@
 //! The text of a flow.
 //!
 //! Every part of a line is written in full width at a place of an array, and the next one begins behind its last character:
-//! no length of a copy depends on what is in it, and hardly a branch on a digit. Appended to a vector part by part, with
-//! the numbers formatted by a library, a line took twice as long.
+//! no length of a copy depends on what is in it, and hardly a branch on a digit. A line takes half of the instructions that
+//! it took when parts were appended to a vector one by one, and numbers formatted by a library.
 
 use std::io::Write;
 use std::net::Ipv6Addr;
@@ -16,13 +16,37 @@ use crate::anonymise::Anonymiser;
 const WIDTH: usize = 256;
 /// What eight decimal digits can say, and one more.
 const EIGHT_DIGITS: u64 = 100_000_000;
+/// Nanoseconds of a second.
+const NANOS: u64 = 1_000_000_000;
 
-/// Memory for one line after the other.
-pub(super) struct Sheet([u8; WIDTH]);
+/// Memory for one line after the other, and what they have in common.
+pub(super) struct Sheet {
+    bytes: [u8; WIDTH],
+    second: Second,
+}
 
 impl Default for Sheet {
     fn default() -> Self {
-        Self([0; WIDTH])
+        Self { bytes: [0; WIDTH], second: Second::of(0) }
+    }
+}
+
+/// A second in decimal digits: flows are written in the order of time, so that it is mostly that of the line before.
+struct Second {
+    number: u64,
+    /// The first in the lowest byte.
+    digits: u128,
+    len: usize,
+}
+
+impl Second {
+    /// The digits of a number that is no more than 64 bits of nanoseconds have.
+    const fn of(number: u64) -> Self {
+        let (high, low) = (decimal(number / EIGHT_DIGITS), decimal(number % EIGHT_DIGITS));
+        let digits = high as u128 | (low as u128) << 64;
+        let zeros = (digits ^ (DECIMAL_ZEROS as u128 | (DECIMAL_ZEROS as u128) << 64)).trailing_zeros() / 8;
+        let zeros = if zeros < 16 { zeros } else { 15 };
+        Self { number, digits: digits >> (8 * zeros), len: 16 - zeros as usize }
     }
 }
 
@@ -35,16 +59,21 @@ pub(super) fn line(
 ) {
     let shown = |addr: u128| anonymiser.map_or(addr, |a| a.address(addr));
     let key = &flow.key;
-    let mut columns = Columns { bytes: &mut sheet.0, len: 0 };
+    let mut columns = Columns { bytes: &mut sheet.bytes, len: 0 };
     for addr in [key.src, key.dst] {
         columns.address(shown(addr));
         columns.byte(b'\t');
     }
-    let counts = [flow.packets, flow.bytes, flow.first_ns, flow.last_ns, flow.fragments.into()];
-    for number in [key.proto.into(), key.sport.into(), key.dport.into()].into_iter().chain(counts) {
+    for number in [key.proto.into(), key.sport.into(), key.dport.into(), flow.packets, flow.bytes] {
         columns.decimal(number);
         columns.byte(b'\t');
     }
+    for ns in [flow.first_ns, flow.last_ns] {
+        columns.time(ns, &mut sheet.second);
+        columns.byte(b'\t');
+    }
+    columns.decimal(flow.fragments.into());
+    columns.byte(b'\t');
     if flow.anomalies.is_empty() {
         columns.byte(b'-');
     } else {
@@ -100,6 +129,9 @@ impl Columns<'_> {
     /// A number in decimal digits.
     #[inline(always)]
     fn decimal(&mut self, number: u64) {
+        if number < 10 {
+            return self.byte(b'0' + number as u8);
+        }
         let (high, low) = (number / EIGHT_DIGITS, number % EIGHT_DIGITS);
         match high {
             0 => return self.leading(low),
@@ -110,6 +142,22 @@ impl Columns<'_> {
             }
         }
         self.word(decimal(low), 8);
+    }
+
+    /// A time in nanoseconds, of which the second before may be that of the last one.
+    #[inline(always)]
+    fn time(&mut self, ns: u64, second: &mut Second) {
+        let (number, part) = (ns / NANOS, ns % NANOS);
+        if number == 0 {
+            return self.decimal(part);
+        }
+        if number != second.number {
+            *second = Second::of(number);
+        }
+        self.word(second.digits as u64, second.len.min(8));
+        self.word((second.digits >> 64) as u64, second.len.saturating_sub(8));
+        self.byte(b'0' + (part / EIGHT_DIGITS) as u8);
+        self.word(decimal(part % EIGHT_DIGITS), 8);
     }
 
     /// A number of at most eight digits without zeros in front of them.
@@ -146,9 +194,8 @@ impl Columns<'_> {
         for &group in groups {
             // The lowest digit stays, whatever it is.
             let zeros = (u32::from(group | 1).leading_zeros() - 16) / 4;
-            let digits = u64::from(hexadecimal(group) >> (8 * zeros));
-            let colon = u64::from(b':') << (8 * (4 - zeros));
-            self.word(digits | colon, 5 - zeros as usize);
+            let digits = u64::from(hexadecimal(group)) | u64::from(b':') << 32;
+            self.word(digits >> (8 * zeros), 5 - zeros as usize);
         }
     }
 
@@ -189,6 +236,9 @@ const fn hexadecimal(group: u16) -> u32 {
 
 /// Where the longest run of at least two zero groups lies, the first of equals; behind the last group where none is.
 fn longest_zeroes(groups: &[u16; 8]) -> (usize, usize) {
+    if !groups.contains(&0) {
+        return (8, 8);
+    }
     let (mut longest, mut from) = ((8, 8), 0);
     for (at, group) in groups.iter().enumerate() {
         if *group != 0 {
@@ -210,7 +260,7 @@ mod tests {
 
     fn made(make: impl FnOnce(&mut Columns)) -> String {
         let (mut sheet, mut text) = (Sheet::default(), Vec::new());
-        let mut columns = Columns { bytes: &mut sheet.0, len: 0 };
+        let mut columns = Columns { bytes: &mut sheet.bytes, len: 0 };
         make(&mut columns);
         columns.move_to(&mut text);
         String::from_utf8(text).expect("text")
@@ -259,6 +309,18 @@ mod tests {
         let counts = format!("{number}\t{number}\t{number}\t{number}\t{}", u32::MAX);
         let expected = format!("{addr}\t{addr}\t255\t65535\t65535\t{counts}\t-\t1000\tpass\n");
         assert_eq!(String::from_utf8(text).expect("text"), expected);
+    }
+
+    #[test]
+    fn times_read_as_numbers_whatever_second_was_before() {
+        let mut second = Second::of(0);
+        let edges = [0, 1, 9, 10, 99_999_999, 100_000_000, 1_780_000_000, 9_999_999_999, 18_446_744_073];
+        for number in edges.into_iter().chain([1_780_000_000]) {
+            for part in [0, 7, 99_999_999, 100_000_000, 709_551_615] {
+                let ns = number * NANOS + part;
+                assert_eq!(made(|columns| columns.time(ns, &mut second)), ns.to_string());
+            }
+        }
     }
 
     proptest! {

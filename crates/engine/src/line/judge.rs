@@ -180,7 +180,7 @@ impl Worker {
     }
 
     /// What counts for or against a flow whose source is `quiet`, or not.
-    #[inline]
+    #[inline(always)]
     fn facts(&self, item: &Item, record: u32, quiet: bool, anomalies: Anomalies, confirmed: bool) -> Facts {
         let (source, aggregates) = (item.key.src, &self.sources.aggregates);
         let now_s = item.now.ts_ns / NANOS;
