@@ -211,12 +211,9 @@ impl FlowTable {
         now: Now,
         finished: &mut impl FnMut(Finished),
     ) -> Placed {
-        if !self.index.lists_pair(candidates) {
-            return self.insert(key, candidates, None, now, finished);
-        }
         match self.search(key, candidates) {
             Some(slot) => self.again(slot, now, finished),
-            None => self.insert(key, candidates, self.peer(key, candidates, now), now, finished),
+            None => self.insert(key, candidates, now, finished),
         }
     }
 
@@ -357,10 +354,10 @@ impl FlowTable {
         &mut self,
         key: &FlowKey,
         candidates: Candidates,
-        peer: Option<u32>,
         now: Now,
         finished: &mut impl FnMut(Finished),
     ) -> Placed {
+        let peer = self.peer(key, candidates, now);
         let vacancy = self.index.vacancy(candidates);
         let Some((place, flow)) = vacancy
             .and_then(|place| Some((place, self.take_free()?)))

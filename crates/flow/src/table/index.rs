@@ -21,7 +21,7 @@ impl Bucket {
     /// A bit for each slot whose tag is `tag`.
     #[inline]
     pub(super) fn matches(&self, tag: u8) -> u32 {
-        equal_bytes(self.tags, tag, u8::MAX) & ((1 << WAYS) - 1)
+        equal_bytes(self.tags, tag) & ((1 << WAYS) - 1)
     }
 }
 
@@ -82,14 +82,6 @@ impl Index {
         let at = mask.trailing_zeros();
         let bucket = if at < 16 { one } else { other };
         bucket.flows.get(at as usize % 16).copied().filter(|_| mask != 0)
-    }
-
-    /// Whether a flow is listed under the tag of these candidates or of those that answer. The two differ in no more than
-    /// their lowest bit.
-    #[inline]
-    pub(super) fn lists_pair(&self, candidates: Candidates) -> bool {
-        let [one, other] = candidates.buckets.map(|bucket| self.0[bucket as usize].tags);
-        (equal_bytes(one, candidates.tag, !1) | equal_bytes(other, candidates.tag, !1)) != 0
     }
 
     /// The first of the flows listed under the tag of which `is_it` says so.
@@ -171,19 +163,6 @@ mod tests {
         fn tags_are_compared_as_one_by_one(tags in any_tags(), strange in any::<u8>()) {
             for tag in tags.into_iter().chain([strange, 0]) {
                 prop_assert_eq!(bucket(tags, 0).matches(tag), one_by_one(&tags, tag));
-            }
-        }
-
-        #[test]
-        fn a_pair_is_listed_when_either_of_its_flows_is(
-            one in any_tags(), other in any_tags(), strange in 2..=u8::MAX,
-        ) {
-            let index = Index(Box::new([bucket(one, 0), bucket(other, 100)]));
-            for tag in one.into_iter().chain(other).chain([strange]).filter(|&tag| tag > 1) {
-                let listed = one.into_iter().chain(other).any(|held| held == tag || held == tag ^ 1);
-                let candidates = Candidates { buckets: [0, 1], tag, answer: tag ^ 1 };
-                prop_assert_eq!(index.lists_pair(candidates), listed);
-                prop_assert_eq!(index.lists_pair(candidates.of_answer()), listed);
             }
         }
 
