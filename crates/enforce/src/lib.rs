@@ -8,6 +8,8 @@
 //! What is published is swapped in by one store: a frame is judged by the records of before or by those of after, and what
 //! the kernel may still be reading is written to again only when all frames that were under way have left.
 //!
+//! Where the kernel or the driver takes no such program, [`nft`] does the same by rules of nftables, within limits.
+//!
 //! Each record ends at its own time, in the kernel and without anyone's help: when the engine is dead, none is enforced
 //! beyond its end.
 
@@ -22,6 +24,7 @@ mod events;
 mod grace;
 mod limiters;
 mod links;
+pub mod nft;
 mod records;
 mod spared;
 mod told;
@@ -34,7 +37,7 @@ pub use control::{Control, Policy};
 pub use counts::{Count, Counts};
 pub use events::{Event, Events};
 pub use limiters::Rate;
-pub use links::{Attachment, Place, detach};
+pub use links::{Attachment, Place, detach, unpin};
 pub use records::{PublishError, Records};
 pub use spared::Spared;
 pub use told::{Opinion, Told};

@@ -108,8 +108,13 @@ pub fn detach(interface: &str, pins: &Path) -> Result<bool, LoadError> {
     }
 }
 
+/// Takes off the program that a process before left on an interface that this one holds; whether there was one.
+pub fn unpin(interface: &str, pins: &Path) -> bool {
+    fs::remove_file(pins.join(interface)).is_ok()
+}
+
 /// Takes the name of an interface, in its network namespace, for this process.
-fn hold(interface: &str) -> Result<UnixDatagram, LoadError> {
+pub(crate) fn hold(interface: &str) -> Result<UnixDatagram, LoadError> {
     let name = SocketAddr::from_abstract_name(format!("credence/enforce/{interface}"));
     name.and_then(|name| UnixDatagram::bind_addr(&name)).map_err(|source| match source.kind() {
         io::ErrorKind::AddrInUse => LoadError::Held { interface: interface.to_owned() },

@@ -168,6 +168,22 @@ pub enum LoadError {
     },
 }
 
+impl LoadError {
+    /// Whether this kernel, or the interface's driver, takes no such program, so that it is worth trying something else; and
+    /// not an oversight that the operator mends.
+    pub const fn is_refusal(&self) -> bool {
+        matches!(
+            self,
+            Self::Object(_)
+                | Self::Program(_)
+                | Self::Map(_)
+                | Self::Share { .. }
+                | Self::Link { .. }
+                | Self::LinkLayer { .. }
+        )
+    }
+}
+
 /// The program in the kernel, for as long as this value lives, or longer where it is pinned.
 pub struct Xdp {
     ebpf: Ebpf,
