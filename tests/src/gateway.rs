@@ -10,6 +10,7 @@ mod failures;
 mod frozen;
 mod live;
 mod network;
+mod nftables;
 mod overload;
 mod page;
 mod prometheus;

@@ -29,7 +29,7 @@ use credence_score::{Policy, Verdict};
 use serde::{Deserialize, Serialize};
 
 pub(crate) use emergency::{Control, Emergency};
-pub(crate) use enforce::{Enforce, Mode, OnFail, OnFailure, Standing};
+pub(crate) use enforce::{CarriedBy, Enforce, Mode, OnFail, OnFailure, Standing};
 pub(crate) use mistakes::FLOW_BYTES;
 pub(crate) use prefixes::ListedPrefix;
 pub(crate) use sandbox::Sandbox;

@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use credence_enforce::LoadError;
+use credence_enforce::nft::NftError;
 use tracing::debug;
 
 /// How a command ended, when it did not fail outright. Failures are `anyhow` errors; [`code_of`] finds theirs.
@@ -64,6 +65,13 @@ fn brief(told: &str) -> String {
     let is_tally = |line: &&str| line.starts_with("verification time") || line.starts_with("processed ");
     let reason = log.lines().take_while(|line| !is_tally(line)).last().unwrap_or_default();
     format!("{} The verifier says: {}; {cure}", refusal, reason.trim())
+}
+
+/// And what keeps rules of nftables from it.
+impl From<NftError> for HostCannot {
+    fn from(error: NftError) -> Self {
+        Self(error.to_string())
+    }
 }
 
 /// The arguments contradict each other in a way that the argument parser cannot see.

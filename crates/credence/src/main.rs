@@ -65,6 +65,9 @@ enum Command {
     Doctor(doctor::DoctorArgs),
     /// A live view of a running gateway
     Top(top::TopArgs),
+    /// What `credence run` starts where verdicts are carried out by nftables; for nobody else
+    #[command(name = run::CARRY_NFTABLES, hide = true)]
+    CarryNftables,
 }
 
 fn main() -> ExitCode {
@@ -80,6 +83,7 @@ fn main() -> ExitCode {
         Command::Detach(args) => detach::detach(&args),
         Command::Doctor(args) => doctor::doctor(&args),
         Command::Top(args) => top::top(&args),
+        Command::CarryNftables => run::carry_nftables(),
     };
     match outcome {
         Ok(exit) => exit.into(),

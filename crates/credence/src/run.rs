@@ -4,10 +4,12 @@
 //! line in the log each minute. Verdicts are counted and raise alerts; where the configuration says so, the kernel carries
 //! them out.
 
+mod carrier;
 mod controls;
 mod door;
 mod emergency;
 mod enforcement;
+mod nftables;
 mod notify;
 mod placement;
 mod updates;
@@ -38,10 +40,11 @@ use crate::serve::alert_log::{AlertLog, Tally};
 use crate::serve::pulse::{Pulse, Watched};
 use crate::serve::status::Status;
 use crate::summary::{Run, Summary};
+use carrier::{Carrier, Parts};
 use controls::Controls;
 use door::Door;
 pub(crate) use door::{Request, request};
-use enforcement::{Enforcement, Parts};
+pub(crate) use nftables::{COMMAND as CARRY_NFTABLES, carry as carry_nftables};
 pub(crate) use watch::stop_at_signals;
 use watch::{Signals, Watch};
 
@@ -86,19 +89,16 @@ pub(crate) fn run(args: &RunArgs) -> anyhow::Result<Exit> {
     let alerts = alert_writer(&config, &line, Arc::clone(&tally))?;
     let pulse = Arc::<Pulse>::default();
     let signals = Signals::register().context("signals cannot be handled")?;
-    let Parts { mut enforcement, enforcer, copies } =
-        Enforcement::load(&config, interface, &credit.current())?;
-    let sources = open(&config, interface, copies, &pulse)?;
+    let mut parts = Parts::load(&config, interface, &credit.current())?;
+    let sources = open(&config, interface, parts.copies.take(), &pulse)?;
     let alarm = Arc::clone(&line.alarm);
     let engine = Arc::new(Engine::new(line, credit.clone(), workers));
-    let kernel = enforcement.as_ref().map(Enforcement::kernel);
-    let status = Arc::new(Status::new(engine, credit, tally, &alerts, pulse, kernel));
     let page = serve::bind(config.metrics.listen)?;
     let door = config.control.socket.as_deref().map(door::make).transpose()?;
+    let Parts { mut carrier, enforcer, .. } = parts.attach(&config, interface, &credit.current())?;
+    let kernel = carrier.as_ref().map(Carrier::kernel);
+    let status = Arc::new(Status::new(engine, credit, tally, &alerts, pulse, kernel));
     announce(&config, &status, &sources, workers);
-    if let Some(enforcement) = &mut enforcement {
-        enforcement.attach(&config.enforce, interface)?;
-    }
 
     // Everything is open, and there is no thread yet but this one.
     sandbox.enter()?;
@@ -106,15 +106,15 @@ pub(crate) fn run(args: &RunArgs) -> anyhow::Result<Exit> {
     page.serve(Arc::clone(&status))?;
     let until = args.seconds.map(Duration::from_secs);
     let door = door.map(Door::open).transpose()?;
-    if let Some(enforcement) = &enforcement {
-        let beating = enforcement.beat(&config, Arc::clone(&status), signals.stop());
+    if let Some(carrier) = &mut carrier {
+        let beating = carrier.beat(&config, Arc::clone(&status), signals.stop());
         beating.context("the kernel cannot be told that the engine lives")?;
     }
     let mut recorder = Recorder::new(Some(alerts), None).watched(Arc::clone(status.best_sources()));
     if let Some(enforcer) = enforcer {
         recorder = recorder.enforcing(enforcer);
     }
-    let controls = Controls::new(&config, guards, Arc::clone(&status), alarm, enforcement, door);
+    let controls = Controls::new(&config, guards, Arc::clone(&status), alarm, carrier, door);
     let watch = Watch::new(args.config.clone(), config, status, signals, until, controls);
     score(watch, sources, recorder, workers)
 }

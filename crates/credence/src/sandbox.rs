@@ -9,7 +9,7 @@
 
 mod calls;
 mod files;
-mod privileges;
+pub(crate) mod privileges;
 
 use std::fs::File;
 use std::path::{Path, PathBuf};

@@ -70,6 +70,8 @@ pub struct Enforcement {
     pub mode: &'static str,
     /// How the gateway stands, in the word of the configuration.
     pub stand: &'static str,
+    /// What in the kernel carries verdicts out, in the word of the configuration.
+    pub carrier: &'static str,
     /// Every state that the kernel can be told, and whether it is this one.
     pub conditions: Vec<(&'static str, bool)>,
     /// Records that the kernel has.
@@ -80,6 +82,8 @@ pub struct Enforcement {
     pub publications: u64,
     /// Opinions that the kernel did not take.
     pub untold: u64,
+    /// Requests that the kernel or its tools refused while the engine ran.
+    pub failures: u64,
     /// Packets and bytes by what happened to them and why.
     pub did: Vec<Did>,
 }
@@ -252,9 +256,10 @@ impl Page {
         }
         self.register(packets)?;
         self.register(bytes)?;
-        let help = "Always 1; how verdicts are carried out and how the gateway stands are the labels.";
-        let info = IntGaugeVec::new(Opts::new("credence_enforce_info", help), &["mode", "stand"])?;
-        info.with_label_values(&[e.mode, e.stand]).set(1);
+        let help =
+            "Always 1; how and by what verdicts are carried out and how the gateway stands are the labels.";
+        let info = IntGaugeVec::new(Opts::new("credence_enforce_info", help), &["mode", "stand", "carrier"])?;
+        info.with_label_values(&[e.mode, e.stand, e.carrier]).set(1);
         self.register(info)?;
         let conditions = e.conditions.iter().map(|(name, is)| (*name, u64::from(*is)));
         let help = "1 for the state that the kernel was told last.";
@@ -265,7 +270,10 @@ impl Page {
         let help = "Publications of credit records to the kernel.";
         self.counter("credence_enforce_publications_total", help, e.publications)?;
         let help = "Opinions of sources that the kernel did not take.";
-        self.counter("credence_enforce_untold_opinions_total", help, e.untold)
+        self.counter("credence_enforce_untold_opinions_total", help, e.untold)?;
+        let help =
+            "Requests to the kernel's rules that were refused: exchanges of records, opinions, counters.";
+        self.counter("credence_enforce_failures_total", help, e.failures)
     }
 
     fn control(&self, s: &Scrape<'_>) -> prometheus::Result<()> {

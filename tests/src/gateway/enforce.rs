@@ -255,7 +255,10 @@ fn the_state_of_enforcement_is_on_the_page() {
             let site = site("mode = \"dry_run\"", "1d");
             let mut running = site.start();
             let numbers = running.metrics();
-            assert_eq!(numbers["credence_enforce_info{mode=\"dry_run\",stand=\"router\"}"], 1);
+            assert_eq!(
+                numbers["credence_enforce_info{carrier=\"xdp\",mode=\"dry_run\",stand=\"router\"}"],
+                1
+            );
             assert_eq!(numbers["credence_enforce_condition{condition=\"well\"}"], 1);
             assert_eq!(sum(&numbers, "credence_enforce_condition"), 1);
             assert_eq!(sum(&numbers, "credence_enforce_records"), 2);
@@ -268,7 +271,7 @@ fn the_state_of_enforcement_is_on_the_page() {
 }
 
 /// The client: connections to port after port that nobody answers.
-fn scan() {
+pub(super) fn scan() {
     for round in 0..60_u16 {
         for port in 0..200 {
             let socket = UdpSocket::bind(format!("[{CLIENT}]:0")).unwrap();

@@ -16,6 +16,8 @@ pub(crate) struct Enforce {
     pub(crate) mode: Mode,
     /// How the gateway stands. Default `router`.
     pub(crate) stand: Standing,
+    /// What in the kernel carries verdicts out. Default `auto`.
+    pub(crate) carrier: CarriedBy,
     /// The other interface of a bridge; frames that pass `interface` go out of this one, and the other way. No default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) other_leg: Option<String>,
@@ -53,6 +55,7 @@ impl Default for Enforce {
         Self {
             mode: Mode::default(),
             stand: Standing::default(),
+            carrier: CarriedBy::default(),
             other_leg: None,
             records: 1 << 20,
             on_failure: OnFailure::default(),
@@ -93,6 +96,20 @@ pub(crate) enum Standing {
     Bridge,
     /// On a mirror port: nothing is held up.
     Tap,
+}
+
+/// What in the kernel carries verdicts out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum CarriedBy {
+    /// XDP, and where the kernel or the driver takes no such program, nftables, if its limits allow what is asked for.
+    #[default]
+    Auto,
+    /// XDP or nothing.
+    Xdp,
+    /// nftables, on a router or tap: records are exchanged whole, what is dropped is not sampled, chains of headers that are too
+    /// long are not told apart, and every key of `on_failure` must be `static`.
+    Nftables,
 }
 
 /// What happens to traffic when something fails: `open` lets everything pass, `static` enforces what was published last,
@@ -156,6 +173,17 @@ impl Standing {
     }
 }
 
+impl CarriedBy {
+    /// The word in the configuration.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Xdp => "xdp",
+            Self::Nftables => "nftables",
+        }
+    }
+}
+
 impl OnFail {
     /// The word in the configuration.
     pub(crate) const fn name(self) -> &'static str {
@@ -213,6 +241,39 @@ impl Enforce {
         self.stand == Standing::Bridge || self.on_failure.engine_down != OnFail::Open
     }
 
+    /// What rules of nftables cannot do of this, with the keys to blame: they know no sign of life, carry nothing from leg to leg
+    /// and do not tell how long a chain of headers is.
+    pub(crate) fn beyond_nftables(&self) -> Vec<(&'static str, String)> {
+        let mut beyond = Vec::new();
+        if self.stand == Standing::Bridge {
+            beyond.push((
+                "enforce.stand",
+                "is \"bridge\", which takes XDP; nftables stands as a router".to_owned(),
+            ));
+        }
+        let OnFailure { engine_down, worker_stuck, data_stale, data_absent } = self.on_failure;
+        let failures = [
+            ("enforce.on_failure.engine_down", engine_down),
+            ("enforce.on_failure.worker_stuck", worker_stuck),
+            ("enforce.on_failure.data_stale", data_stale.0),
+            ("enforce.on_failure.data_absent", data_absent),
+        ];
+        for (key, then) in failures {
+            // On a tap nothing is held up, whatever fails.
+            if then != OnFail::Static && self.stand != Standing::Tap {
+                let fault =
+                    format!("is \"{}\", and rules of nftables stay: it must be \"static\"", then.name());
+                beyond.push((key, fault));
+            }
+        }
+        if self.unknown_chain != Measure::None {
+            let asked = self.unknown_chain;
+            let fault = format!("is \"{asked}\", and nftables cannot tell such packets: it must be \"none\"");
+            beyond.push(("enforce.unknown_chain", fault));
+        }
+        beyond
+    }
+
     /// What is told to the program.
     pub(crate) fn policy(&self) -> Policy {
         Policy {
@@ -253,6 +314,9 @@ impl Enforce {
         faults.extend(
             none.map(|(key, _)| (key, "is 0; a rate of nothing is a block, which `drop` says".into())),
         );
+        if self.is_on() && self.carrier == CarriedBy::Nftables {
+            faults.extend(self.beyond_nftables());
+        }
         match (self.stand, &self.other_leg) {
             (Standing::Bridge, None) => {
                 let fault =

@@ -10,9 +10,9 @@ use credence_credit::{Cache, Guards};
 use credence_engine::clock::unix_s;
 use tracing::{error, info, warn};
 
+use super::carrier::Carrier;
 use super::door::{Answer, Asked, Request};
 use super::emergency::Emergency;
-use super::enforcement::Enforcement;
 use crate::config::{Config, OnFail};
 use crate::moment::utc;
 use crate::serve::status::Status;
@@ -21,7 +21,7 @@ use crate::serve::status::Status;
 pub(super) struct Controls {
     status: Arc<Status>,
     guards: Guards,
-    enforcement: Option<Enforcement>,
+    carrier: Option<Carrier>,
     emergency: Emergency,
     /// Where requests arrive.
     door: Option<Receiver<Asked>>,
@@ -41,14 +41,14 @@ impl Controls {
         guards: Guards,
         status: Arc<Status>,
         alarm: Arc<AtomicBool>,
-        enforcement: Option<Enforcement>,
+        carrier: Option<Carrier>,
         door: Option<Receiver<Asked>>,
     ) -> Self {
         let longest = Duration::from_secs(config.emergency.longest_s.into());
         let emergency = Emergency::new(alarm, status.state(), longest);
         let is_static = config.enforce.on_failure.data_absent == OnFail::Static;
         let keeps_last = is_static && !config.credit.snapshots.is_empty();
-        Self { status, guards, enforcement, emergency, door, held: None, keeps_last, last: None }
+        Self { status, guards, carrier, emergency, door, held: None, keeps_last, last: None }
     }
 
     /// The guards by which credit is judged.
@@ -59,10 +59,10 @@ impl Controls {
     /// Does what is due at `now`, a time since the start, and answers the requests that came.
     pub(super) fn look(&mut self, now: Duration) {
         let in_kernel = self.in_kernel();
-        if let Some(enforcement) = &mut self.enforcement {
-            enforcement.follow_clock(&in_kernel);
+        if let Some(carrier) = &mut self.carrier {
+            carrier.follow_clock(&in_kernel);
         }
-        self.emergency.observe(now, self.enforcement.as_ref());
+        self.emergency.observe(now, self.carrier.as_ref());
         while let Some(asked) = self.door.as_ref().and_then(|door| door.try_recv().ok()) {
             let answer = self.answer(asked.request, now);
             // Whoever asked may have left.
@@ -91,8 +91,8 @@ impl Controls {
 
     /// Why an update waits for the operator, if it does. Where nothing is enforced, nobody would be hit.
     fn holds(&self, cache: &Cache) -> Option<String> {
-        let enforcement = self.enforcement.as_ref()?;
-        let holds = enforcement.holds(&self.status.credit().current(), cache, &self.guards);
+        let carrier = self.carrier.as_ref()?;
+        let holds = carrier.holds(&self.status.credit().current(), cache, &self.guards);
         let why: Vec<String> = holds.iter().map(ToString::to_string).collect();
         (!why.is_empty()).then(|| why.join("; "))
     }
@@ -113,8 +113,8 @@ impl Controls {
         let last = (self.keeps_last && cache.is_empty()).then(|| self.in_kernel());
         if last.is_some() {
             warn!("no record of credit is left; the kernel goes on with those it has, each to its own end");
-        } else if let Some(enforcement) = &mut self.enforcement
-            && let Err(fault) = enforcement.publish(&cache)
+        } else if let Some(carrier) = &mut self.carrier
+            && let Err(fault) = carrier.publish(&cache)
         {
             self.failed();
             error!("the credit snapshots were not taken over, the old ones stay: {fault}");
@@ -132,12 +132,12 @@ impl Controls {
             Request::Status => Answer::done(self.how_things_stand(now)),
             Request::Emergency { seconds } => {
                 let lasts = Duration::from_secs(seconds);
-                match self.emergency.declare(lasts, now, self.enforcement.as_ref()) {
+                match self.emergency.declare(lasts, now, self.carrier.as_ref()) {
                     Ok(text) => Answer::done(text),
                     Err(text) => Answer::refused(text),
                 }
             }
-            Request::Calm if self.emergency.end(self.enforcement.as_ref()) => {
+            Request::Calm if self.emergency.end(self.carrier.as_ref()) => {
                 Answer::done("the usual policy is in force")
             }
             Request::Calm => Answer::refused("there is no emergency"),
@@ -162,9 +162,11 @@ impl Controls {
         let record = cache.record(number);
         let (measure, prefix) = (cache.entry(number).allowed().name(), record.prefix);
         let (issuer, expires) = (cache.issuer(record).name(), utc(record.expires));
-        let done = self.enforcement.as_ref().map_or("nothing is enforced here".to_owned(), |enforcement| {
-            format!("the kernel acted on {} packets by it since it was published", enforcement.hits(number))
-        });
+        let done = match self.carrier.as_ref().map(|carrier| carrier.hits(number)) {
+            None => "nothing is enforced here".to_owned(),
+            Some(None) => "nftables does not count by record".to_owned(),
+            Some(Some(hits)) => format!("the kernel acted on {hits} packets by it since it was published"),
+        };
         format!("{address}: {measure} by the record of {prefix} from {issuer}, until {expires}; {done}")
     }
 
@@ -176,6 +178,8 @@ impl Controls {
             .emergency
             .left(now)
             .map_or("no emergency".to_owned(), |left| format!("emergency for another {} s", left.as_secs()));
-        format!("{ready}; {records} records of credit; {held}; {emergency}")
+        let kernel =
+            self.carrier.as_ref().map_or("nothing is enforced".to_owned(), |carrier| carrier.kernel().told());
+        format!("{ready}; {records} records of credit; {held}; {emergency}; {kernel}")
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use credence_engine::clock::unix_s;
 use tracing::{info, warn};
 
-use super::enforcement::Enforcement;
+use super::carrier::Carrier;
 use crate::serve::status::State;
 
 /// Whether there is an emergency, and until when.
@@ -33,7 +33,7 @@ impl Emergency {
         &mut self,
         lasts: Duration,
         now: Duration,
-        enforcement: Option<&Enforcement>,
+        carrier: Option<&Carrier>,
     ) -> Result<String, String> {
         if lasts > self.longest {
             let longest = self.longest.as_secs();
@@ -43,8 +43,8 @@ impl Emergency {
         }
         self.until = Some(now + lasts);
         self.alarm.store(true, Ordering::Relaxed);
-        if let Some(enforcement) = enforcement {
-            enforcement.alarm(true);
+        if let Some(carrier) = carrier {
+            carrier.alarm(true);
         }
         self.state.emergency_ends_s.store(unix_s() + lasts.as_secs(), Ordering::Relaxed);
         warn!(seconds = lasts.as_secs(), "emergency: the policy of `[emergency]` is in force");
@@ -52,19 +52,19 @@ impl Emergency {
     }
 
     /// Ends one whose time has come at `now`.
-    pub(super) fn observe(&mut self, now: Duration, enforcement: Option<&Enforcement>) {
+    pub(super) fn observe(&mut self, now: Duration, carrier: Option<&Carrier>) {
         if self.until.is_some_and(|until| now >= until) {
-            self.end(enforcement);
+            self.end(carrier);
         }
     }
 
     /// Ends one that is under way; whether one was.
-    pub(super) fn end(&mut self, enforcement: Option<&Enforcement>) -> bool {
+    pub(super) fn end(&mut self, carrier: Option<&Carrier>) -> bool {
         let was = self.until.take().is_some();
         if was {
             self.alarm.store(false, Ordering::Relaxed);
-            if let Some(enforcement) = enforcement {
-                enforcement.alarm(false);
+            if let Some(carrier) = carrier {
+                carrier.alarm(false);
             }
             self.state.emergency_ends_s.store(0, Ordering::Relaxed);
             info!("the emergency is over; the usual policy is in force");

@@ -9,8 +9,7 @@ use std::thread;
 use std::time::Duration;
 
 use credence_capture::Source;
-use credence_credit::guard::Hold;
-use credence_credit::{Cache, Guards, Measure};
+use credence_credit::{Cache, Measure};
 use credence_enforce::{
     Attachment, Control, Events, Failure, Moment, Opinion, PINS, Place, Policy, PublishError, Records, Told,
     Xdp, boot_ns, unix_ns,
@@ -20,10 +19,11 @@ use credence_engine::{Dropped, Enforce as Enforcer, Opinion as Voiced};
 use credence_score::Verdict;
 use tracing::{info, warn};
 
+use super::carrier::{Carrier, Parts};
 use super::updates::Recent;
 use crate::config::{Config, Enforce, Mode, OnFailure, Standing};
 use crate::exit::HostCannot;
-use crate::serve::kernel::{Condition, Kernel};
+use crate::serve::kernel::{Condition, Counted, Kernel};
 use crate::serve::status::Status;
 
 /// How often a sign of life is given: ten of them fit into the time after which the kernel takes the engine for dead.
@@ -32,7 +32,7 @@ const BEAT: Duration = Duration::from_millis(10);
 const STUCK: Duration = Duration::from_secs(1);
 /// By how much the wall clock may part from the other before the ends of records are written anew, in seconds: half of the
 /// second in which they are given.
-const CLOCK_STEP_NS: u64 = 500_000_000;
+pub(super) const CLOCK_STEP_NS: u64 = 500_000_000;
 
 /// The kernel's part of a run.
 pub(super) struct Enforcement {
@@ -50,16 +50,6 @@ pub(super) struct Enforcement {
     attachments: Vec<Attachment>,
 }
 
-/// The kernel's part and what of it others need; nothing of it where nothing is enforced.
-#[derive(Default)]
-pub(super) struct Parts {
-    pub(super) enforcement: Option<Enforcement>,
-    /// Takes opinions of sources.
-    pub(super) enforcer: Option<Box<dyn Enforcer>>,
-    /// What crosses a bridge.
-    pub(super) copies: Option<Box<dyn Source>>,
-}
-
 impl Enforcement {
     /// Loads the program and puts the records of `cache` in force; it is joined to nothing yet, so that it never judges by
     /// anything less.
@@ -68,31 +58,28 @@ impl Enforcement {
     /// When this host cannot do it, with what to do.
     pub(super) fn load(config: &Config, interface: &str, cache: &Cache) -> anyhow::Result<Parts> {
         let enforce = &config.enforce;
-        if !enforce.is_on() {
-            return Ok(Parts::default());
-        }
-        let (mut xdp, records) = Xdp::load(&config.enforcement()).map_err(HostCannot::from)?;
+        let (mut xdp, records) = Xdp::load(&config.enforcement())?;
         let control = Arc::clone(xdp.control());
         control.set(&enforce.policy());
         control.beat(boot_ns());
         let legs = legs(enforce, interface);
         let copies = match legs.as_slice() {
             [one, other] => {
-                xdp.join([one, other]).map_err(HostCannot::from)?;
-                Some(Box::new(xdp.copies([one, other]).map_err(HostCannot::from)?) as Box<dyn Source>)
+                xdp.join([one, other])?;
+                Some(Box::new(xdp.copies([one, other])?) as Box<dyn Source>)
             }
             _ => None,
         };
-        let kernel =
-            Arc::new(Kernel::new(xdp.counts().map_err(HostCannot::from)?, enforce.mode, enforce.stand));
-        let told = xdp.told().map_err(HostCannot::from)?;
+        let counted = Counted::Program(xdp.counts()?);
+        let kernel = Arc::new(Kernel::new(counted, enforce.mode, enforce.stand));
+        let told = xdp.told()?;
         let recent = Arc::<Mutex<Recent>>::default();
         let enforcer: Box<dyn Enforcer> = Box::new(Voice {
             told,
             failures: Arc::clone(&kernel.untold),
             recent: Arc::clone(&recent),
             clock: Stopwatch::start(),
-            events: xdp.events().map_err(HostCannot::from)?,
+            events: xdp.events()?,
             sample: enforce.policy().sample,
         });
         let mut enforcement = Self {
@@ -106,7 +93,7 @@ impl Enforcement {
             attachments: Vec::new(),
         };
         enforcement.publish(cache).map_err(|error| HostCannot(error.to_string()))?;
-        Ok(Parts { enforcement: Some(enforcement), enforcer: Some(enforcer), copies })
+        Ok(Parts { carrier: Some(Carrier::Xdp(Box::new(enforcement))), enforcer: Some(enforcer), copies })
     }
 
     /// Joins the program to the configured interfaces: the last step of a start, since it may outlive this process.
@@ -115,14 +102,13 @@ impl Enforcement {
     /// When an interface is missing or someone else's, with what to do.
     pub(super) fn attach(&mut self, enforce: &Enforce, interface: &str) -> anyhow::Result<()> {
         for leg in legs(enforce, interface) {
-            let attachment =
-                self.xdp.attach(leg, Path::new(PINS), enforce.outlives()).map_err(HostCannot::from)?;
+            let attachment = self.xdp.attach(leg, Path::new(PINS), enforce.outlives())?;
             announce(&attachment, enforce);
             if enforce.stand == Standing::Bridge {
                 listen_to_all(leg);
             }
             if enforce.mark_packet != 0 && enforce.stand == Standing::Router {
-                self.xdp.mark(leg).map_err(HostCannot::from)?;
+                self.xdp.mark(leg)?;
             }
             self.attachments.push(attachment);
         }
@@ -146,9 +132,9 @@ impl Enforcement {
         Ok(())
     }
 
-    /// All reasons for which an update of credit waits for the operator; none means that it may take effect.
-    pub(super) fn holds(&self, old: &Cache, new: &Cache, guards: &Guards) -> Vec<Hold> {
-        self.recent.lock().unwrap_or_else(PoisonError::into_inner).holds(old, new, guards, unix_s())
+    /// The sources of recent flows.
+    pub(super) const fn recent(&self) -> &Arc<Mutex<Recent>> {
+        &self.recent
     }
 
     /// Tells the program that there is an emergency, or none any more.
@@ -178,27 +164,39 @@ impl Enforcement {
         Arc::clone(&self.kernel)
     }
 
-    /// Keeps the kernel told that the engine of `status` lives and what state it is in, on a thread of its own, until `stop`.
-    ///
-    /// # Errors
-    /// When the thread cannot be started.
-    pub(super) fn beat(&self, config: &Config, status: Arc<Status>, stop: Arc<AtomicBool>) -> io::Result<()> {
-        let heart = Heart {
-            control: Arc::clone(&self.control),
-            kernel: self.kernel(),
-            on_failure: config.enforce.on_failure,
-            stale_after_s: config.enforce.data_stale_after_s.into(),
-            has_data: !config.credit.snapshots.is_empty(),
-            status,
-            threads: Threads::default(),
-        };
-        let thread = thread::Builder::new().name("credence-heart".to_owned());
-        thread.spawn(move || heart.beat(&stop)).map(drop)
+    /// By what the program is told that the engine lives.
+    pub(super) fn control(&self) -> Arc<Control> {
+        Arc::clone(&self.control)
     }
 }
 
+/// Looks what state the engine of `status` is in, on a thread of its own, until `stop`; and keeps the program of `control`, where
+/// there is one, told that it lives.
+///
+/// # Errors
+/// When the thread cannot be started.
+pub(super) fn beat(
+    control: Option<Arc<Control>>,
+    kernel: Arc<Kernel>,
+    config: &Config,
+    status: Arc<Status>,
+    stop: Arc<AtomicBool>,
+) -> io::Result<()> {
+    let heart = Heart {
+        control,
+        kernel,
+        on_failure: config.enforce.on_failure,
+        stale_after_s: config.enforce.data_stale_after_s.into(),
+        has_data: !config.credit.snapshots.is_empty(),
+        status,
+        threads: Threads::default(),
+    };
+    let thread = thread::Builder::new().name("credence-heart".to_owned());
+    thread.spawn(move || heart.beat(&stop)).map(drop)
+}
+
 /// Wall clock minus the clock of the kernel's programs.
-fn ahead_ns() -> u64 {
+pub(super) fn ahead_ns() -> u64 {
     unix_ns().saturating_sub(boot_ns())
 }
 
@@ -295,7 +293,7 @@ impl Enforcer for Voice {
 }
 
 /// A verdict as a measure: they are the same ladder.
-const fn measure(verdict: Verdict) -> Measure {
+pub(super) const fn measure(verdict: Verdict) -> Measure {
     match verdict {
         Verdict::Incentive => Measure::Incentive,
         Verdict::Pass => Measure::None,
@@ -326,7 +324,7 @@ impl Threads {
 
 /// Gives signs of life.
 struct Heart {
-    control: Arc<Control>,
+    control: Option<Arc<Control>>,
     kernel: Arc<Kernel>,
     on_failure: OnFailure,
     stale_after_s: u64,
@@ -342,8 +340,10 @@ impl Heart {
         while !stop.load(Ordering::Relaxed) {
             let condition = self.condition(clock.elapsed());
             let failure = self.failure(condition);
-            self.control.declare(failure);
-            self.control.beat(boot_ns());
+            if let Some(control) = &self.control {
+                control.declare(failure);
+                control.beat(boot_ns());
+            }
             self.kernel.is_in(condition);
             if condition != before {
                 tell(condition, failure);

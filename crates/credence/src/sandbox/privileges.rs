@@ -7,11 +7,11 @@ use anyhow::Context;
 use rustix::process::{Gid, Uid, geteuid};
 use rustix::thread::{
     CapabilitySet, CapabilitySets, capabilities, clear_ambient_capability_set,
-    remove_capability_from_bounding_set, set_capabilities, set_keep_capabilities, set_thread_groups,
-    set_thread_res_gid, set_thread_res_uid,
+    configure_capability_in_ambient_set, remove_capability_from_bounding_set, set_capabilities,
+    set_keep_capabilities, set_no_new_privs, set_thread_groups, set_thread_res_gid, set_thread_res_uid,
 };
 
-use crate::config::{Backend, Config};
+use crate::config::{Backend, CarriedBy, Config};
 use crate::exit::HostCannot;
 
 /// Where users are listed (passwd(5)).
@@ -103,7 +103,7 @@ impl fmt::Display for User {
 /// `kernel.unprivileged_bpf_disabled` is set.
 pub(super) fn needed(config: &Config) -> CapabilitySet {
     let mut needed = CapabilitySet::NET_RAW;
-    if config.enforce.is_on() {
+    if config.enforce.is_on() && config.enforce.carrier != CarriedBy::Nftables {
         needed |= CapabilitySet::BPF;
     }
     if config.backend == Backend::AfXdp {
@@ -139,6 +139,27 @@ pub(super) fn give_up(
     Ok(Some(left))
 }
 
+/// Gives up all capabilities but `kept`, which programs that are started from now on have as well.
+///
+/// # Errors
+/// When the kernel refuses what it never should.
+pub(crate) fn keep_for_programs(kept: CapabilitySet) -> anyhow::Result<()> {
+    set_no_new_privs(true).context("privileges cannot be given up for good")?;
+    let held = capabilities(None).context("the capabilities of this process cannot be read")?;
+    let left = held.permitted & kept;
+    if held.effective.contains(CapabilitySet::SETPCAP) {
+        bound(left);
+    }
+    let sets = CapabilitySets { effective: left, permitted: left, inheritable: left };
+    set_capabilities(None, sets).context("capabilities cannot be given up")?;
+    clear_ambient_capability_set().context("capabilities cannot be kept from programs started")?;
+    for capability in left.iter() {
+        configure_capability_in_ambient_set(capability, true)
+            .context("capabilities cannot be handed to programs started")?;
+    }
+    Ok(())
+}
+
 /// Makes all but `left` out of reach for good.
 fn bound(left: CapabilitySet) {
     for capability in CapabilitySet::all().difference(left) {
@@ -159,6 +180,8 @@ pub(super) fn told(left: CapabilitySet) -> String {
 #[cfg(test)]
 mod tests {
     use std::thread;
+
+    use rustix::thread::capability_is_in_ambient_set;
 
     use super::*;
 
@@ -186,6 +209,10 @@ mod tests {
         assert_eq!(needed_by(""), raw);
         assert_eq!(needed_by("backend = 'pnet'"), raw);
         assert_eq!(needed_by("enforce.mode = 'dry_run'"), raw | CapabilitySet::BPF);
+        assert_eq!(
+            needed_by("enforce.mode = 'on'\nenforce.stand = 'tap'\nenforce.carrier = 'nftables'"),
+            raw
+        );
         let xdp = needed_by("backend = 'af_xdp'");
         assert!(xdp.contains(raw | CapabilitySet::NET_ADMIN) && !xdp.contains(CapabilitySet::SYS_ADMIN));
     }
@@ -202,6 +229,21 @@ mod tests {
             assert_eq!(thread::spawn(|| capabilities(None).unwrap()).join().unwrap(), is);
             let more = CapabilitySets { permitted: left | CapabilitySet::SYS_ADMIN, ..is };
             set_capabilities(None, more).unwrap_err();
+        });
+        confined.join().unwrap();
+    }
+
+    #[test]
+    fn what_is_kept_for_programs_is_handed_to_them() {
+        // Of this thread alone, which is no other test's.
+        let confined = thread::spawn(|| {
+            let held = capabilities(None).unwrap();
+            let kept = held.permitted & CapabilitySet::NET_ADMIN;
+            keep_for_programs(CapabilitySet::NET_ADMIN).unwrap();
+            let is = CapabilitySets { effective: kept, permitted: kept, inheritable: kept };
+            assert_eq!(capabilities(None).unwrap(), is);
+            assert!(kept.iter().all(|each| capability_is_in_ambient_set(each).unwrap()));
+            assert!(!capability_is_in_ambient_set(CapabilitySet::NET_RAW).unwrap());
         });
         confined.join().unwrap();
     }

@@ -1,17 +1,19 @@
 //! What is known of the kernel's part from outside.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use credence_enforce::{Counts, Reason};
+use credence_credit::Measure;
+use credence_enforce::nft::Tally;
+use credence_enforce::{Count, Counts, Reason};
 use credence_engine::metrics::{Did, Enforcement};
 use credence_score::Verdict;
 
-use crate::config::{Mode, Standing};
+use crate::config::{CarriedBy, Mode, Standing};
 
 /// The kernel's part, seen from outside.
 pub(crate) struct Kernel {
-    counts: Counts,
+    counted: Counted,
     mode: Mode,
     stand: Standing,
     records: AtomicU64,
@@ -20,6 +22,33 @@ pub(crate) struct Kernel {
     condition: AtomicU64,
     /// Opinions that the kernel did not take.
     pub(crate) untold: Arc<AtomicU64>,
+    failures: AtomicU64,
+}
+
+/// Where it is counted what was done.
+pub(crate) enum Counted {
+    /// In the map of the program for XDP.
+    Program(Counts),
+    /// In the table of nftables, as read last.
+    Table(Mutex<Tally>),
+}
+
+impl Counted {
+    fn of(&self, measure: Measure, reason: Reason) -> Count {
+        match self {
+            // The kernel gives what it gave a moment before; if it ever does not, the next scrape tells.
+            Self::Program(counts) => counts.of(measure, reason).unwrap_or_default(),
+            Self::Table(tally) => tally.lock().unwrap_or_else(PoisonError::into_inner).of(measure, reason),
+        }
+    }
+
+    /// The word of the configuration for what carries verdicts out.
+    const fn carrier(&self) -> &'static str {
+        match self {
+            Self::Program(_) => CarriedBy::Xdp.name(),
+            Self::Table(_) => CarriedBy::Nftables.name(),
+        }
+    }
 }
 
 /// What a look at the engine and its data comes to.
@@ -51,9 +80,9 @@ impl Condition {
 }
 
 impl Kernel {
-    pub(crate) fn new(counts: Counts, mode: Mode, stand: Standing) -> Self {
+    pub(crate) fn new(counted: Counted, mode: Mode, stand: Standing) -> Self {
         Self {
-            counts,
+            counted,
             mode,
             stand,
             records: AtomicU64::new(0),
@@ -61,7 +90,38 @@ impl Kernel {
             publications: AtomicU64::new(0),
             condition: AtomicU64::new(Condition::Well as u64),
             untold: Arc::default(),
+            failures: AtomicU64::new(0),
         }
+    }
+
+    /// Notes what the table of nftables has counted.
+    pub(crate) fn tallied(&self, read: Tally) {
+        if let Counted::Table(tally) = &self.counted {
+            *tally.lock().unwrap_or_else(PoisonError::into_inner) = read;
+        }
+    }
+
+    /// Notes a request that the kernel or its tools refused.
+    pub(crate) fn refused(&self) {
+        self.failures.fetch_add(1, Relaxed);
+    }
+
+    /// What was done, in a few words.
+    pub(crate) fn told(&self) -> String {
+        let packets = |measure: Measure| -> u64 {
+            measure_reasons(measure).map(|reason| self.counted.of(measure, reason).packets).sum()
+        };
+        let (dropped, limited) = (packets(Measure::Drop), packets(Measure::RateLimit));
+        format!(
+            "{} by {}: {dropped} packets to be dropped, {limited} beyond a rate, {} marked, {} spared or heard",
+            self.mode.name(),
+            self.counted.carrier(),
+            packets(Measure::Mark),
+            [Reason::Spared, Reason::Heard]
+                .map(|reason| self.counted.of(Measure::None, reason).packets)
+                .iter()
+                .sum::<u64>(),
+        )
     }
 
     /// Notes a publication: its records, and those of them that got no limiter.
@@ -82,11 +142,13 @@ impl Kernel {
         Enforcement {
             mode: self.mode.name(),
             stand: self.stand.name(),
+            carrier: self.counted.carrier(),
             conditions: Condition::ALL.map(|each| (each.name(), each as u64 == condition)).into(),
             records: self.records.load(Relaxed),
             unlimited: self.unlimited.load(Relaxed),
             publications: self.publications.load(Relaxed),
             untold: self.untold.load(Relaxed),
+            failures: self.failures.load(Relaxed),
             did: self.did().collect(),
         }
     }
@@ -97,10 +159,14 @@ impl Kernel {
             .into_iter()
             .flat_map(|reason| reason.measures().iter().map(move |measure| (*measure, reason)));
         each.map(|(measure, reason)| {
-            // The kernel gives what it gave a moment before; if it ever does not, the next scrape tells.
-            let count = self.counts.of(measure, reason).unwrap_or_default();
+            let count = self.counted.of(measure, reason);
             let verdict = Verdict::of(measure).name();
             Did { verdict, reason: reason.name(), packets: count.packets, bytes: count.bytes }
         })
     }
+}
+
+/// The reasons for which packets can meet a measure.
+fn measure_reasons(measure: Measure) -> impl Iterator<Item = Reason> {
+    Reason::ALL.into_iter().filter(move |reason| reason.measures().contains(&measure))
 }
