@@ -129,7 +129,8 @@ fn what_would_be_enforced_is_told_with_what_happens_when_something_fails() {
     assert_eq!(plan["enforcement"]["engine_down"], "static");
     let ran = checked(text, &[]).expect(0);
     assert!(
-        ran.stdout.contains("verdicts, in the kernel, as a bridge on lo and other; engine down: static"),
+        ran.stdout
+            .contains("verdicts, in the kernel, by XDP, as a bridge on lo and other; engine down: static"),
         "{}",
         ran.stdout
     );

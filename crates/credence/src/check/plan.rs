@@ -15,7 +15,7 @@ use credence_score::{Policy, Verdict};
 use serde::Serialize;
 
 use super::{bytes, count};
-use crate::config::{Backend, Config, FLOW_BYTES, Sandbox, Standing, WhenFull, cores};
+use crate::config::{Backend, CarriedBy, Config, FLOW_BYTES, Sandbox, Standing, WhenFull, cores};
 use crate::sandbox::User;
 
 /// What the kernel takes for a record: 16 bytes of image and 32 of measure, each twice.
@@ -50,6 +50,9 @@ pub(super) struct Plan {
 struct Enforcement {
     mode: &'static str,
     stand: &'static str,
+    carrier: &'static str,
+    /// Whether nftables stands in where XDP cannot be had.
+    may_fall_back: bool,
     /// The interfaces that the program would be joined to.
     legs: Vec<String>,
     /// Whether the program would stay on them when the process ends.
@@ -352,17 +355,20 @@ impl Enforcement {
         if !is_bridge && enforce.other_leg.is_some() {
             warnings.push("`enforce.other_leg` means nothing without `stand = \"bridge\"`".to_owned());
         }
+        let is_program = enforce.is_on() && enforce.carrier != CarriedBy::Nftables;
         let other = enforce.other_leg.clone().filter(|_| is_bridge);
         Self {
             mode: enforce.mode.name(),
             stand: enforce.stand.name(),
+            carrier: enforce.carrier.name(),
+            may_fall_back: enforce.carrier == CarriedBy::Auto && enforce.beyond_nftables().is_empty(),
             legs: config.interface.clone().into_iter().chain(other).collect(),
             outlives: enforce.outlives(),
             engine_down: enforce.on_failure.engine_down.name(),
             worker_stuck: enforce.on_failure.worker_stuck.name(),
             data_stale: enforce.on_failure.data_stale.0.name(),
             data_absent: enforce.on_failure.data_absent.name(),
-            memory: if enforce.is_on() { u64::from(enforce.records) * KERNEL_RECORD_BYTES } else { 0 },
+            memory: if is_program { u64::from(enforce.records) * KERNEL_RECORD_BYTES } else { 0 },
         }
     }
 
@@ -375,9 +381,14 @@ impl Enforcement {
         } else {
             "nothing: verdicts are counted in the kernel"
         };
-        let stays = if self.outlives { "; the program stays when the engine ends" } else { "" };
+        let stays = if self.outlives { "; it stays in force when the engine ends" } else { "" };
+        let by = match self.carrier {
+            "nftables" => "nftables",
+            _ if self.may_fall_back => "XDP, or nftables where that cannot be had",
+            _ => "XDP",
+        };
         format!(
-            "{doing}, as a {} on {}; engine down: {}, worker stuck: {}, data stale: {}, data absent: {}{stays}; {} of kernel memory",
+            "{doing}, by {by}, as a {} on {}; engine down: {}, worker stuck: {}, data stale: {}, data absent: {}{stays}; {} of kernel memory",
             self.stand,
             self.legs.join(" and "),
             self.engine_down,

@@ -6,6 +6,7 @@ use std::io::{self, Read};
 use aya::programs::{ProgramError, ProgramType};
 use aya::sys::is_program_supported;
 use credence_capture::{Backend, Error, LiveConfig, live};
+use credence_enforce::nft;
 use rustix::net::{AddressFamily, SocketType};
 use rustix::process::{Resource, getrlimit};
 use rustix::thread::{MembarrierQuery, membarrier_query};
@@ -89,6 +90,7 @@ pub(super) struct HostFacts {
     pub(super) fanout: Trial,
     pub(super) xdp_socket: Trial,
     pub(super) xdp_program: Trial,
+    pub(super) nftables: Trial,
     pub(super) tcx: Fact<bool>,
     pub(super) btf: bool,
     pub(super) bpffs: Fact<bool>,
@@ -112,6 +114,7 @@ impl HostFacts {
             fanout: try_ring(2),
             xdp_socket: try_xdp_socket(),
             xdp_program: try_xdp_program(),
+            nftables: try_nftables(&capabilities(tree)),
             tcx: has_tcx(tree),
             btf: tree.has(BTF),
             bpffs: has_bpffs(tree),
@@ -163,6 +166,15 @@ fn try_xdp_program() -> Trial {
         Ok(true) => Trial::Works,
         Ok(false) => Trial::Fails("the kernel knows no XDP programs".to_owned()),
         Err(ProgramError::SyscallError(error)) => refusal(&error.io_error),
+        Err(error) => Trial::Fails(error.to_string()),
+    }
+}
+
+/// Lets the kernel look at rules, and put none in force.
+fn try_nftables(held: &Fact<Capabilities>) -> Trial {
+    match nft::try_out(LOOPBACK) {
+        Ok(()) => Trial::Works,
+        Err(_) if held.as_ref().is_ok_and(|held| !held.has(Capability::NetAdmin)) => Trial::Forbidden,
         Err(error) => Trial::Fails(error.to_string()),
     }
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::finding::shell_word;
-use crate::config::{Backend, Config, cores};
+use crate::config::{Backend, CarriedBy, Config, cores};
 
 /// What a configuration asks of the host.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,6 +20,8 @@ pub(super) struct Needs {
     pub(super) ring: bool,
     /// Whether a program is loaded into the kernel.
     pub(super) enforcement: bool,
+    /// Whether rules of nftables are to do what it does.
+    pub(super) nftables: bool,
     /// Whether that program stays when the process ends.
     pub(super) pinning: bool,
 }
@@ -27,14 +29,17 @@ pub(super) struct Needs {
 impl Needs {
     /// What `config` asks for, which was read from `file` or is the default.
     pub(super) fn of(config: &Config, file: Option<&Path>) -> Self {
+        let nftables = config.enforce.is_on() && config.enforce.carrier == CarriedBy::Nftables;
+        let enforcement = config.enforce.is_on() && !nftables;
         Self {
             file: file.map_or_else(|| "FILE".to_owned(), |file| shell_word(&file.display().to_string())),
             interfaces: config.interface.iter().chain(&config.enforce.other_leg).cloned().collect(),
             workers: config.worker_count(cores()),
             queues: config.queues.0 as usize,
             ring: config.backend == Backend::AfPacket,
-            enforcement: config.enforce.is_on(),
-            pinning: config.enforce.is_on() && config.enforce.outlives(),
+            enforcement,
+            nftables,
+            pinning: enforcement && config.enforce.outlives(),
         }
     }
 }

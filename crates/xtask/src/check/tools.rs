@@ -33,6 +33,12 @@ const SYSTEM_TOOLS: &[SystemTool] = &[
         why: "tests of live capture make network namespaces with it",
     },
     SystemTool {
+        name: "nft",
+        ask: &["nft", "--version"],
+        package: "nftables",
+        why: "rules that stand in for XDP are put in force with it",
+    },
+    SystemTool {
         name: "ethtool",
         ask: &["ethtool", "--version"],
         package: "ethtool",
@@ -249,7 +255,7 @@ mod tests {
         }
         assert!(
             text.ends_with(
-                "`sudo apt-get install iproute2 ethtool iputils-ping g++ clang libbpf-dev valgrind python3 systemd`"
+                "`sudo apt-get install iproute2 nftables ethtool iputils-ping g++ clang libbpf-dev valgrind python3 systemd`"
             ),
             "{text}"
         );

@@ -31,6 +31,7 @@ pub(in crate::doctor) fn findings(facts: &HostFacts, needs: &Needs, program: &st
         fanout(&facts.fanout, needs),
         xdp_socket(&facts.xdp_socket),
         xdp_program(&facts.xdp_program).needed(needs.enforcement),
+        nftables(&facts.nftables, needs),
         tcx(&facts.tcx),
         bpffs(&facts.bpffs, needs),
         btf(facts.btf),
@@ -173,6 +174,18 @@ fn xdp_program(trial: &Trial) -> Finding {
         Trial::Fails(why) => Finding::missing(NAME, format!("{why}; the kernel needs CONFIG_BPF_SYSCALL"))
             .cure("apt-get install linux-image-$(dpkg --print-architecture) && systemctl reboot"),
     }
+}
+
+fn nftables(trial: &Trial, needs: &Needs) -> Finding {
+    const NAME: &str = "nftables";
+    let finding = match trial {
+        Trial::Works => {
+            Finding::good(NAME, "rules were tried and not put in force; they can stand in for XDP")
+        }
+        Trial::Forbidden => forbidden(NAME, "CAP_NET_ADMIN"),
+        Trial::Fails(why) => lacking(NAME, needs.nftables, why.clone()).cure("apt-get install nftables"),
+    };
+    finding.needed(needs.nftables)
 }
 
 fn forbidden(name: &'static str, privileges: &str) -> Finding {

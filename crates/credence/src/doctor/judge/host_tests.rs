@@ -13,6 +13,7 @@ fn sound() -> HostFacts {
         fanout: Trial::Works,
         xdp_socket: Trial::Works,
         xdp_program: Trial::Works,
+        nftables: Trial::Works,
         tcx: Ok(true),
         btf: true,
         bpffs: Ok(true),
@@ -34,6 +35,7 @@ fn needs() -> Needs {
         queues: 1,
         ring: false,
         enforcement: false,
+        nftables: false,
         pinning: false,
     }
 }
@@ -87,6 +89,8 @@ fn each_shortcoming_is_told_with_its_cure() {
     check(&before_tcx, "tcx", CouldBeBetter, "cannot be marked", "linux-image");
     let no_xdp = HostFacts { xdp_program: Trial::Fails("unknown".to_owned()), ..sound() };
     check(&no_xdp, "XDP program", Missing, "CONFIG_BPF_SYSCALL", "linux-image");
+    let no_rules = HostFacts { nftables: Trial::Fails("no program nft".to_owned()), ..sound() };
+    check(&no_rules, "nftables", CouldBeBetter, "no program nft", "apt-get install nftables");
     let isolated = HostFacts { membarrier: false, ..sound() };
     check(&isolated, "membarrier", CouldBeBetter, "nohz_full", "update-grub");
     let open = HostFacts { landlock: false, ..sound() };
@@ -146,6 +150,7 @@ fn without_privileges_nothing_is_guessed() {
         fanout: Trial::Forbidden,
         xdp_socket: Trial::Forbidden,
         xdp_program: Trial::Forbidden,
+        nftables: Trial::Forbidden,
         ..sound()
     };
     let capture = finding(&facts, &needs(), "capture privilege");
@@ -155,7 +160,7 @@ fn without_privileges_nothing_is_guessed() {
     );
     let enforcement = finding(&facts, &needs(), "enforcement privileges");
     assert_eq!((enforcement.state, enforcement.is_fatal()), (State::Missing, false), "{enforcement:?}");
-    for name in ["AF_PACKET ring", "packet fan-out", "AF_XDP socket", "XDP program"] {
+    for name in ["AF_PACKET ring", "packet fan-out", "AF_XDP socket", "XDP program", "nftables"] {
         let found = finding(&facts, &needs(), name);
         assert_eq!(found.state, State::Unknown, "{found:?}");
         assert!(found.found.contains("without CAP_"), "{found:?}");
@@ -179,6 +184,7 @@ fn enforcement_cannot_do_without_what_observing_can() {
         kernel: Ok("5.4.0".to_owned()),
         capabilities: Ok(Capabilities(1 << 13)),
         xdp_program: Trial::Fails("x".to_owned()),
+        nftables: Trial::Fails("x".to_owned()),
         bpffs: Ok(false),
         membarrier: false,
         ..sound()
@@ -191,6 +197,7 @@ fn enforcement_cannot_do_without_what_observing_can() {
     let enforcing = Needs { enforcement: true, ..needs() };
     assert_eq!(fatal(enforcing.clone()), ["kernel", "enforcement privileges", "XDP program", "membarrier"]);
     assert!(fatal(Needs { pinning: true, ..enforcing }).contains(&"bpffs"));
+    assert_eq!(fatal(Needs { nftables: true, ..needs() }), ["nftables"]);
 }
 
 #[test]

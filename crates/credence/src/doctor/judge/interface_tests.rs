@@ -61,6 +61,7 @@ fn needs() -> Needs {
         queues: 1,
         ring: false,
         enforcement: false,
+        nftables: false,
         pinning: false,
     }
 }
