@@ -2,7 +2,7 @@
 //!
 //! The sweep that builds leaves, [`Packer`](crate::table::pack::Packer), fills each to the brim and asks with every entry
 //! whether it still fits. Here it is known how many leaves there are to be, so that each takes its share at once and only
-//! then asks. Every fifth change is paid for with this sweep, so that its instructions count: they are a third.
+//! then asks. Every fifth change needs this sweep, so that its instructions count.
 
 use crate::table::leaf::{ENTRIES_MAX, Entry, Fit};
 use crate::table::pack::{HALF, Packed};
