@@ -108,6 +108,9 @@ impl Ring {
         };
         let mut frames = Frames::numbered_from(self.frames + 1);
         let cursor = self.cursor.unwrap_or_else(|| Cursor::at_start(bytes));
+        if cursor.is_before_tag(bytes, self.interface.linktype) {
+            cursor.put_tags_back(bytes);
+        }
         self.cursor = cursor.walk(bytes, self.interface.linktype, &mut frames);
         let found = frames.as_slice().len();
         if found > 0 {

@@ -39,36 +39,70 @@ impl Cursor {
         }
     }
 
-    /// Takes frames from the block until `frames` is full, and returns where to go on, or nothing at the
-    /// block's end. A header that points outside the block, or into the frame behind, which no kernel writes, ends the block
-    /// as well.
+    /// Takes frames from the block until `frames` is full or the next one lacks its tag, and returns where to go on, or nothing
+    /// at the block's end. A header that points outside the block, which no kernel writes, ends the block as well.
     pub(super) fn walk<'a>(
         mut self,
-        block: &'a mut [u8],
+        block: &'a [u8],
         linktype: u16,
         frames: &mut Frames<'a>,
     ) -> Option<Self> {
-        let mut rest = block.get_mut(self.at..)?;
         while self.left > 0 {
             if frames.is_full() {
                 return Some(self);
             }
             for line in 0..LINES_AHEAD {
-                prefetch(rest, BYTES_AHEAD + line * LINE_LEN);
+                prefetch(block, self.at.wrapping_add(BYTES_AHEAD + line * LINE_LEN));
             }
-            let header = FrameHeader::read(rest)?;
-            // The last header of a block tells of no next.
-            let len = if self.left == 1 { rest.len() } else { header.next };
-            let (frame, behind) = rest.split_at_mut_checked(len)?;
-            let (bytes, wire_len) = header.frame(frame, linktype)?;
+            let header = FrameHeader::read(block.get(self.at..)?)?;
+            if header.lacks_tag && linktype == LINKTYPE_ETHERNET {
+                return Some(self);
+            }
+            let start = self.at.checked_add(header.mac)?;
+            let bytes = block.get(start..start.checked_add(header.captured)?)?;
             let bytes = bytes.get(..FRAME_MAX).unwrap_or(bytes);
-            frames.push(header.ts_ns, wire_len, linktype, bytes);
-            rest = behind;
+            frames.push(header.ts_ns, header.wire_len, linktype, bytes);
             self.left -= 1;
-            self.at += len;
+            self.at = self.at.checked_add(header.next)?;
         }
         None
     }
+
+    /// Whether the next frame lacks the tag that the kernel took out.
+    pub(super) fn is_before_tag(&self, block: &[u8], linktype: u16) -> bool {
+        let status = u32_at(block, self.at.saturating_add(STATUS_AT)).unwrap_or_default();
+        self.left > 0 && linktype == LINKTYPE_ETHERNET && status & libc::TP_STATUS_VLAN_VALID != 0
+    }
+
+    /// Puts back the tags of all frames from here to the block's end, and notes in their headers where they begin now and how
+    /// long they are. Where there is one tag there are many, so that this walk over headers is made once a block.
+    pub(super) fn put_tags_back(mut self, block: &mut [u8]) {
+        while self.left > 0 {
+            let Some(place) = block.get_mut(self.at..) else { return };
+            let Some(next) = put_tag_back(place) else { return };
+            self.left -= 1;
+            self.at = self.at.saturating_add(next);
+        }
+    }
+}
+
+/// Puts back the tag of the frame whose header and bytes `place` begins with, if it lacks one, and returns how far the next
+/// header is.
+fn put_tag_back(place: &mut [u8]) -> Option<usize> {
+    let header = FrameHeader::read(place)?;
+    if header.lacks_tag {
+        let status = u32_at(place, STATUS_AT)?;
+        let tci = u32_at(place, VARIANT_AT + offset_of!(libc::tpacket_hdr_variant1, tp_vlan_tci))?;
+        let tpid = u16_at(place, VARIANT_AT + offset_of!(libc::tpacket_hdr_variant1, tp_vlan_tpid))?;
+        let tag = Tag::told(status, tpid, tci);
+        // Before anything that may end here, so that no walk stops at this frame again.
+        put(place, STATUS_AT, &(status & !libc::TP_STATUS_VLAN_VALID).to_ne_bytes());
+        let grown = vlan::put_back(tag, place.get_mut(..header.mac + header.captured)?, header.mac);
+        put(place, MAC_AT, &((header.mac - grown) as u16).to_ne_bytes());
+        put(place, CAPTURED_AT, &((header.captured + grown) as u32).to_ne_bytes());
+        put(place, WIRE_LEN_AT, &header.wire_len.saturating_add(grown as u32).to_ne_bytes());
+    }
+    Some(header.next)
 }
 
 /// The fields of `struct tpacket3_hdr` that are needed.
@@ -81,11 +115,15 @@ struct FrameHeader {
     wire_len: u32,
     /// How far the frame's first byte is from the header, in bytes.
     mac: usize,
-    status: u32,
-    /// Control information and protocol identifier of the VLAN tag, if the status says that there is one.
-    tci: u32,
-    tpid: u16,
+    /// Whether the kernel took a VLAN tag out of the frame.
+    lacks_tag: bool,
 }
+
+/// Where some of them stand in it.
+const STATUS_AT: usize = offset_of!(libc::tpacket3_hdr, tp_status);
+const MAC_AT: usize = offset_of!(libc::tpacket3_hdr, tp_mac);
+const CAPTURED_AT: usize = offset_of!(libc::tpacket3_hdr, tp_snaplen);
+const WIRE_LEN_AT: usize = offset_of!(libc::tpacket3_hdr, tp_len);
 
 impl FrameHeader {
     fn read(bytes: &[u8]) -> Option<Self> {
@@ -95,32 +133,23 @@ impl FrameHeader {
         Some(Self {
             next: u32_at(bytes, offset_of!(libc::tpacket3_hdr, tp_next_offset))? as usize,
             ts_ns: seconds * 1_000_000_000 + nanoseconds,
-            captured: u32_at(bytes, offset_of!(libc::tpacket3_hdr, tp_snaplen))? as usize,
-            wire_len: u32_at(bytes, offset_of!(libc::tpacket3_hdr, tp_len))?,
-            mac: usize::from(u16_at(bytes, offset_of!(libc::tpacket3_hdr, tp_mac))?),
-            status: u32_at(bytes, offset_of!(libc::tpacket3_hdr, tp_status))?,
-            tci: u32_at(bytes, VARIANT_AT + offset_of!(libc::tpacket_hdr_variant1, tp_vlan_tci))?,
-            tpid: u16_at(bytes, VARIANT_AT + offset_of!(libc::tpacket_hdr_variant1, tp_vlan_tpid))?,
+            captured: u32_at(bytes, CAPTURED_AT)? as usize,
+            wire_len: u32_at(bytes, WIRE_LEN_AT)?,
+            mac: usize::from(u16_at(bytes, MAC_AT)?),
+            lacks_tag: u32_at(bytes, STATUS_AT)? & libc::TP_STATUS_VLAN_VALID != 0,
         })
-    }
-
-    /// The captured bytes of the frame whose header and bytes `place` holds, and their length on the wire, both with the tag
-    /// that the kernel took out.
-    #[inline]
-    fn frame<'a>(&self, place: &'a mut [u8], linktype: u16) -> Option<(&'a [u8], u32)> {
-        let end = self.mac.checked_add(self.captured)?;
-        if self.status & libc::TP_STATUS_VLAN_VALID == 0 || linktype != LINKTYPE_ETHERNET {
-            return Some((place.get(self.mac..end)?, self.wire_len));
-        }
-        let tag = Tag::told(self.status, self.tpid, self.tci);
-        let bytes = vlan::put_back(tag, place.get_mut(..end)?, self.mac)?;
-        let grown = bytes.len() - self.captured;
-        Some((bytes, self.wire_len.saturating_add(grown as u32)))
     }
 }
 
 /// Where the variable part of a frame's header stands in it.
 const VARIANT_AT: usize = offset_of!(libc::tpacket3_hdr, hv1);
+
+/// Writes `value` at `offset`, which lies within.
+fn put(bytes: &mut [u8], offset: usize, value: &[u8]) {
+    if let Some(place) = bytes.get_mut(offset..offset + value.len()) {
+        place.copy_from_slice(value);
+    }
+}
 
 /// The number of two bytes that stands at `offset` in the machine's byte order.
 fn u16_at(bytes: &[u8], offset: usize) -> Option<u16> {
@@ -161,7 +190,7 @@ mod tests {
     }
 
     fn put(bytes: &mut [u8], at: usize, value: u32) {
-        bytes[at..at + 4].copy_from_slice(&value.to_ne_bytes());
+        super::put(bytes, at, &value.to_ne_bytes());
     }
 
     /// A frame's number, time, length on the wire and bytes.
@@ -173,8 +202,11 @@ mod tests {
         let (mut read, mut batches) = (Vec::new(), Vec::new());
         let mut cursor = Some(Cursor::at_start(&block));
         while let Some(at) = cursor {
+            if at.is_before_tag(&block, 1) {
+                at.put_tags_back(&mut block);
+            }
             let mut frames = Frames::numbered_from(read.len() as u64 + 1);
-            cursor = at.walk(&mut block, 1, &mut frames);
+            cursor = at.walk(&block, 1, &mut frames);
             batches.push(frames.as_slice().len());
             read.extend(frames.as_slice().iter().map(|f| (f.number, f.ts_ns, f.wire_len, f.bytes.to_vec())));
         }
@@ -233,7 +265,8 @@ mod tests {
         let mut block = block(&sent);
         let second = 48 + (82_usize + 60).next_multiple_of(8);
         tag(&mut block, second, libc::TP_STATUS_VLAN_VALID | libc::TP_STATUS_VLAN_TPID_VALID, 0x88a8, 0x6123);
-        let (frames, _) = read(&block);
+        let (frames, batches) = read(&block);
+        assert_eq!(batches, [1, 2], "the first batch ends before the tag");
         let tagged = [&sent[1][..12], &[0x88, 0xa8, 0x61, 0x23], &sent[1][12..]].concat();
         let told: Vec<_> = frames.iter().map(|(_, _, wire_len, bytes)| (*wire_len, bytes.clone())).collect();
         assert_eq!(told, [(160, sent[0].clone()), (164, tagged), (160, sent[2].clone())]);
@@ -244,7 +277,9 @@ mod tests {
         let mut block = block(&[vec![0x60; 40]]);
         tag(&mut block, 48, libc::TP_STATUS_VLAN_VALID, 0, 5);
         let mut frames = Frames::numbered_from(1);
-        assert!(Cursor::at_start(&block).walk(&mut block, 101, &mut frames).is_none());
+        let cursor = Cursor::at_start(&block);
+        assert!(!cursor.is_before_tag(&block, 101));
+        assert!(cursor.walk(&block, 101, &mut frames).is_none());
         assert_eq!(frames.as_slice()[0].bytes, [0x60; 40]);
     }
 
