@@ -52,7 +52,7 @@ pub(crate) fn carry() -> anyhow::Result<Exit> {
 /// How often opinions are told and counters read.
 const EVERY: Duration = Duration::from_secs(1);
 /// How long an exchange of records may take before it counts as failed: less than the 30 s after which a service manager takes
-/// this process for dead, and three times what a million records took.
+/// this process for dead, and half as much again as a million records took on busy cores.
 const PATIENCE: Duration = Duration::from_secs(25);
 /// How often records are published anew at most because others ended, whatever a feed says.
 const REVEALED_EVERY: Duration = Duration::from_secs(60);
