@@ -170,16 +170,11 @@ pub enum LoadError {
 
 impl LoadError {
     /// Whether this kernel, or the interface's driver, takes no such program, so that it is worth trying something else; and
-    /// not an oversight that the operator mends.
+    /// not an oversight, or a want of memory, that the operator mends.
     pub const fn is_refusal(&self) -> bool {
         matches!(
             self,
-            Self::Object(_)
-                | Self::Program(_)
-                | Self::Map(_)
-                | Self::Share { .. }
-                | Self::Link { .. }
-                | Self::LinkLayer { .. }
+            Self::Object(_) | Self::Program(_) | Self::Map(_) | Self::Link { .. } | Self::LinkLayer { .. }
         )
     }
 }

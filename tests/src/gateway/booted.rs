@@ -30,7 +30,7 @@ ask status 'systemctl show --property StatusText --value credence'
 ask alerts 'stat -c "%a %U" /var/log/credence/alerts.json'
 ask left 'ls /sys/fs/bpf/credence'
 before=$(pid)
-ask reload 'systemctl reload credence && [ $(pid) = '$before' ] && systemctl is-active credence'
+ask reload 'systemctl reload credence && wait_for "systemctl is-active credence" active && [ $(pid) = '$before' ] && systemctl is-active credence'
 systemctl kill --signal KILL credence
 wait_for 'systemctl show --property NRestarts --value credence' 1
 wait_for 'systemctl is-active credence' active

@@ -93,8 +93,10 @@ impl Parts {
 /// When it cannot, with what to do, or must not.
 fn may_fall_back(error: anyhow::Error, config: &Config, interface: &str) -> anyhow::Result<()> {
     let error = error.downcast::<LoadError>()?;
-    if config.enforce.carrier != CarriedBy::Auto || !error.is_refusal() {
-        return Err(HostCannot::from(error).into());
+    let is_final = config.enforce.carrier != CarriedBy::Auto || !error.is_refusal();
+    let error = HostCannot::from(error);
+    if is_final {
+        return Err(error.into());
     }
     let beyond = config.enforce.beyond_nftables();
     let beyond: Vec<String> = beyond.iter().map(|(key, fault)| format!("`{key}` {fault}")).collect();
