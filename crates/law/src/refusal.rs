@@ -131,8 +131,6 @@ refusals! {
     NotTheirs: "not_theirs", "only the act's issuer and the coordinating body may change it";
     /// There is nothing to relieve.
     NoRelief: "no_relief", "the act cuts nobody off, or was relieved before";
-    /// The list is another.
-    Manifest: "manifest", "the acts are not those that the manifest lists";
 }
 
 impl core::error::Error for Refusal {}
