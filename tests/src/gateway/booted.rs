@@ -20,7 +20,7 @@ const PROBE: &str = r#"
 ask() { echo "$1: $(eval "$2" 2>&1 | tr '\n' ' ')"; }
 pid() { systemctl show --property MainPID --value credence; }
 of() { sed -n "s/^$1:[[:space:]]*//p" "/proc/$(pid)/status"; }
-wait_for() { for _ in $(seq 100); do [ "$(eval "$1" 2>&1)" = "$2" ] && return; sleep 0.1; done; }
+wait_for() { for _ in $(seq 100); do [ "$(eval "$1" 2>&1)" = "$2" ] && return; sleep 0.1; done; false; }
 ask active 'systemctl is-active credence'
 ask user 'stat -c %U /proc/$(pid)'
 ask bounding 'of CapBnd'
@@ -30,7 +30,8 @@ ask status 'systemctl show --property StatusText --value credence'
 ask alerts 'stat -c "%a %U" /var/log/credence/alerts.json'
 ask left 'ls /sys/fs/bpf/credence'
 before=$(pid)
-ask reload 'systemctl reload credence && wait_for "systemctl is-active credence" active && [ $(pid) = '$before' ] && systemctl is-active credence'
+# The signal takes a moment to be seen, and the service is "reloading" for another.
+ask reload 'systemctl reload credence && sleep 1 && wait_for "systemctl is-active credence" active && [ $(pid) = '$before' ] && echo active'
 systemctl kill --signal KILL credence
 wait_for 'systemctl show --property NRestarts --value credence' 1
 wait_for 'systemctl is-active credence' active
