@@ -19,7 +19,6 @@ pub use restriction::{MEMBERS_YES, RESTRICTION_LEN_MIN, RESTRICTIONS_MAX, VOTING
 
 use crate::acts::{Act, Complaint, Control, Preamble, Purpose, Relief};
 use crate::catalogue::{Catalogue, Supplement};
-use crate::layout::DecodeError;
 use crate::object::Object;
 use crate::party::{MemberId, Party, World, act_id};
 use crate::refusal::Refusal;
@@ -282,16 +281,6 @@ const fn purpose_of(act: &Act) -> Purpose {
         | Act::Repair(_) => Purpose::Relief,
         Act::Applied(_) => Purpose::Account,
     }
-}
-
-/// Whether bytes are an act at all, for whoever decodes what strangers send.
-///
-/// # Errors
-/// When they are not.
-pub fn shape(bytes: &[u8]) -> Result<(Signed, Object), DecodeError> {
-    let signed = Signed::decode(bytes)?;
-    let object = Object::decode(signed.bytes())?;
-    Ok((signed, object))
 }
 
 #[cfg(test)]

@@ -134,11 +134,13 @@ impl Desk {
         {
             return Err(Rejection::Clock);
         }
-        if is_act(&signed) {
+        let is_public = if is_act(&signed) {
             // What a stranger hands in must be new; a journal's acts were.
-            self.law()?.submit(&signed, &self.book, now)?;
-        }
-        let is_public = self.take(&signed, now)?;
+            let accepted = self.law()?.submit(&signed, &self.book, now)?;
+            self.enter(accepted)
+        } else {
+            self.take(&signed, now)?
+        };
         let salt = (!is_public).then_some(salt);
         let entry = Entry { place: self.log.len(), accepted: now, id, salt, sent: Some(sent.to_vec()) };
         self.note(&entry)?;
@@ -152,9 +154,14 @@ impl Desk {
             return Ok(true);
         }
         let accepted = self.law()?.examine(signed, &self.book, now)?;
+        Ok(self.enter(accepted))
+    }
+
+    /// Enters an act that was checked; whether everybody may read it.
+    fn enter(&mut self, accepted: Accepted) -> bool {
         let is_public = is_public(&accepted.act);
         self.book.enter(accepted);
-        Ok(is_public)
+        is_public
     }
 
     /// Puts an entry into the log.
@@ -174,11 +181,6 @@ impl Desk {
     /// Before there is a rule of each kind.
     pub fn law(&self) -> Result<&Law, AdoptError> {
         self.trust.law()
-    }
-
-    /// Where the rules come from.
-    pub const fn trust(&self) -> &Trust {
-        &self.trust
     }
 
     /// All acts.
