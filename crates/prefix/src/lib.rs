@@ -22,7 +22,7 @@ mod trie;
 mod tests;
 
 pub use credence_memory::Line;
-pub use live::{Publisher, Reader};
+pub use live::{Elsewhere, Epochs, Mirror, Pin, Publisher, Reader};
 pub use prefix::{Prefix, PrefixError};
 pub use table::{Instructions, MAGIC, MAX_PREFIXES, MAX_RECORD, NO_MATCH, Table, TableError};
 pub use trie::{Covering, Iter, Trie};

@@ -6,6 +6,7 @@ pub(crate) mod epoch;
 mod gather;
 mod inside;
 mod limbo;
+mod mirror;
 mod relay;
 mod repack;
 mod share;
@@ -20,8 +21,9 @@ use arc_swap::cache::Cache;
 
 use self::ahead::{Ahead, WINDOW};
 use self::edit::{Change, Scratch, Tree};
-use self::epoch::{Epochs, Pin};
+pub use self::epoch::{Elsewhere, Epochs, Pin};
 use self::limbo::Limbo;
+pub use self::mirror::Mirror;
 use self::stage::Stage;
 use crate::table::build::{build, checked};
 use crate::table::memory::{Memory, upper};
@@ -47,6 +49,7 @@ pub struct Publisher {
     /// How often leaves were packed anew.
     repacks: u64,
     scratch: Scratch,
+    mirror: Option<Mirror>,
 }
 
 /// A reader's end: each thread has one of its own.
@@ -66,9 +69,21 @@ impl Publisher {
     /// # Errors
     /// As [`Table::build`].
     pub fn with(items: impl IntoIterator<Item = (Prefix, u32)>) -> Result<Self, TableError> {
+        Self::sharing(&Epochs::new(), items)
+    }
+
+    /// A publisher of `items`, as [`with`](Self::with), that uses memory again when those who read in `epochs` have moved on:
+    /// for readers that hold more than the table, see [`shared`](Self::shared). Only one thread may publish to them.
+    ///
+    /// # Errors
+    /// As [`Table::build`].
+    pub fn sharing(
+        epochs: &Epochs,
+        items: impl IntoIterator<Item = (Prefix, u32)>,
+    ) -> Result<Self, TableError> {
         let items = checked(items, MAX_PREFIXES as usize)?;
         let (table, space) = build(&items)?;
-        let (table, epochs) = (Arc::new(table), Epochs::new());
+        let (table, epochs) = (Arc::new(table), epochs.clone());
         Ok(Self {
             trie: items.into_iter().collect(),
             limbo: Limbo::new(&epochs),
@@ -76,6 +91,7 @@ impl Publisher {
             retired: Vec::new(),
             repacks: 0,
             scratch: Scratch::default(),
+            mirror: None,
             table,
             space,
             epochs,
@@ -199,6 +215,12 @@ impl Publisher {
         &self.table
     }
 
+    /// The table that readers walk, for whoever reads in the same epochs. Another one takes its place when it has outgrown its
+    /// address space or was [replaced](Self::replace); this one then stays as it was.
+    pub const fn shared(&self) -> &Arc<Table> {
+        &self.table
+    }
+
     /// The memory of the table, in bytes, of which readers walk a part; the rest is free for the next changes.
     pub fn bytes(&self) -> usize {
         self.table().bytes()
@@ -257,6 +279,7 @@ impl Publisher {
 
     /// Frees what it can after a change.
     fn settle(&mut self) {
+        self.follow();
         self.limbo.settle(&self.epochs, &mut self.space);
     }
 
@@ -273,6 +296,7 @@ impl Publisher {
         self.space = space;
         // What waited belongs to the table before, and goes with it.
         self.limbo = Limbo::new(&self.epochs);
+        self.mirror = None;
         self.retired.push(self.shared.swap(Arc::clone(&self.table)));
         self.reclaim();
     }

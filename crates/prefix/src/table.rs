@@ -78,6 +78,9 @@ pub struct Table {
 }
 
 impl Table {
+    /// The place of the word that tells where the top index stands.
+    pub(crate) const ROOT: usize = 1;
+
     /// The table of `items`, which come in the order of [`Prefix`], each prefix once. Takes linear time.
     ///
     /// A prefix takes six lines of 64 bytes at most, and the table 64 lines besides: so much takes each of two prefixes in the
@@ -111,7 +114,7 @@ impl Table {
         &self.lines[..self.touched.load(Relaxed) as usize]
     }
 
-    fn unrooted(lines: usize) -> Self {
+    pub(crate) fn unrooted(lines: usize) -> Self {
         let lines = Lines::zeroed(lines);
         lines[0].0[0].store(MAGIC, Relaxed);
         Self { lines, touched: AtomicU32::new(1), len: AtomicUsize::new(0) }
@@ -119,12 +122,12 @@ impl Table {
 
     #[inline(always)]
     pub(crate) fn root(&self) -> Root {
-        Root::of(self.lines[0].0[1].load(Acquire))
+        Root::of(self.lines[0].0[Self::ROOT].load(Acquire))
     }
 
     /// Lets look-ups begin at another top index from now on.
     pub(crate) fn publish(&self, root: Root) {
-        self.lines[0].0[1].store(root.word(), Release);
+        self.lines[0].0[Self::ROOT].store(root.word(), Release);
     }
 
     /// Notes how many prefixes and how much memory there are.

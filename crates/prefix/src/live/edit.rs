@@ -17,7 +17,7 @@ use crate::Trie;
 use crate::table::index::Index;
 use crate::table::leaf::{Entry, decode, encode, find, load};
 use crate::table::memory::Memory;
-use crate::table::space::{Full, Piece, Space};
+use crate::table::space::{Full, Piece, Space, Written};
 use crate::table::word::{Cover, LINK, Root, Word};
 use crate::table::{NO_MATCH, Table};
 
@@ -195,10 +195,16 @@ impl<'a> Tree<'a> {
         Ok(())
     }
 
+    /// Replaces a slot's word: look-ups see what it led to before, or what it leads to now.
+    pub(super) fn publish(&mut self, index: &Index<'_>, slot: usize, word: Word) {
+        index.publish(slot, word);
+        self.space.note(Written::Word(index.place(slot)));
+    }
+
     /// Publishes a new line and cover in a leaf's slot.
     fn replace(&mut self, chunk: &Index<'_>, slot: usize, line: u32, cover: Cover) {
         let old = chunk.word(slot);
-        chunk.publish(slot, Word::new(line, cover));
+        self.publish(chunk, slot, Word::new(line, cover));
         if line != old.line() {
             self.limbo.retire(Piece::Line(old.line()));
         }
@@ -212,8 +218,8 @@ impl<'a> Tree<'a> {
         while let Some(key) = next.filter(|&key| key <= last) {
             let spot = self.spot(key);
             if start <= spot.chunk_first && spot.chunk_last <= last {
-                let word = self.top().word(spot.outer);
-                self.top().publish(spot.outer, Word::new(word.line(), self.covered(word.cover())));
+                let (top, word) = (self.top(), self.top().word(spot.outer));
+                self.publish(&top, spot.outer, Word::new(word.line(), self.covered(word.cover())));
             } else {
                 self.cover_leaves(&spot, last)?;
             }

@@ -15,9 +15,9 @@ use crate::sync::{Arc, AtomicU64, Mutex, fence};
 /// The cell of a reader that is not reading.
 const OUTSIDE: u64 = 0;
 
-/// The writer's part.
-#[derive(Debug)]
-pub(crate) struct Epochs(Arc<Shared>);
+/// The epochs of one writer and its readers. A clone is another handle on the same ones.
+#[derive(Clone, Debug)]
+pub struct Epochs(Arc<Shared>);
 
 /// What readers and the writer share.
 #[derive(Debug)]
@@ -32,26 +32,32 @@ struct Shared {
 #[repr(align(128))]
 struct Cell(AtomicU64);
 
-/// A reader's part.
+/// A reader's part; each thread has one of its own.
 #[derive(Debug)]
-pub(crate) struct Pin {
+pub struct Pin {
     shared: Arc<Shared>,
     cell: Arc<Cell>,
 }
 
+/// A reader that gives no sign of itself, as a program in the kernel: it counts as reading all the time, and the writer asks
+/// somebody else whether it has moved on.
+#[derive(Debug)]
+pub struct Elsewhere(Pin);
+
 impl Epochs {
-    pub(crate) fn new() -> Self {
+    /// Epochs that nobody reads in yet.
+    pub fn new() -> Self {
         Self(Arc::new(Shared { now: AtomicU64::new(1), cells: Mutex::new(Vec::new()) }))
     }
 
     /// The epoch of what is taken out of reach now. For the writer alone.
-    pub(crate) fn now(&self) -> u64 {
+    pub fn now(&self) -> u64 {
         self.0.now.load(Relaxed)
     }
 
     /// Begins the next epoch and returns the oldest that a reader may have begun in: what was taken out of reach before
     /// that one is free. For the writer alone, after it has published whatever took the place of what it retired.
-    pub(crate) fn advance(&self) -> u64 {
+    pub fn advance(&self) -> u64 {
         let now = self.now() + 1;
         // A reader that begins in this epoch sees what the writer has published before.
         self.0.now.store(now, Release);
@@ -66,8 +72,22 @@ impl Epochs {
     }
 
     /// A reader, which begins outside.
-    pub(crate) fn pin(&self) -> Pin {
+    pub fn pin(&self) -> Pin {
         Pin::new(&self.0)
+    }
+
+    /// A reader that gives no sign of itself. Until it is [outwaited](Elsewhere::outwait) for the first time, nothing that is
+    /// retired from now on is used again.
+    pub fn elsewhere(&self) -> Elsewhere {
+        let pin = self.pin();
+        pin.enter();
+        Elsewhere(pin)
+    }
+}
+
+impl Default for Epochs {
+    fn default() -> Self {
+        Self::new()
     }
 }
 
@@ -78,17 +98,45 @@ impl Pin {
         Self { shared: Arc::clone(shared), cell }
     }
 
-    /// Runs `walk`: until it ends, nothing that it can reach is used for anything else.
+    /// Begins to read: until [`leave`](Self::leave), nothing that can be reached is used for anything else.
     #[inline]
-    pub(crate) fn during<R>(&mut self, walk: impl FnOnce() -> R) -> R {
+    pub fn enter(&self) {
         // An epoch that has just ended is safe too: it only makes the writer wait longer. The fence makes this acquire.
         let now = self.shared.now.load(Relaxed);
         // To the writer this may be the first sign of the end of the walk before.
         self.cell.0.store(now, Release);
         fence(SeqCst);
-        let result = walk();
+    }
+
+    /// Ends what [`enter`](Self::enter) began.
+    #[inline]
+    pub fn leave(&self) {
         self.cell.0.store(OUTSIDE, Release);
+    }
+
+    /// Runs `walk`: until it ends, nothing that it can reach is used for anything else.
+    #[inline]
+    pub fn during<R>(&mut self, walk: impl FnOnce() -> R) -> R {
+        self.enter();
+        let result = walk();
+        self.leave();
         result
+    }
+}
+
+impl Elsewhere {
+    /// Waits until the reader has left whatever was out of reach before this was called; `wait` returns when all its walks that
+    /// were under way have ended, having seen to it that those which begin later see all that was stored before.
+    ///
+    /// # Errors
+    /// Those of `wait`; the reader counts as reading where it was, then.
+    pub fn outwait<E>(&mut self, wait: impl FnOnce() -> Result<(), E>) -> Result<(), E> {
+        let epochs = Epochs(Arc::clone(&self.0.shared));
+        epochs.advance();
+        let now = epochs.now();
+        wait()?;
+        self.0.cell.0.store(now, Release);
+        Ok(())
     }
 }
 

@@ -9,7 +9,8 @@ use super::edit::{Spot, Tree, begin};
 use super::splice::splice;
 use super::stage::Stage;
 use crate::table::index::{CHUNK_SLOTS, Index};
-use crate::table::space::{Full, Piece};
+use crate::table::Table;
+use crate::table::space::{Full, Piece, Written};
 use crate::table::word::{Cover, Word};
 
 /// A chunk with fewer leaves joins a neighbour, if the two together are not more than [`CHUNK_JOINED`].
@@ -43,7 +44,7 @@ impl Tree<'_> {
         }
         let line = splice(self.lines(), self.space, spot.chunk, range, packed)?;
         let top = self.top();
-        top.publish(spot.outer, Word::new(line, top.word(spot.outer).cover()));
+        self.publish(&top, spot.outer, Word::new(line, top.word(spot.outer).cover()));
         self.retire_index(&old);
         Ok(())
     }
@@ -118,6 +119,7 @@ impl Tree<'_> {
         self.root = self.memory().top(&slots)?;
         if self.stage == Stage::Upper {
             self.table.publish(self.root);
+            self.space.note(Written::Word(Table::ROOT));
         }
         for (_, word) in gone {
             self.retire_index(&Index::chunk(lines, word.line()));

@@ -104,7 +104,7 @@ fn size(index: &Index<'_>) -> usize {
     Piece::Index(first, lines).units()
 }
 
-fn apply(operation: &Operation, live: &mut Publisher, twin: &mut Twin) {
+pub(super) fn apply(operation: &Operation, live: &mut Publisher, twin: &mut Twin) {
     match operation {
         Operation::Insert(prefix, record) => {
             assert_eq!(live.insert(*prefix, *record), Ok(twin.insert(*prefix, *record)));

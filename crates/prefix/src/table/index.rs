@@ -142,8 +142,13 @@ impl<'a> Index<'a> {
         u64::MAX
     }
 
+    /// The place of a slot's word in the whole table.
+    pub(crate) const fn place(&self, slot: usize) -> usize {
+        word_at(self.root.line, slot)
+    }
+
     fn word_cell(&self, slot: usize) -> &'a AtomicU64 {
-        let at = word_at(self.root.line, slot);
+        let at = self.place(slot);
         &self.lines[at / 8].0[at % 8]
     }
 

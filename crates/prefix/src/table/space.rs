@@ -49,6 +49,17 @@ pub(crate) struct Space {
     /// Lines that a large index has left for the next: the first, and how many. Among the others they would be used for
     /// leaves and indexes of chunks before that comes, and each would need new memory.
     spare: Option<(u32, u32)>,
+    /// What was written since this was last emptied, if anybody wants to know.
+    pub(crate) written: Option<Vec<Written>>,
+}
+
+/// Part of a table's memory that a change has written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Written {
+    /// So many lines from this one on, which no look-up reached before.
+    Lines(u32, u32),
+    /// A word that look-ups read, by its place in the whole table.
+    Word(usize),
 }
 
 impl Space {
@@ -62,6 +73,15 @@ impl Space {
             runs: Runs::new(lines, FEW),
             units: Runs::new(lines * UNITS, 1),
             spare: None,
+            written: None,
+        }
+    }
+
+    /// Notes what is being written, for whoever wants to know.
+    #[inline]
+    pub(crate) fn note(&mut self, written: Written) {
+        if let Some(list) = &mut self.written {
+            list.push(written);
         }
     }
 
@@ -75,7 +95,9 @@ impl Space {
             self.next.extend(self.runs.take_each(AHEAD));
             self.next.reverse();
         }
-        self.next.pop().map_or_else(|| self.fresh(1), Ok)
+        let line = self.next.pop().map_or_else(|| self.fresh(1), Ok)?;
+        self.note(Written::Lines(line, 1));
+        Ok(line)
     }
 
     /// The lines that come next, if they are known.
@@ -85,7 +107,12 @@ impl Space {
 
     /// So many lines side by side.
     pub(crate) fn index(&mut self, lines: u32) -> Result<u32, Full> {
-        let lines = granted(lines);
+        let first = self.lines(granted(lines))?;
+        self.note(Written::Lines(first, lines));
+        Ok(first)
+    }
+
+    fn lines(&mut self, lines: u32) -> Result<u32, Full> {
         if lines > LARGE
             && let Some((first, spare)) = self.spare.take_if(|spare| spare.1 >= lines)
         {
@@ -99,10 +126,17 @@ impl Space {
 
     pub(crate) fn hosts(&mut self, units: usize) -> Result<u32, Full> {
         let units = units as u32;
+        let unit = self.units(units)?;
+        let (first, last) = (unit / UNITS, (unit + units - 1) / UNITS);
+        self.note(Written::Lines(first, last - first + 1));
+        Ok(unit)
+    }
+
+    fn units(&mut self, units: u32) -> Result<u32, Full> {
         if let Some(unit) = self.units.take(units) {
             return Ok(unit);
         }
-        let first = self.index(SLAB)?;
+        let first = self.lines(granted(SLAB))?;
         self.units.give(first * UNITS, SLAB * UNITS);
         self.units.take(units).ok_or(Full)
     }
