@@ -12,7 +12,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("credence-memory", &[]),
     ("credence-wire", &[]),
     ("credence-prefix", &["credence-memory"]),
-    ("credence-credit", &["credence-prefix"]),
+    ("credence-credit", &["credence-memory", "credence-prefix"]),
     ("credence-law", &["credence-prefix", "credence-credit"]),
     ("credence-platform", &["credence-prefix", "credence-credit", "credence-law"]),
     ("credence-flow", &["credence-wire", "credence-memory"]),

@@ -14,10 +14,14 @@
 //!   one that spins and writes nothing; `paced`, a writer at a million changes a second; writers at full speed, one by one
 //!   (`single`) and in lists (`listed`). They take turns of a fifth of a second; medians and best of all rounds, and what
 //!   the reader loses against the control.
+//! - `credit`: a cache of a record for each prefix, of which one in a hundred becomes another: milliseconds to build it `whole`
+//!   from its snapshot, to `find` what is to change in the one in force, and to change that `in_place`; and its bytes a record,
+//!   with the control plane's and as `shared` with readers.
 
 #![expect(clippy::disallowed_methods, reason = "what takes how long is the question")]
 
 mod changes;
+mod credit;
 mod readers;
 mod report;
 
@@ -88,6 +92,9 @@ fn main() {
         clock(&report);
     }
     let made = |name: &str, make: fn(usize, u64) -> Vec<Prefix>, size: usize| {
+        if report.wants(&format!("live/credit/{name}")) {
+            credit::time(&report, name, &make(size, 1));
+        }
         if ["built", "churned"].iter().any(|state| report.wants_table(name, state)) {
             table(&report, name, make(size, 1), &make(size / 5, 2));
         }

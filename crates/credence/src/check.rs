@@ -74,9 +74,9 @@ impl Report {
             Err(mistakes) => return Ok(Self { problems: mistakes.texts().to_vec(), ..empty }),
         };
         let (mut problems, mut warnings) = (Vec::new(), Vec::new());
-        let (plan, cache) = Plan::of(&config, &mut problems, &mut warnings)?;
+        let (plan, credit) = Plan::of(&config, &mut problems, &mut warnings)?;
         let effect = match &args.capture {
-            Some(capture) => Effect::on(capture, &config, cache, &mut problems)?,
+            Some(capture) => Effect::on(capture, &config, &credit, &mut problems)?,
             None => None,
         };
         Ok(Self { sound: problems.is_empty(), problems, warnings, plan: Some(plan), effect, ..empty })

@@ -123,7 +123,7 @@ impl Gateway {
 
 /// Why an address stands as it does.
 #[derive(Serialize)]
-struct Explanation<'a> {
+struct Explanation {
     address: Ipv6Addr,
     subject: Block,
     /// The moment explained, Unix seconds.
@@ -133,7 +133,7 @@ struct Explanation<'a> {
     /// The address is on the never-block list.
     never_block: bool,
     /// Every record that covers the address, from the widest prefix to the narrowest.
-    records: Vec<Covering<'a>>,
+    records: Vec<Covering>,
     /// What a flow of the address would be given if it did nothing of note.
     assessment: Verdict,
     /// What is done to it here.
@@ -150,9 +150,9 @@ struct Block {
 
 /// A record that covers the address.
 #[derive(Serialize)]
-struct Covering<'a> {
+struct Covering {
     #[serde(flatten)]
-    statement: Statement<'a>,
+    statement: Statement,
     /// Whether it has not ended.
     live: bool,
     /// Whether the guards let it act.
@@ -181,18 +181,19 @@ struct Verdict {
     basis: &'static str,
 }
 
-impl<'a> Explanation<'a> {
-    fn of(cache: &'a Cache, lists: &Lists, address: u128, now: u64) -> Self {
+impl Explanation {
+    fn of(cache: &Cache, lists: &Lists, address: u128, now: u64) -> Self {
         let subject = Subject::assumed(address);
         let known = cache.effective(address, now);
         let records: Vec<_> = cache
             .covering(address)
-            .map(|number| {
-                let (record, entry) = (cache.record(number), cache.entry(number));
+            .into_iter()
+            .map(|(number, record)| {
+                let entry = cache.entry(number);
                 Covering {
-                    statement: Statement::of(record, cache.issuer(record)),
+                    statement: Statement::of(&record, &cache.issuer(record.issuer)),
                     live: record.is_live(now),
-                    enforced: entry.guarded == Guarded::Enforce,
+                    enforced: entry.guarded() == Guarded::Enforce,
                     kept: entry.kept().map(KeepReason::name),
                     kept_why: entry.kept(),
                     rates: known.credit == Some(number),
@@ -241,7 +242,7 @@ impl<'a> Explanation<'a> {
     }
 }
 
-impl Covering<'_> {
+impl Covering {
     fn write_text(&self, out: &mut dyn Write, now: u64) -> io::Result<()> {
         let s = &self.statement;
         writeln!(out, "  {}  {}{}", s.prefix, s, self.role())?;
@@ -297,12 +298,12 @@ impl Verdict {
 }
 
 /// Where to turn: to the issuer of the record that rules, else of the one that rates.
-fn complaints(records: &[Covering<'_>]) -> String {
+fn complaints(records: &[Covering]) -> String {
     let Some(record) = records.iter().find(|r| r.rules).or_else(|| records.iter().find(|r| r.rates)) else {
         return "no record in force speaks of this address; for what is observed here the operator answers"
             .to_owned();
     };
-    match record.statement.complaints {
+    match &record.statement.complaints {
         Some(place) => place.to_owned(),
         None if record.statement.act.is_none() => {
             format!(

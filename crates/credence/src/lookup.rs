@@ -135,19 +135,19 @@ struct Answers<'a> {
 
 /// What the cache says of an address.
 #[derive(Serialize)]
-struct Answer<'a> {
+struct Answer {
     address: Ipv6Addr,
     #[serde(flatten)]
-    credit: Credit<'a>,
+    credit: Credit,
     /// The record that rules what may be done, where that is another one.
-    ruling: Option<Shown<'a>>,
+    ruling: Option<Shown>,
 }
 
 /// The live record of the longest prefix, which tells the credit.
 #[derive(Serialize)]
 #[serde(untagged)]
-enum Credit<'a> {
-    Known(Shown<'a>),
+enum Credit {
+    Known(Box<Shown>),
     /// No live record covers the address.
     Unrated(Unrated),
 }
@@ -170,27 +170,31 @@ impl Unrated {
 
 /// A record, and whether it may act.
 #[derive(Serialize)]
-struct Shown<'a> {
+struct Shown {
     #[serde(flatten)]
-    statement: Statement<'a>,
+    statement: Statement,
     enforced: bool,
     /// Why it is shown and never enforced.
     kept: Option<&'static str>,
 }
 
-impl<'a> Answer<'a> {
-    fn of(cache: &'a Cache, address: u128, now: u64) -> Self {
+impl Answer {
+    fn of(cache: &Cache, address: u128, now: u64) -> Self {
         let standing = cache.effective(address, now);
         let shown = |number: u32| {
             let record = cache.record(number);
             let kept = cache.entry(number).kept().map(KeepReason::name);
-            Shown { statement: Statement::of(record, cache.issuer(record)), enforced: kept.is_none(), kept }
+            Shown {
+                statement: Statement::of(&record, &cache.issuer(record.issuer)),
+                enforced: kept.is_none(),
+                kept,
+            }
         };
         Self {
             address: Ipv6Addr::from(address),
             credit: standing
                 .credit
-                .map_or(Credit::Unrated(Unrated::ANSWER), |number| Credit::Known(shown(number))),
+                .map_or(Credit::Unrated(Unrated::ANSWER), |number| Credit::Known(Box::new(shown(number)))),
             ruling: standing.ruling.filter(|_| standing.ruling != standing.credit).map(shown),
         }
     }
@@ -207,7 +211,7 @@ impl<'a> Answer<'a> {
     }
 }
 
-impl Shown<'_> {
+impl Shown {
     fn line(&self, now: u64) -> String {
         let Statement { prefix, issuer, expires, .. } = &self.statement;
         let never = self.kept.map_or_else(String::new, |why| format!(", never enforced: {why}"));

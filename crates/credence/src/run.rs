@@ -26,7 +26,7 @@ use std::time::Duration;
 
 use anyhow::{Context, anyhow, ensure};
 use credence_capture::{Error, Source, live};
-use credence_credit::{Cache, Guards, Published, file};
+use credence_credit::{Guards, Keeper, Published, file};
 use credence_engine::clock::Stopwatch;
 use credence_engine::{AlertWriter, Engine, LineConfig, Output, Recorder, RunError};
 use tracing::{info, warn};
@@ -84,18 +84,19 @@ pub(crate) fn run(args: &RunArgs) -> anyhow::Result<Exit> {
     let (guards, workers) = (config.guards(), config.worker_count(cores()));
     let line = config.line(&guards, workers)?;
     let credit = Published::default();
-    credit.store(cache(&config, &guards)?);
+    let mut keeper = keeper(&config, &guards, &credit)?;
+    keeper.publish();
     let tally = Arc::<Tally>::default();
     let alerts = alert_writer(&config, &line, Arc::clone(&tally))?;
     let pulse = Arc::<Pulse>::default();
     let signals = Signals::register().context("signals cannot be handled")?;
-    let mut parts = Parts::load(&config, interface, &credit.current())?;
+    let mut parts = Parts::load(&config, interface, &mut keeper)?;
     let sources = open(&config, interface, parts.copies.take(), &pulse)?;
     let alarm = Arc::clone(&line.alarm);
     let engine = Arc::new(Engine::new(line, credit.clone(), workers));
     let page = serve::bind(config.metrics.listen)?;
     let door = config.control.socket.as_deref().map(door::make).transpose()?;
-    let Parts { mut carrier, enforcer, .. } = parts.attach(&config, interface, &credit.current())?;
+    let Parts { mut carrier, enforcer, .. } = parts.attach(&config, interface, keeper.cache())?;
     let kernel = carrier.as_ref().map(Carrier::kernel);
     let status = Arc::new(Status::new(engine, credit, tally, &alerts, pulse, kernel));
     announce(&config, &status, &sources, workers);
@@ -114,7 +115,7 @@ pub(crate) fn run(args: &RunArgs) -> anyhow::Result<Exit> {
     if let Some(enforcer) = enforcer {
         recorder = recorder.enforcing(enforcer);
     }
-    let controls = Controls::new(&config, guards, Arc::clone(&status), alarm, carrier, door);
+    let controls = Controls::new(&config, (guards, keeper), Arc::clone(&status), alarm, carrier, door);
     let watch = Watch::new(args.config.clone(), config, status, signals, until, controls);
     score(watch, sources, recorder, workers)
 }
@@ -170,16 +171,16 @@ fn start_log() {
     log.with_ansi(io::stderr().is_terminal()).init();
 }
 
-/// The cache of the configured snapshots.
+/// The keeper of a cache of the configured snapshots, which is not yet published.
 ///
 /// # Errors
 /// When one of them cannot be read or together they are too large: a gateway does not start with half of its
 /// credit.
-fn cache(config: &Config, guards: &Guards) -> anyhow::Result<Cache> {
+fn keeper(config: &Config, guards: &Guards, published: &Published) -> anyhow::Result<Keeper> {
     // The sentence names the fault already; its chain of causes would say it again.
     let read = |path: &PathBuf| file::read(path).map_err(|error| anyhow!("{error}"));
     let snapshots = config.credit.snapshots.iter().map(read).collect::<anyhow::Result<_>>()?;
-    Ok(Cache::build(snapshots, guards)?)
+    Ok(Keeper::build(published, snapshots, guards)?)
 }
 
 /// Where alerts go. Without a path they are counted all the same.

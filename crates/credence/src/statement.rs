@@ -7,7 +7,7 @@ use serde::Serialize;
 
 /// A record with its words spelt out.
 #[derive(Serialize)]
-pub(crate) struct Statement<'a> {
+pub(crate) struct Statement {
     pub(crate) prefix: String,
     /// 0 to 1000; none when unrated.
     pub(crate) score: Option<u16>,
@@ -17,9 +17,9 @@ pub(crate) struct Statement<'a> {
     pub(crate) authority: &'static str,
     pub(crate) evidence: &'static str,
     pub(crate) reasons: Vec<&'static str>,
-    pub(crate) issuer: &'a str,
+    pub(crate) issuer: String,
     /// Where a subject can complain, if the issuer said.
-    pub(crate) complaints: Option<&'a str>,
+    pub(crate) complaints: Option<String>,
     /// How many distinct keys signed; 0 for a local list.
     pub(crate) signatures: u16,
     /// The signed act, in hexadecimal; none for a local list.
@@ -31,9 +31,9 @@ pub(crate) struct Statement<'a> {
 /// The word for having no score.
 pub(crate) const UNRATED: &str = "unrated";
 
-impl<'a> Statement<'a> {
+impl Statement {
     /// What `record` says, with its issuer.
-    pub(crate) fn of(record: &Record, issuer: &'a Issuer) -> Self {
+    pub(crate) fn of(record: &Record, issuer: &Issuer) -> Self {
         Self {
             prefix: record.prefix.to_string(),
             score: record.rating.score().map(Score::value),
@@ -42,8 +42,8 @@ impl<'a> Statement<'a> {
             authority: record.authority.name(),
             evidence: record.evidence.name(),
             reasons: record.reasons.iter().map(Reason::name).collect(),
-            issuer: issuer.name(),
-            complaints: issuer.complaints(),
+            issuer: issuer.name().to_owned(),
+            complaints: issuer.complaints().map(str::to_owned),
             signatures: record.signatures,
             act: record.act.map(|act| act.to_string()),
             expires: record.expires,
@@ -52,7 +52,7 @@ impl<'a> Statement<'a> {
 }
 
 /// Score, status and measure: the part of a record that fits on a line with others.
-impl fmt::Display for Statement<'_> {
+impl fmt::Display for Statement {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.score {
             Some(score) => write!(f, "{score} {}", self.status)?,

@@ -1,31 +1,46 @@
-//! The look-up that the packet path reads: immutable, built from snapshots, published by one pointer swap.
+//! The look-up that the packet path reads: built from snapshots and published by one pointer swap, or changed in place,
+//! record by record.
 //!
-//! All records of all snapshots are kept, in the order of their prefixes; records about the same prefix stand by whose
-//! word is heard first. The table answers an address with the number of the first record of its longest prefix. From
+//! All records of all snapshots are kept; those about the same prefix stand by whose word is heard first. The table answers an address with the number of the first record of its longest prefix. From
 //! there an entry's `parent` leads to the next record that could still matter, so that neither an ended record hides a
 //! live one nor a narrow one outranks the operator; see [`Cache::standing`].
 
 mod build;
 mod entry;
+mod keeper;
+mod link;
 mod published;
+mod slots;
 
+use core::sync::atomic::Ordering::{Acquire, Relaxed};
+use core::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize};
+
+use arc_swap::ArcSwap;
 pub use build::CacheError;
+use build::Merged;
 use credence_prefix::{NO_MATCH, Prefix, Table};
 pub use entry::Entry;
+pub use keeper::{Changes, Crowded, Follower, Keeper};
 pub use published::{Published, Reader};
+use slots::Slots;
 
-use crate::{Guards, Header, Issuer, KeepReason, Precedence, Record, Snapshot};
+use self::published::Arc;
+use crate::{Guards, Header, Issuer, IssuerId, KeepReason, Precedence, Record, Snapshot};
 
 /// Every record in force or shown, by address.
-#[derive(Debug, Default)]
+///
+/// Reading never waits. One that is published may be changed meanwhile, record by record, by its [`Keeper`]; a walk from a
+/// look-up to what it finds sees each change whole or not at all, as long as its [`Reader`] has not left.
+#[derive(Debug)]
 pub struct Cache {
-    table: Table,
-    records: Vec<Record>,
-    entries: Vec<Entry>,
-    issuers: Vec<Issuer>,
-    sources: Vec<Header>,
-    kept: [u64; KeepReason::ALL.len()],
-    generation: u32,
+    table: Arc<Table>,
+    slots: Arc<Slots>,
+    /// By number. Only ever grows.
+    issuers: ArcSwap<Vec<Issuer>>,
+    sources: ArcSwap<Vec<Header>>,
+    len: AtomicUsize,
+    kept: [AtomicU64; KeepReason::ALL.len()],
+    generation: AtomicU32,
 }
 
 /// What the cache holds of an address at one moment, as record numbers. Both parts are `None` where no live record
@@ -51,7 +66,9 @@ impl Cache {
     /// # Errors
     /// When there are more records or issuers in all than one snapshot may have.
     pub fn build(snapshots: Vec<Snapshot>, guards: &Guards) -> Result<Self, CacheError> {
-        build::build(snapshots, guards)
+        let merged = Merged::of(snapshots, guards)?;
+        let table = Table::build(merged.firsts())?;
+        Ok(merged.into_cache(Arc::new(table), 0))
     }
 
     /// The number of the first record of the longest prefix that contains `addr`, whether it is live or not.
@@ -76,25 +93,31 @@ impl Cache {
     /// The compact form of a record.
     ///
     /// # Panics
-    /// When the number is not one that this cache gave out.
+    /// When the number is not below [`Cache::numbers`].
+    #[inline]
     pub fn entry(&self, number: u32) -> Entry {
-        self.entries[number as usize]
+        self.slots.entry(number)
     }
 
     /// The record of that number.
     ///
     /// # Panics
-    /// When the number is not one that this cache gave out.
-    pub fn record(&self, number: u32) -> &Record {
-        &self.records[number as usize]
+    /// When the number is not below [`Cache::numbers`].
+    pub fn record(&self, number: u32) -> Record {
+        self.slots.record(number)
+    }
+
+    /// All numbers that were ever given out are below.
+    pub fn numbers(&self) -> u32 {
+        self.slots.used()
     }
 
     /// Who issued a record of this cache.
     ///
     /// # Panics
     /// When the record comes from elsewhere.
-    pub fn issuer(&self, record: &Record) -> &Issuer {
-        &self.issuers[usize::from(record.issuer.0)]
+    pub fn issuer(&self, id: IssuerId) -> Issuer {
+        self.issuers.load()[usize::from(id.0)].clone()
     }
 
     /// What holds at `now` (Unix seconds), starting from a number that a look-up gave, [`NO_MATCH`] included.
@@ -115,7 +138,7 @@ impl Cache {
                     (ruled, standing.ruling) = (rank, Some(next));
                 }
             }
-            next = entry.parent;
+            next = entry.parent();
         }
         standing
     }
@@ -125,51 +148,81 @@ impl Cache {
         self.standing(self.longest_match(addr).unwrap_or(NO_MATCH), now)
     }
 
-    /// The numbers of all records whose prefix contains `addr`, from the widest prefix to the narrowest, live or not.
-    /// For explaining, not for packets: it searches once for each length.
-    pub fn covering(&self, addr: u128) -> impl Iterator<Item = u32> {
-        (0..=128).flat_map(move |len| {
-            let prefix = Prefix::containing(addr, len);
-            let first = self.records.partition_point(|record| record.prefix < prefix);
-            let same = self.records[first..].partition_point(|record| record.prefix == prefix);
-            (first..first + same).map(|number| number as u32)
-        })
+    /// All records whose prefix contains `addr`, from the widest prefix to the narrowest, live or not, with their numbers. For
+    /// explaining, not for packets: it looks at all there are.
+    pub fn covering(&self, addr: u128) -> Vec<(u32, Record)> {
+        let mut covering: Vec<_> = self.iter().filter(|(_, record)| record.prefix.contains(addr)).collect();
+        covering
+            .sort_by(|(_, one), (_, other)| one.prefix.cmp(&other.prefix).then_with(|| one.contest(other)));
+        covering
     }
 
-    /// All records in order of prefix, then of whose word is heard first. A record's number is its place.
-    pub fn records(&self) -> &[Record] {
-        &self.records
+    /// All records by number. In a cache that was [built](Cache::build), they are in the order of prefix, then of whose word is
+    /// heard first. For whoever changes the cache, or where nobody does.
+    pub fn iter(&self) -> impl Iterator<Item = (u32, Record)> {
+        self.slots.iter()
+    }
+
+    /// All prefixes in their order, each with the number that a look-up of it gives: the record about it that is heard first.
+    pub fn firsts(&self) -> Vec<(Prefix, u32)> {
+        let mut all: Vec<_> = self.iter().map(|(number, record)| (record.prefix, number)).collect();
+        all.sort_unstable_by(|(one, number), (other, beside)| {
+            one.cmp(other).then_with(|| self.record(*number).contest(&self.record(*beside)))
+        });
+        all.dedup_by_key(|(prefix, _)| *prefix);
+        all
     }
 
     /// The number of records, those included that are never enforced.
-    pub const fn len(&self) -> usize {
-        self.records.len()
+    pub fn len(&self) -> usize {
+        self.len.load(Relaxed)
     }
 
     /// Whether there is no record.
-    pub const fn is_empty(&self) -> bool {
-        self.records.is_empty()
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
     }
 
     /// The memory held, in bytes, without the names of issuers.
     pub fn bytes(&self) -> usize {
-        self.table.bytes() + size_of_val(&*self.records) + size_of_val(&*self.entries)
+        self.table.bytes() + self.slots.bytes()
     }
 
     /// How many records the guards keep from being enforced for that reason.
-    pub const fn kept(&self, reason: KeepReason) -> u64 {
-        self.kept[reason as usize]
+    pub fn kept(&self, reason: KeepReason) -> u64 {
+        self.kept[reason as usize].load(Relaxed)
     }
 
     /// Which versions of which sets went in, in the order given.
-    pub fn sources(&self) -> &[Header] {
-        &self.sources
+    pub fn sources(&self) -> Vec<Header> {
+        self.sources.load().to_vec()
     }
 
-    /// Which publication this is, counted by [`Published`]; 0 before it is published. A flow whose verdict rests on an
-    /// earlier generation looks its source up again.
-    pub const fn generation(&self) -> u32 {
-        self.generation
+    /// The same records, found by another table.
+    fn with_table(&self, table: Arc<Table>) -> Self {
+        Self {
+            table,
+            slots: Arc::clone(&self.slots),
+            issuers: ArcSwap::new(self.issuers.load_full()),
+            sources: ArcSwap::new(self.sources.load_full()),
+            len: AtomicUsize::new(self.len()),
+            kept: self.kept.each_ref().map(|kept| AtomicU64::new(kept.load(Relaxed))),
+            generation: AtomicU32::new(0),
+        }
+    }
+
+    /// Which publication this is, or which update of one, counted by [`Published`]; 0 before it is published. A flow whose
+    /// verdict rests on an earlier generation looks its source up again.
+    #[inline]
+    pub fn generation(&self) -> u32 {
+        self.generation.load(Acquire)
+    }
+}
+
+/// The cache of no records.
+impl Default for Cache {
+    fn default() -> Self {
+        Self::build(Vec::new(), &Guards::default()).expect("nothing is not too much")
     }
 }
 

@@ -112,6 +112,9 @@ pub enum EvidenceClass {
 }
 
 impl EvidenceClass {
+    /// All of them, in the order of their numbers.
+    pub const ALL: [Self; 3] = [Self::Confirmed, Self::Unconfirmed, Self::Declared];
+
     /// The word in files and on screens.
     pub const fn name(self) -> &'static str {
         match self {
@@ -144,6 +147,9 @@ pub enum Authority {
 }
 
 impl Authority {
+    /// All of them, in the order of their numbers.
+    pub const ALL: [Self; 4] = [Self::OperatorList, Self::OwnAlert, Self::Decision, Self::Restriction];
+
     /// The most that a record of this authority may have done on this evidence. A holder's own alert has traffic limited at
     /// most, and so has whatever rests on what can be forged; an operator is free at home.
     pub const fn most(self, evidence: EvidenceClass) -> Measure {

@@ -32,7 +32,7 @@ mod score;
 mod snapshot;
 mod subject;
 
-pub use cache::{Cache, Entry, Published, Reader, Standing};
+pub use cache::{Cache, Changes, Entry, Follower, Keeper, Published, Reader, Standing};
 pub use diff::{Diff, diff};
 pub use export::{ExportFormat, export};
 pub use guard::{Guarded, Guards, KeepReason};

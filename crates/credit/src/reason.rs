@@ -100,6 +100,11 @@ impl Reasons {
         Self(self.0 | reason.bit())
     }
 
+    /// The reasons of these bits that are in the catalogue.
+    pub(crate) const fn known(bits: u16) -> Self {
+        Self(bits & Self::KNOWN)
+    }
+
     /// Whether `reason` is in the set.
     pub const fn contains(self, reason: Reason) -> bool {
         self.0 & reason.bit() != 0

@@ -120,8 +120,16 @@ pub(crate) const fn number(measure: Measure) -> u64 {
 
 /// Words of 64 bits of one measure.
 pub(crate) const MEASURE_WORDS: usize = 4;
+/// The word of a measure that holds when it ends.
+pub(crate) const EXPIRES: usize = 0;
+/// The word of a measure whose lower half is its parent.
+pub(crate) const PARENT: usize = 1;
+/// The word of a measure whose upper half is its limiter's generation, from 1 on; 0 for none.
+pub(crate) const LIMITER: usize = 2;
 /// The word of a measure in which the program counts the packets that it ruled.
 pub(crate) const HITS: usize = 3;
+/// Set beside the parent of a record that asked for a limiter and got none. The program does not look at it.
+pub(crate) const REFUSED: u64 = 1 << 56;
 
 /// A record as the program needs it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -135,6 +143,8 @@ pub(crate) struct Entry {
     pub(crate) measure: Measure,
     /// Whether its credit is good enough for an incentive.
     pub(crate) good: bool,
+    /// Whether it asked for a limiter and got none.
+    pub(crate) refused: bool,
     /// Its limiter's slot, and whose slot it was.
     pub(crate) bucket: u32,
     pub(crate) generation: u32,
@@ -148,7 +158,8 @@ impl Entry {
             u64::from(self.parent)
                 | u64::from(self.rank) << 32
                 | number(self.measure) << 40
-                | u64::from(self.good) << 48,
+                | u64::from(self.good) << 48
+                | if self.refused { REFUSED } else { 0 },
             u64::from(self.bucket) | u64::from(self.generation) << 32,
             0,
         ]

@@ -52,8 +52,6 @@ pub(crate) struct Limiters {
     rate: Rate,
     held: HashMap<Prefix, Slot>,
     free: Vec<u32>,
-    /// How often limiters were asked for by a set of records.
-    round: u64,
 }
 
 /// One subject's slot.
@@ -61,25 +59,35 @@ pub(crate) struct Limiters {
 struct Slot {
     at: u32,
     generation: u32,
-    /// The last round in which it was asked for.
-    round: u64,
+    /// Records that are limited by it, in the set that is in force and in the one that is being written.
+    users: [u32; 2],
+}
+
+/// Which set of records a limiter is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Asker {
+    /// That in force.
+    InForce,
+    /// The one that is being written.
+    Next,
 }
 
 impl Limiters {
     pub(crate) fn new(buckets: Words, rate: Rate) -> Self {
         let slots = (buckets.len() / BUCKET_WORDS) as u32;
-        Self { buckets, rate, held: HashMap::new(), free: (0..slots).rev().collect(), round: 0 }
+        Self { buckets, rate, held: HashMap::new(), free: (0..slots).rev().collect() }
     }
 
     /// Begins a new set of records.
-    pub(crate) const fn begin(&mut self) {
-        self.round += 1;
+    pub(crate) fn begin(&mut self) {
+        self.held.values_mut().for_each(|slot| slot.users[Asker::Next as usize] = 0);
     }
 
-    /// The slot and generation for a subject, the one it has already if it has one; none when all are taken.
-    pub(crate) fn of(&mut self, subject: Prefix) -> Option<(u32, u32)> {
+    /// The slot and generation for a subject, the one it has already if it has one, for one more record; none when all are
+    /// taken.
+    pub(crate) fn of(&mut self, subject: Prefix, asker: Asker) -> Option<(u32, u32)> {
         if let Some(slot) = self.held.get_mut(&subject) {
-            slot.round = self.round;
+            slot.users[asker as usize] += 1;
             return Some((slot.at, slot.generation));
         }
         let at = self.free.pop()?;
@@ -90,19 +98,35 @@ impl Limiters {
             cell.store(word, Relaxed);
         }
         words[GENERATION].store(generation.into(), Relaxed);
-        self.held.insert(subject, Slot { at, generation, round: self.round });
+        let mut slot = Slot { at, generation, users: [0; 2] };
+        slot.users[asker as usize] = 1;
+        self.held.insert(subject, slot);
         Some((at, generation))
     }
 
-    /// Frees the slots that the present set did not ask for. To be called when the program reads no other.
+    /// Says that one record less in force is limited by a subject's slot, and frees it after the last. To be called when the
+    /// program reads that record no more.
+    pub(crate) fn release(&mut self, subject: Prefix) {
+        let Some(slot) = self.held.get_mut(&subject) else { return };
+        let users = &mut slot.users[Asker::InForce as usize];
+        *users = users.saturating_sub(1);
+        if slot.users == [0; 2] {
+            self.free.push(slot.at);
+            self.held.remove(&subject);
+        }
+    }
+
+    /// Takes the set that was written for the one in force, and frees the slots that it did not ask for. To be called when the
+    /// program reads no other.
     pub(crate) fn settle(&mut self) {
-        let (round, free) = (self.round, &mut self.free);
+        let free = &mut self.free;
         self.held.retain(|_, slot| {
-            let stays = slot.round == round;
-            if !stays {
+            let users = slot.users[Asker::Next as usize];
+            slot.users = [users, 0];
+            if users == 0 {
                 free.push(slot.at);
             }
-            stays
+            users > 0
         });
     }
 }

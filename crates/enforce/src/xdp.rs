@@ -70,10 +70,10 @@ impl Default for Setup {
 }
 
 impl Setup {
-    /// Lines of one set's image: a quarter of one for each record, which is half as much again as a routing table's prefixes
-    /// take, and some for small sets.
+    /// Lines of one set's image: a quarter of one for each record, which is a quarter more than a routing table's prefixes
+    /// take, and 2 MiB for what changes leave behind while frames are judged.
     const fn lines(&self) -> u32 {
-        (self.records / 4 + 1_024).next_multiple_of(PAGE_LINES)
+        (self.records / 4 + (1 << 15)).next_multiple_of(PAGE_LINES)
     }
 }
 

@@ -10,9 +10,8 @@ use std::io::{self, Write};
 use std::net::Ipv6Addr;
 use std::sync::Arc;
 
-use credence_credit::Cache;
+use credence_credit::{Cache, Record};
 use credence_flow::{FlowKey, Level};
-use credence_prefix::NO_MATCH;
 use credence_score::{RULES, Term, Verdict};
 use dashmap::DashMap;
 use jiff::Timestamp;
@@ -126,7 +125,7 @@ impl<W: Write> AlertWriter<W> {
         Arc::clone(&self.tally)
     }
 
-    /// Writes an alert, or counts why not. `cache` is the one that the event's record number belongs to.
+    /// Writes an alert, or counts why not. `cache` is the one that the event's credit is from.
     ///
     /// # Errors
     /// When the line cannot be written.
@@ -238,7 +237,7 @@ impl<W: Write> AlertWriter<W> {
         }
     }
 
-    fn line<'a>(&self, event: &'a Event, cache: &'a Cache, suppressed: u64) -> Line<'a> {
+    fn line(&self, event: &Event, cache: &Cache, suppressed: u64) -> Line {
         let shown = |addr| self.anonymiser.as_ref().map_or(addr, |a| a.address(addr));
         let assessment = &event.assessment;
         // Everything below is made of what may be shown: the flow's number, too, would betray a guessed address.
@@ -274,7 +273,7 @@ impl<W: Write> AlertWriter<W> {
                 terms: assessment.terms.as_slice().iter().map(TermLine::of).collect(),
                 confirmed: event.confirmed,
                 anomalies: event.anomalies.iter().map(credence_wire::Anomaly::name).collect(),
-                credit: (event.record != NO_MATCH).then(|| self.credit_line(event, cache)).flatten(),
+                credit: event.credit.as_ref().map(|record| self.credit_line(record, cache)),
                 enforced: self.enforced && assessment.verdict >= Verdict::Mark,
                 suppressed,
                 frame: event.frame,
@@ -282,11 +281,9 @@ impl<W: Write> AlertWriter<W> {
         }
     }
 
-    /// The records that the verdict rests on. With anonymised addresses a prefix would give the source away.
-    fn credit_line<'a>(&self, event: &Event, cache: &'a Cache) -> Option<CreditLine<'a>> {
-        let standing = cache.standing(event.record, event.ts_ns / 1_000_000_000);
-        let record = cache.record(standing.ruling.or(standing.credit)?);
-        Some(CreditLine {
+    /// The record that the verdict rests on. With anonymised addresses a prefix would give the source away.
+    fn credit_line(&self, record: &Record, cache: &Cache) -> CreditLine {
+        CreditLine {
             prefix: self.anonymiser.is_none().then(|| record.prefix.to_string()),
             score: record.rating.score().map(credence_credit::Score::value),
             status: record.rating.status().map(credence_credit::Status::name),
@@ -294,9 +291,9 @@ impl<W: Write> AlertWriter<W> {
             authority: record.authority.name(),
             evidence: record.evidence.name(),
             reasons: record.reasons.iter().map(credence_credit::Reason::name).collect(),
-            issuer: cache.issuer(record).name(),
+            issuer: cache.issuer(record.issuer).name().to_owned(),
             expires: record.expires,
-        })
+        }
     }
 }
 
@@ -351,7 +348,7 @@ const fn severity(verdict: Verdict) -> u8 {
 }
 
 #[derive(Serialize)]
-struct Line<'a> {
+struct Line {
     timestamp: String,
     flow_id: u64,
     event_type: &'static str,
@@ -369,7 +366,7 @@ struct Line<'a> {
     icmp_code: Option<u16>,
     direction: &'static str,
     alert: Signature,
-    credence: Reasoning<'a>,
+    credence: Reasoning,
 }
 
 /// A packet that did not pass, in the shape of EVE's event `drop`.
@@ -411,7 +408,7 @@ struct Signature {
 }
 
 #[derive(Serialize)]
-struct Reasoning<'a> {
+struct Reasoning {
     score: u16,
     verdict: &'static str,
     basis: &'static str,
@@ -419,7 +416,7 @@ struct Reasoning<'a> {
     terms: Vec<TermLine>,
     confirmed: bool,
     anomalies: Vec<&'static str>,
-    credit: Option<CreditLine<'a>>,
+    credit: Option<CreditLine>,
     enforced: bool,
     suppressed: u64,
     frame: u64,
@@ -452,7 +449,7 @@ impl TermLine {
 }
 
 #[derive(Serialize)]
-struct CreditLine<'a> {
+struct CreditLine {
     #[serde(skip_serializing_if = "Option::is_none")]
     prefix: Option<String>,
     score: Option<u16>,
@@ -461,7 +458,7 @@ struct CreditLine<'a> {
     authority: &'static str,
     evidence: &'static str,
     reasons: Vec<&'static str>,
-    issuer: &'a str,
+    issuer: String,
     expires: u64,
 }
 

@@ -18,7 +18,7 @@ fn event(at_s: u64, src: u128, anomalies: usize) -> Event {
         assessment: assess(&facts, &Policy::default()),
         anomalies: set,
         confirmed: false,
-        record: NO_MATCH,
+        credit: None,
         cache: 0,
     }
 }

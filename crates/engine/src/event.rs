@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use credence_credit::Cache;
+use credence_credit::{Cache, Record};
 use credence_flow::{Anomalies, FlowKey, FlowRecord};
 use credence_score::{Assessment, Verdict};
 
 use crate::best::Regarded;
 
 /// A flow got a verdict that is worth an alert.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Event {
     /// Time of the packet that led to it, Unix nanoseconds.
     pub ts_ns: u64,
@@ -23,9 +23,9 @@ pub struct Event {
     pub anomalies: Anomalies,
     /// The source had proved that it receives.
     pub confirmed: bool,
-    /// Number of the credit record of the source, in the cache of this event.
-    pub record: u32,
-    /// Which of the caches collected beside the event the record number belongs to.
+    /// The credit record that the verdict rests on, as it was when the alert was raised.
+    pub credit: Option<Record>,
+    /// Which of the caches collected beside the event names its issuer.
     pub cache: u32,
 }
 

@@ -73,7 +73,7 @@ pub struct Worker {
     policy: Policy,
     /// Whether it is that of an emergency.
     alarmed: bool,
-    /// Rises with every closed step and every credit snapshot: what a flow was told in an older epoch is checked again.
+    /// Rises with every closed step and every update of credit: what a flow was told in an older epoch is checked again.
     epoch: u32,
     /// Anomalies that are not held against a source.
     harmless: Anomalies,
@@ -117,6 +117,11 @@ impl Worker {
     /// Takes frames of one step down the line.
     pub fn process(&mut self, frames: &[Frame<'_>]) {
         self.take_credit();
+        self.pass_all(frames);
+        self.credit.leave();
+    }
+
+    fn pass_all(&mut self, frames: &[Frame<'_>]) {
         for chunk in frames.chunks(CHUNK) {
             self.enter(chunk);
             self.find();
@@ -210,10 +215,11 @@ impl Worker {
         self.counters.turns.add(1);
     }
 
-    /// One pointer a batch: a new snapshot makes every flow look its source up again at its next packet.
+    /// One pointer and one number a batch: another credit cache, or an update of this one, makes every flow look its source up
+    /// again at its next packet.
     fn take_credit(&mut self) {
         let alarmed = self.config.alarm.load(Ordering::Relaxed);
-        if self.credit.take() | (alarmed != self.alarmed) {
+        if self.credit.enter() | (alarmed != self.alarmed) {
             self.next_epoch();
             self.credit.since = self.epoch;
             self.alarmed = alarmed;

@@ -3,8 +3,8 @@ use std::path::Path;
 use credence_capture::{Poll, Source, open};
 use credence_credit::guard::NeverBlock;
 use credence_credit::{
-    Authority, Cache, EvidenceClass, Guards, Header, Issuer, IssuerId, Measure, Published, Rating, Reasons,
-    Record, Score, Snapshot,
+    Authority, Cache, EvidenceClass, Guards, Header, Issuer, IssuerId, Keeper, Measure, Published, Rating,
+    Reasons, Record, Score, Snapshot,
 };
 use credence_flow::{FlowKey, FlowRecord};
 use credence_score::{Assessment, Policy, Thresholds, Verdict};
@@ -22,6 +22,14 @@ const NET_B: u128 = 0x2a00_0db8_000b << 80;
 type Listed = (&'static str, Measure, Option<u16>, u64);
 
 fn cache(listed: &[Listed]) -> Cache {
+    Cache::build(vec![snapshot(listed)], &guards()).expect("a cache")
+}
+
+fn guards() -> Guards {
+    Guards::new(NeverBlock::new([]))
+}
+
+fn snapshot(listed: &[Listed]) -> Snapshot {
     let record = |&(prefix, measure, score, ends_s): &Listed| Record {
         prefix: prefix.parse().expect("a prefix"),
         rating: score.map_or(Rating::Unrated, |score| Rating::of(Score::new(score).expect("a score"))),
@@ -38,8 +46,7 @@ fn cache(listed: &[Listed]) -> Cache {
     records.sort_by_key(|record| record.prefix);
     let issuers = vec![Issuer::new("test").expect("a name")];
     let header = Header { session: 1, serial: 1, created: 0 };
-    let snapshot = Snapshot::new(header, issuers, records).expect("a snapshot");
-    Cache::build(vec![snapshot], &Guards::new(NeverBlock::new([]))).expect("a cache")
+    Snapshot::new(header, issuers, records).expect("a snapshot")
 }
 
 /// A line whose sources are easily loud.
@@ -95,7 +102,7 @@ impl Watched {
 }
 
 /// An alert, without the number of the cache in its collection.
-type Alert = (u64, u64, FlowKey, Assessment, Anomalies, bool, u32);
+type Alert = (u64, u64, FlowKey, Assessment, Anomalies, bool, Option<Record>);
 
 /// Everything that a line has said at the end.
 #[derive(Debug, PartialEq)]
@@ -106,8 +113,9 @@ struct Said {
 
 fn said(watched: Watched) -> Said {
     let (collected, table) = watched.worker.finish();
-    let plain =
-        |a: &crate::Event| (a.ts_ns, a.frame, a.key, a.assessment, a.anomalies, a.confirmed, a.record);
+    let plain = |a: &crate::Event| {
+        (a.ts_ns, a.frame, a.key, a.assessment, a.anomalies, a.confirmed, a.credit.clone())
+    };
     let alerts = collected.alerts.iter().map(plain).collect();
     let left = (0..table.places()).filter_map(|place| table.record(place));
     let mut flows: Vec<_> = collected.flows.into_iter().chain(left).collect();
@@ -342,4 +350,25 @@ fn a_new_snapshot_makes_each_live_flow_look_its_source_up_again_once() {
     assert_eq!((watched.scorings(), watched.totals().verdict_packets.0[Verdict::Drop as usize]), (150, 50));
     watched.worker.process(&all[100..]);
     assert_eq!((watched.scorings(), watched.totals().verdict_packets.0[Verdict::Drop as usize]), (200, 250));
+}
+
+#[test]
+fn an_update_in_place_makes_each_live_flow_look_its_source_up_again_once() {
+    let scene = steadily(100, 3);
+    let all = frames(&scene);
+    let mut watched = Watched::new(LineConfig { policy: Policy::default(), ..config() }, &[]);
+    let keeper = |listed: &[Listed]| {
+        Keeper::build(&watched.credit, vec![snapshot(listed)], &guards()).expect("a cache")
+    };
+    let (mut before, after) = (keeper(&[]), keeper(&[("2a00:db8:a::/48", Measure::Drop, Some(0), 100)]));
+    before.publish();
+    watched.worker.process(&all[..100]);
+    assert_eq!(watched.scorings(), 100);
+    let changes = before.changes_to(&after).expect("few");
+    before.apply(changes, &mut ()).expect("room");
+    watched.worker.process(&all[100..150]);
+    assert_eq!((watched.scorings(), watched.totals().verdict_packets.0[Verdict::Drop as usize]), (150, 50));
+    watched.worker.process(&all[100..]);
+    assert_eq!((watched.scorings(), watched.totals().verdict_packets.0[Verdict::Drop as usize]), (200, 250));
+    assert_eq!(before.reclaim(), 0, "between batches nobody reads");
 }

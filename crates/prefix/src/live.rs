@@ -166,6 +166,7 @@ impl Publisher {
         if old == Some(record) {
             return Ok(old);
         }
+        self.limbo.begin(&self.epochs);
         if self.change(prefix, Some(record)).is_err()
             && let Err(error) = self.rebuild()
         {
@@ -184,6 +185,7 @@ impl Publisher {
     /// As [`remove`](Self::remove), when what it needs is near.
     fn remove_near(&mut self, prefix: Prefix) -> Option<u32> {
         let old = self.trie.remove(prefix)?;
+        self.limbo.begin(&self.epochs);
         if self.change(prefix, None).is_err() {
             self.rebuild().expect("what has been there without this prefix finds room again");
         }
@@ -230,6 +232,11 @@ impl Publisher {
     /// microsecond or two more than another change, which writes a line or two.
     pub const fn repacks(&self) -> u64 {
         self.repacks
+    }
+
+    /// The memory that changes have left and that some reader may still be reading, in bytes.
+    pub const fn waiting_bytes(&self) -> usize {
+        self.limbo.units() * 16
     }
 
     /// Frees what no reader holds any more, and returns how many replaced tables and how many pieces of the present one

@@ -37,6 +37,7 @@ fn lists_act(client: &Client) {
     list(&site, &["2001:db8:99::1"], "1d");
     let reloaded = now();
     running.signal("HUP");
+    running.hears("changed in place");
     arrivals.first(LISTED, reloaded);
     assert_eq!(arrivals.lost(CLIENT, began), 0, "a reload loses no packet of others");
     running.signal("TERM");

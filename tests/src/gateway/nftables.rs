@@ -348,7 +348,7 @@ fn the_kernel_says_of_every_edge_what_the_cache_says() {
             let cache = Cache::build(snapshots.into(), &Guards::new(NeverBlock::new([]))).unwrap();
             let running = site.start();
             let mut dropped = 0;
-            for record in cache.records() {
+            for (_, record) in cache.iter() {
                 let (first, last) = (record.prefix.first(), record.prefix.last());
                 for address in [first, last, first - 1, last + 1] {
                     let ruling = cache.effective(address, 0).ruling;

@@ -53,7 +53,7 @@ impl Share {
 }
 
 impl Effect {
-    /// Scores the capture at `path` with `config` and the credit in `cache`; none when it cannot be opened.
+    /// Scores the capture at `path` with `config` and the published credit; none when it cannot be opened.
     /// What is wrong with it is added to `problems`, and what comes before a damaged part still counts.
     ///
     /// # Errors
@@ -61,7 +61,7 @@ impl Effect {
     pub(super) fn on(
         path: &Path,
         config: &Config,
-        cache: Cache,
+        credit: &Published,
         problems: &mut Vec<String>,
     ) -> anyhow::Result<Option<Self>> {
         let source = match open(path) {
@@ -75,8 +75,6 @@ impl Effect {
         // The same answer for the same capture, each time it is asked.
         let flows = line.flows.min(FLOWS_MAX);
         let line = LineConfig { flows, sketch: SketchSeed(0), prefault: false, ..line };
-        let credit = Published::default();
-        credit.store(cache);
         let mut asked = Asked { source, line: &line, cache: &credit.current(), said: BTreeMap::new() };
         let engine = Engine::new(line.clone(), credit.clone(), 1);
         match engine.replay(&mut asked, Pace::Max, &mut Recorder::default(), &AtomicBool::new(false)) {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use credence_capture::LiveConfig;
 use credence_credit::guard::NEVER_BLOCK;
-use credence_credit::{Cache, KeepReason, Published, file};
+use credence_credit::{Cache, KeepReason, Keeper, Published, file};
 use credence_engine::clock::unix_s;
 use credence_engine::{LineConfig, Own, Worker};
 use credence_score::{Policy, Verdict};
@@ -120,7 +120,7 @@ impl Plan {
         config: &Config,
         problems: &mut Vec<String>,
         warnings: &mut Vec<String>,
-    ) -> anyhow::Result<(Self, Cache)> {
+    ) -> anyhow::Result<(Self, Published)> {
         let (guards, workers) = (config.guards(), config.worker_count(cores()));
         let line = config.line(&guards, workers)?;
         let mut snapshots = Vec::new();
@@ -130,9 +130,11 @@ impl Plan {
                 Err(error) => problems.push(error.to_string()),
             }
         }
-        let cache = Cache::build(snapshots, &guards)?;
-        let credit = Credit::of(&cache, warnings);
-        let memory = Memory::of(config, &line, workers, &cache);
+        let published = Published::default();
+        let keeper = Keeper::build(&published, snapshots, &guards)?;
+        keeper.publish();
+        let credit = Credit::of(keeper.cache(), warnings);
+        let memory = Memory::of(config, &line, workers, &keeper);
         memory.compare(available(), warnings);
         let plan = Self {
             interface: interface(config, warnings),
@@ -148,10 +150,10 @@ impl Plan {
             alerts: Alerts::of(config, problems),
             metrics: format!("http://{}/metrics", config.metrics.listen),
             enforced: config.enforce.carries_out(),
-            enforcement: Enforcement::of(config, cache.len(), problems, warnings),
+            enforcement: Enforcement::of(config, keeper.cache().len(), problems, warnings),
             sandbox: sandbox(config, warnings),
         };
-        Ok((plan, cache))
+        Ok((plan, published))
     }
 
     /// Writes the plan for people, a subject a line.
@@ -237,7 +239,7 @@ impl Interface {
 }
 
 impl Memory {
-    fn of(config: &Config, line: &LineConfig, workers: usize, cache: &Cache) -> Self {
+    fn of(config: &Config, line: &LineConfig, workers: usize, keeper: &Keeper) -> Self {
         // A line with a flow table of one flow says what the rest of a line takes.
         let own = Arc::new(Own::default());
         drop(Worker::new(
@@ -254,7 +256,7 @@ impl Memory {
             sources: own.source_bytes.value() * workers_u64,
             rings: ring * queues,
             handover,
-            credit: cache.bytes() as u64,
+            credit: keeper.bytes() as u64,
             total: 0,
         };
         memory.total = memory.flow_tables + memory.sources + memory.rings + memory.handover + memory.credit;
@@ -306,7 +308,7 @@ impl Credit {
     fn of(cache: &Cache, warnings: &mut Vec<String>) -> Self {
         let now = unix_s();
         let kept = KeepReason::ALL.map(|reason| (reason.name(), cache.kept(reason)));
-        let expired = cache.records().iter().filter(|record| !record.is_live(now)).count();
+        let expired = cache.iter().filter(|(_, record)| !record.is_live(now)).count();
         if expired > 0 {
             warnings.push(format!(
                 "{} of {} credit records are over",

@@ -47,7 +47,7 @@ struct Shown<'a> {
     diff: &'a Diff<'a>,
 }
 
-fn statement<'a>(snapshot: &'a Snapshot, record: &Record) -> Statement<'a> {
+fn statement(snapshot: &Snapshot, record: &Record) -> Statement {
     Statement::of(record, snapshot.issuer(record.issuer))
 }
 
@@ -76,7 +76,7 @@ impl Shown<'_> {
     }
 }
 
-fn line(out: &mut dyn Write, sign: char, statement: &Statement<'_>) -> io::Result<()> {
+fn line(out: &mut dyn Write, sign: char, statement: &Statement) -> io::Result<()> {
     let Statement { prefix, issuer, expires, .. } = statement;
     writeln!(out, "{sign} {prefix}  {statement}  by {issuer:?}, until {}", utc(*expires))
 }
@@ -92,9 +92,9 @@ impl Serialize for Rows<'_> {
 
 /// A record before and after.
 #[derive(Serialize)]
-struct Change<'a> {
-    old: Statement<'a>,
-    new: Statement<'a>,
+struct Change {
+    old: Statement,
+    new: Statement,
 }
 
 /// As [`Rows`], for changed records.

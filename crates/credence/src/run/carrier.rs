@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use anyhow::anyhow;
 use credence_capture::Source;
 use credence_credit::guard::Hold;
-use credence_credit::{Cache, Guards};
+use credence_credit::{Cache, Changes, Keeper};
 use credence_enforce::{LoadError, nft};
 use credence_engine::Enforce as Enforcer;
 use credence_engine::clock::unix_s;
@@ -39,11 +39,11 @@ pub(super) struct Parts {
 }
 
 impl Parts {
-    /// Loads what can be loaded without touching a packet, with the records of `cache`.
+    /// Loads what can be loaded without touching a packet, with the records of `keeper`'s cache.
     ///
     /// # Errors
     /// When this host cannot do what is configured, with what to do.
-    pub(super) fn load(config: &Config, interface: &str, cache: &Cache) -> anyhow::Result<Self> {
+    pub(super) fn load(config: &Config, interface: &str, keeper: &mut Keeper) -> anyhow::Result<Self> {
         if !config.enforce.is_on() {
             return Ok(Self::default());
         }
@@ -51,7 +51,7 @@ impl Parts {
             nft::try_out(interface).map_err(HostCannot::from)?;
             return Ok(Self::default());
         }
-        match Enforcement::load(config, interface, cache) {
+        match Enforcement::load(config, interface, keeper) {
             Ok(parts) => Ok(parts),
             Err(error) => {
                 may_fall_back(error, config, interface)?;
@@ -114,21 +114,55 @@ fn may_fall_back(error: anyhow::Error, config: &Config, interface: &str) -> anyh
 }
 
 impl Carrier {
-    /// Puts the records of `cache` in force.
+    /// Puts the records of `keeper`'s cache in force, whole.
     ///
     /// # Errors
     /// When the kernel does not take them; those before stay.
-    pub(super) fn publish(&mut self, cache: &Cache) -> anyhow::Result<()> {
+    pub(super) fn publish(&mut self, keeper: &mut Keeper) -> anyhow::Result<()> {
         match self {
-            Self::Xdp(enforcement) => enforcement.publish(cache).map_err(|error| anyhow!("{error}")),
-            Self::Nftables(nftables) => nftables.publish(cache),
+            Self::Xdp(enforcement) => enforcement.publish(keeper).map_err(|error| anyhow!("{error}")),
+            Self::Nftables(nftables) => nftables.publish(keeper.cache()),
+        }
+    }
+
+    /// Makes changes to `keeper`'s cache and to what is in force, after which both say what `next` does.
+    ///
+    /// # Errors
+    /// When they could not all be made; the next update is to be put in force whole.
+    pub(super) fn change(
+        &mut self,
+        keeper: &mut Keeper,
+        changes: Changes,
+        next: &Keeper,
+    ) -> anyhow::Result<()> {
+        match self {
+            Self::Xdp(enforcement) => enforcement.change(keeper, changes),
+            Self::Nftables(nftables) => {
+                nftables.publish(next.cache())?;
+                Ok(keeper.apply(changes, &mut ())?)
+            }
+        }
+    }
+
+    /// Whether what is in force can be changed in step with the cache that was put in force last.
+    pub(super) const fn is_following(&self) -> bool {
+        match self {
+            Self::Xdp(enforcement) => enforcement.is_following(),
+            Self::Nftables(_) => true,
+        }
+    }
+
+    /// Finds out what is not read any more, so that it can be used again.
+    pub(super) fn settle(&mut self) {
+        if let Self::Xdp(enforcement) = self {
+            enforcement.settle();
         }
     }
 
     /// All reasons for which an update of credit waits for the operator; none means that it may take effect.
-    pub(super) fn holds(&self, old: &Cache, new: &Cache, guards: &Guards) -> Vec<Hold> {
+    pub(super) fn holds(&self, old: &Cache, new: &Cache) -> Vec<Hold> {
         let recent = self.recent().lock().unwrap_or_else(PoisonError::into_inner);
-        recent.holds(old, new, guards, unix_s())
+        recent.holds(old, new, unix_s())
     }
 
     /// Says that there is an emergency, or none any more.
@@ -140,10 +174,10 @@ impl Carrier {
     }
 
     /// Publishes anew what the wall clock, or the end of a record, has changed since.
-    pub(super) fn follow_clock(&mut self, cache: &Cache) {
+    pub(super) fn follow_clock(&mut self, keeper: &mut Keeper) {
         match self {
-            Self::Xdp(enforcement) => enforcement.follow_clock(cache),
-            Self::Nftables(nftables) => nftables.follow_clock(cache),
+            Self::Xdp(enforcement) => enforcement.follow_clock(keeper),
+            Self::Nftables(nftables) => nftables.follow_clock(keeper.cache()),
         }
     }
 

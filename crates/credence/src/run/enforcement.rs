@@ -8,8 +8,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
+use anyhow::ensure;
 use credence_capture::Source;
-use credence_credit::{Cache, Measure};
+use credence_credit::{Cache, Changes, Keeper, Measure};
 use credence_enforce::{
     Attachment, Control, Events, Failure, Moment, Opinion, PINS, Place, Policy, PublishError, Records, Told,
     Xdp, boot_ns, unix_ns,
@@ -51,12 +52,12 @@ pub(super) struct Enforcement {
 }
 
 impl Enforcement {
-    /// Loads the program and puts the records of `cache` in force; it is joined to nothing yet, so that it never judges by
+    /// Loads the program and puts the records of `keeper`'s cache in force; it is joined to nothing yet, so that it never judges by
     /// anything less.
     ///
     /// # Errors
     /// When this host cannot do it, with what to do.
-    pub(super) fn load(config: &Config, interface: &str, cache: &Cache) -> anyhow::Result<Parts> {
+    pub(super) fn load(config: &Config, interface: &str, keeper: &mut Keeper) -> anyhow::Result<Parts> {
         let enforce = &config.enforce;
         let (mut xdp, records) = Xdp::load(&config.enforcement())?;
         let control = Arc::clone(xdp.control());
@@ -92,7 +93,7 @@ impl Enforcement {
             xdp,
             attachments: Vec::new(),
         };
-        enforcement.publish(cache).map_err(|error| HostCannot(error.to_string()))?;
+        enforcement.publish(keeper).map_err(|error| HostCannot(error.to_string()))?;
         Ok(Parts { carrier: Some(Carrier::Xdp(Box::new(enforcement))), enforcer: Some(enforcer), copies })
     }
 
@@ -115,13 +116,43 @@ impl Enforcement {
         Ok(())
     }
 
-    /// Puts the records of `cache` in force.
+    /// Puts the records of `keeper`'s cache in force, whole, and stays in step with it.
     ///
     /// # Errors
     /// When the kernel has no room for them; those before stay.
-    pub(super) fn publish(&mut self, cache: &Cache) -> Result<(), PublishError> {
+    pub(super) fn publish(&mut self, keeper: &mut Keeper) -> Result<(), PublishError> {
         self.ahead_ns = ahead_ns();
-        let refused = self.records.publish(cache, Moment::now())?;
+        self.records.follow(keeper, Moment::now())?;
+        self.told(keeper.cache());
+        Ok(())
+    }
+
+    /// Makes changes to `keeper`'s cache and to what is in force, each in microseconds.
+    ///
+    /// # Errors
+    /// When there is no room for all of them, in the cache or in the kernel.
+    pub(super) fn change(&mut self, keeper: &mut Keeper, changes: Changes) -> anyhow::Result<()> {
+        keeper.apply(changes, &mut self.records)?;
+        ensure!(self.is_following(), "the kernel has no room for so many changes");
+        self.told(keeper.cache());
+        Ok(())
+    }
+
+    /// Whether what is in force is in step with the cache that was put in force last.
+    pub(super) const fn is_following(&self) -> bool {
+        self.records.is_following()
+    }
+
+    /// Finds out what the kernel does not read any more, so that it can be used again.
+    pub(super) fn settle(&mut self) {
+        if let Err(error) = self.records.settle() {
+            warn!(%error, "records are put in force whole from now on");
+        }
+    }
+
+    /// Says what is in force now.
+    fn told(&self, cache: &Cache) {
+        let refused = self.records.refused();
         self.kernel.published(cache.len(), refused);
         if refused > 0 {
             warn!(
@@ -129,7 +160,6 @@ impl Enforcement {
                 "these subjects' rates are not limited, since the kernel has no more limiters; they are observed"
             );
         }
-        Ok(())
     }
 
     /// The sources of recent flows.
@@ -143,18 +173,18 @@ impl Enforcement {
     }
 
     /// Writes the ends of records anew when the wall clock was set since.
-    pub(super) fn follow_clock(&mut self, cache: &Cache) {
+    pub(super) fn follow_clock(&mut self, keeper: &mut Keeper) {
         let now = ahead_ns();
         if now.abs_diff(self.ahead_ns) < CLOCK_STEP_NS {
             return;
         }
         info!("the clock was set; the ends of all records are written anew");
-        if let Err(error) = self.publish(cache) {
+        if let Err(error) = self.publish(keeper) {
             warn!(%error, "the records in the kernel still end by the clock before");
         }
     }
 
-    /// Packets that the kernel judged by a record since it was published, by its number in the cache that was.
+    /// Packets that the kernel judged by a record since it was put in force, by its number in the cache.
     pub(super) fn hits(&self, number: u32) -> u64 {
         self.records.hits(number)
     }

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use credence_credit::guard::{Change, Hold, Limits};
-use credence_credit::{Cache, Guards, Measure};
+use credence_credit::{Cache, Measure};
 
 /// How long a flow counts as recent.
 const RECENT: Duration = Duration::from_secs(600);
@@ -39,9 +39,9 @@ impl Recent {
     }
 
     /// All reasons for which an update from `old` to `new` waits for the operator; none means that it may take effect.
-    pub(super) fn holds(&self, old: &Cache, new: &Cache, guards: &Guards, now_s: u64) -> Vec<Hold> {
+    pub(super) fn holds(&self, old: &Cache, new: &Cache, now_s: u64) -> Vec<Hold> {
         let limits = Limits::default();
-        let change = Change::between(old.records(), new.records(), guards, now_s);
+        let change = Change::between(old, new, now_s);
         let (hit, recent) = self.newly_hit(old, new, now_s);
         let mut holds = limits.holds(&change);
         holds.extend(limits.newly_hit(hit, recent));
@@ -53,7 +53,7 @@ impl Recent {
 mod tests {
     use credence_credit::guard::NeverBlock;
     use credence_credit::{
-        Authority, EvidenceClass, Header, Issuer, IssuerId, Rating, Reason, Record, Snapshot,
+        Authority, EvidenceClass, Guards, Header, Issuer, IssuerId, Rating, Reason, Record, Snapshot,
     };
 
     use super::*;
@@ -85,7 +85,7 @@ mod tests {
     }
 
     fn holds(recent: &Recent, old: &Cache, new: &Cache) -> usize {
-        recent.holds(old, new, &Guards::new(NeverBlock::new([])), 1_000).len()
+        recent.holds(old, new, 1_000).len()
     }
 
     #[test]

@@ -13,8 +13,8 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::flag;
 use tracing::{error, info, warn};
 
-use super::cache;
 use super::controls::Controls;
+use super::keeper;
 use super::notify::Notify;
 use crate::config::Config;
 use crate::serve::pulse::Link;
@@ -170,14 +170,14 @@ impl Watch {
         }
         // The guards are those of the lists in force: a changed list waits for the restart like the rest of
         // its section.
-        let cache = match cache(&config, self.controls.guards()) {
-            Ok(cache) => cache,
+        let keeper = match keeper(&config, self.controls.guards(), self.status.credit()) {
+            Ok(keeper) => keeper,
             Err(fault) => {
                 self.controls.failed();
                 return error!("the credit snapshots were not taken over, the old ones stay: {fault:#}");
             }
         };
-        self.controls.update(cache);
+        self.controls.update(keeper);
         for key in config.restart_needed(&self.config) {
             warn!("`{key}` has changed; that takes effect after a restart");
         }

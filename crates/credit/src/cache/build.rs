@@ -1,11 +1,15 @@
 //! From snapshots to a cache.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize};
 
-use credence_prefix::{NO_MATCH, Table, TableError};
+use arc_swap::ArcSwap;
+use credence_prefix::{NO_MATCH, Prefix, Table, TableError};
 
-use super::{Cache, Entry};
-use crate::{Guards, Issuer, IssuerId, RECORDS_MAX, Record, Snapshot};
+use super::slots::Slots;
+use super::{Cache, link};
+use crate::{Guarded, Guards, Header, Issuer, IssuerId, KeepReason, RECORDS_MAX, Record, Snapshot};
 
 /// Why snapshots make no cache; the one in use then stays.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -22,29 +26,88 @@ pub enum CacheError {
     Table(#[from] TableError),
 }
 
-pub(super) fn build(snapshots: Vec<Snapshot>, guards: &Guards) -> Result<Cache, CacheError> {
-    let total = snapshots.iter().map(|snapshot| snapshot.records().len()).sum();
-    if total > RECORDS_MAX {
-        return Err(CacheError::TooManyRecords(total));
-    }
-    let sources = snapshots.iter().map(Snapshot::header).collect();
-    let (issuers, records) = merge(snapshots)?;
-    let verdicts = guards.judge_all(&records);
-    let mut entries: Vec<_> =
-        records.iter().zip(verdicts).map(|(record, verdict)| Entry::new(record, verdict)).collect();
-    link(&records, &mut entries);
+/// What snapshots say together.
+pub(super) struct Merged {
+    sources: Vec<Header>,
+    issuers: Vec<Issuer>,
+    /// In the order of prefix and contest.
+    records: Vec<Record>,
+    /// What the guards say of each.
+    verdicts: Vec<Guarded>,
+}
 
-    let firsts = records.chunk_by(|left, right| left.prefix == right.prefix).scan(0, |number, same| {
-        let first = *number;
-        *number += same.len() as u32;
-        Some((same[0].prefix, first))
-    });
-    let table = Table::build(firsts)?;
-    let mut kept = [0; _];
-    for reason in entries.iter().filter_map(Entry::kept) {
-        kept[reason as usize] += 1;
+impl Merged {
+    pub(super) fn of(snapshots: Vec<Snapshot>, guards: &Guards) -> Result<Self, CacheError> {
+        let total = snapshots.iter().map(|snapshot| snapshot.records().len()).sum();
+        if total > RECORDS_MAX {
+            return Err(CacheError::TooManyRecords(total));
+        }
+        let sources = snapshots.iter().map(Snapshot::header).collect();
+        let (issuers, records) = merge(snapshots)?;
+        let verdicts = guards.judge_all(&records);
+        Ok(Self { sources, issuers, records, verdicts })
     }
-    Ok(Cache { table, records, entries, issuers, sources, kept, generation: 0 })
+
+    pub(super) const fn len(&self) -> usize {
+        self.records.len()
+    }
+
+    /// Each prefix with the number of its first record.
+    pub(super) fn firsts(&self) -> impl Iterator<Item = (Prefix, u32)> {
+        let same = self.records.chunk_by(|left, right| left.prefix == right.prefix);
+        same.scan(0, |number, same| {
+            let first = *number;
+            *number += same.len() as u32;
+            Some((same[0].prefix, first))
+        })
+    }
+
+    /// The number of the last record about each prefix.
+    pub(super) fn lasts(&self) -> impl Iterator<Item = u32> {
+        let same = self.records.chunk_by(|left, right| left.prefix == right.prefix);
+        same.scan(0, |number, same| {
+            *number += same.len() as u32;
+            Some(*number - 1)
+        })
+    }
+
+    /// The cache of all that, whose table leads to [the first records](Self::firsts), with room for so many records.
+    pub(super) fn into_cache(self, table: Arc<Table>, room: usize) -> Cache {
+        let slots = Slots::new(room.max(self.len()));
+        let mut kept = [0; KeepReason::ALL.len()];
+        for (number, (record, &guarded)) in (0..).zip(self.records.iter().zip(&self.verdicts)) {
+            slots.write(number, record, guarded);
+            if let Guarded::Keep(reason) = guarded {
+                kept[reason as usize] += 1;
+            }
+        }
+        self.link(&slots);
+        Cache {
+            table,
+            slots: Arc::new(slots),
+            issuers: ArcSwap::from_pointee(self.issuers),
+            sources: ArcSwap::from_pointee(self.sources),
+            len: AtomicUsize::new(self.records.len()),
+            kept: kept.map(AtomicU64::new),
+            generation: AtomicU32::new(0),
+        }
+    }
+
+    /// Gives each record its parent. One pass along the order of prefixes; the stack holds the covers of the present prefix.
+    fn link(&self, slots: &Slots) {
+        let mut covers: Vec<(Prefix, u32)> = Vec::with_capacity(129);
+        let mut first = 0;
+        for same in self.records.chunk_by(|left, right| left.prefix == right.prefix) {
+            while covers.last().is_some_and(|(cover, _)| !cover.covers(same[0].prefix)) {
+                covers.pop();
+            }
+            let outer = covers.last().map_or(NO_MATCH, |&(_, cover)| cover);
+            let behind = first + same.len() as u32;
+            link::link(slots, (first..behind).rev(), outer, |_| {});
+            covers.push((same[0].prefix, first));
+            first = behind;
+        }
+    }
 }
 
 /// All records in the order of prefix and contest, naming issuers of one table. What several snapshots say in the same
@@ -68,30 +131,4 @@ fn merge(snapshots: Vec<Snapshot>) -> Result<(Vec<Issuer>, Vec<Record>), CacheEr
     records.sort_unstable_by(|left, right| left.prefix.cmp(&right.prefix).then_with(|| left.contest(right)));
     records.dedup();
     Ok((numbers.into_keys().collect(), records))
-}
-
-/// Sets each entry's parent: the nearest record further out that it does not [dominate](Entry::dominates).
-///
-/// Further out are the later records of the same prefix and then all of each covering prefix. One pass against the
-/// order within a prefix and along the order of prefixes; the stack holds the covers of the present prefix. A dominated
-/// record is skipped together with all that it dominates, by way of its own parent.
-fn link(records: &[Record], entries: &mut [Entry]) {
-    let mut covers: Vec<usize> = Vec::with_capacity(129);
-    let mut first = 0;
-    for same in records.chunk_by(|left, right| left.prefix == right.prefix) {
-        while covers.last().is_some_and(|&cover| !records[cover].prefix.covers(same[0].prefix)) {
-            covers.pop();
-        }
-        let mut outer = covers.last().map_or(NO_MATCH, |&cover| cover as u32);
-        for number in (first..first + same.len()).rev() {
-            let mut parent = outer;
-            while parent != NO_MATCH && entries[number].dominates(&entries[parent as usize]) {
-                parent = entries[parent as usize].parent;
-            }
-            entries[number].parent = parent;
-            outer = number as u32;
-        }
-        covers.push(first);
-        first += same.len();
-    }
 }

@@ -136,7 +136,7 @@ fn check(replace: fn(&Slot<Value>)) -> Outside<Runs> {
 
 #[test]
 fn the_writer_frees_every_value_that_was_replaced() {
-    let runs = check(|slot| slot.replace(Value::next));
+    let runs = check(|slot| slot.replace(|before| Arc::new(before.next())));
     assert_eq!(runs.freed_by_reader.load(Relaxed), 0);
     assert_eq!(runs.freed.load(Relaxed), runs.made.load(Relaxed));
     assert!(runs.waited.load(Relaxed) > 0, "a value had to wait for a reader in some run");

@@ -5,8 +5,7 @@ use core::fmt;
 use credence_prefix::Prefix;
 
 use super::space::{SLASH_64S_IN_48, Space};
-use super::{Guarded, Guards};
-use crate::{Measure, Record};
+use crate::{Cache, Measure, Record};
 
 /// How much of the address space the Internet's routing tables announce, in /48s: 150,000 /32s. The global IPv6 table of
 /// January 2024 covers 156,000 of them without 6to4; the default stays a little below, and grows with the
@@ -44,11 +43,10 @@ pub struct Change {
 }
 
 impl Change {
-    /// Compares what was in force with what is to be, in one pass over both: records in the order of their prefixes, as those
-    /// of a snapshot and of a cache are. Records that have ended at `now` (Unix seconds) count neither as there nor as taken
-    /// back.
-    pub fn between(old: &[Record], new: &[Record], guards: &Guards, now: u64) -> Self {
-        let (before, after) = (in_force(old, guards, now), in_force(new, guards, now));
+    /// Compares what is in force in one cache with what would be in another. Records that have ended at `now` (Unix seconds)
+    /// count neither as there nor as taken back.
+    pub fn between(old: &Cache, new: &Cache, now: u64) -> Self {
+        let (before, after) = (in_force(old, now), in_force(new, now));
         let mut change = Self { before: before.len() as u64, ..Self::default() };
         let mut space = Space::default();
         let mut old = before.iter().peekable();
@@ -67,16 +65,15 @@ impl Change {
 }
 
 /// The prefixes in force in their order, each once, with the hardest measure that is asked for it.
-fn in_force(records: &[Record], guards: &Guards, now: u64) -> Vec<(Prefix, Measure)> {
+fn in_force(cache: &Cache, now: u64) -> Vec<(Prefix, Measure)> {
     let counts =
         |record: &Record| record.authority.is_signed() && record.measure.constrains() && record.is_live(now);
-    let verdicts = guards.judge_all(records);
+    let records = cache.iter().filter(|(number, _)| cache.entry(*number).is_enforceable());
     let mut force: Vec<_> = records
-        .iter()
-        .zip(verdicts)
-        .filter(|(record, verdict)| *verdict == Guarded::Enforce && counts(record))
-        .map(|(record, _)| (record.prefix, record.measure))
+        .filter(|(_, record)| counts(record))
+        .map(|(_, record)| (record.prefix, record.measure))
         .collect();
+    force.sort_unstable();
     force.dedup_by(|next, kept| {
         let same = next.0 == kept.0;
         if same {

@@ -7,7 +7,7 @@ use super::change::{ADDED_MAX, ALWAYS_FREE, ANNOUNCED_48S, NEWLY_HIT_MAX, REMOVE
 use super::*;
 use crate::record::tests::{listed, signed};
 use crate::snapshot::tests::{any_record, snapshot};
-use crate::{Measure, Record};
+use crate::{Cache, Measure, Record};
 
 fn at(first: &str, len: u8) -> Prefix {
     Prefix::containing(first.parse::<std::net::Ipv6Addr>().unwrap().to_bits(), len)
@@ -179,7 +179,8 @@ fn a_change_counts_what_comes_into_force_and_what_leaves_it() {
         expires,
         ..signed(&format!("2a00:1000:{n}::/48"), Authority::Decision, 1)
     };
-    let old = snapshot(vec![
+    let cache = |records| Cache::build(vec![snapshot(records)], &Guards::default()).unwrap();
+    let old = cache(vec![
         record(1, Measure::Drop, 100),
         record(2, Measure::RateLimit, 100),
         record(3, Measure::Drop, 100),
@@ -187,19 +188,19 @@ fn a_change_counts_what_comes_into_force_and_what_leaves_it() {
         record(5, Measure::Observe, 100),
         listed("2a00:1000:99::/48", Measure::Drop),
     ]);
-    let new = snapshot(vec![
+    let new = cache(vec![
         record(1, Measure::RateLimit, 100),
         record(2, Measure::Drop, 100),
         record(5, Measure::Mark, 100),
         record(6, Measure::Observe, 100),
         signed("2a00:2000::/20", Authority::Decision, 2),
     ]);
-    let change = Change::between(old.records(), new.records(), &Guards::default(), 10);
+    let change = Change::between(&old, &new, 10);
     // 2 is hardened and 5 now constrains; 3 is taken back, while 4 has simply ended and 1 is only softened.
     assert_eq!(change, Change { before: 3, added: 2, removed: 1, space_64s: 3 << 16 });
-    let none = Change::between(new.records(), new.records(), &Guards::default(), 10);
+    let none = Change::between(&new, &new, 10);
     assert_eq!((none.added, none.removed), (0, 0));
-    let first = Change::between(&[], new.records(), &Guards::default(), 10);
+    let first = Change::between(&Cache::default(), &new, 10);
     assert_eq!((first.before, first.added), (0, 3));
 }
 

@@ -8,7 +8,7 @@
 //! until the cache is flattened again; [`Flat::changes_at`] tells when that is due. Until then nothing is held up that the cache
 //! would let pass.
 
-use credence_credit::{Cache, Measure, Precedence};
+use credence_credit::{Cache, Entry, Measure, Precedence};
 use credence_prefix::Prefix;
 
 /// What happens to the packets of a range of sources: each class is a chain of rules.
@@ -98,16 +98,14 @@ pub(crate) struct Flat {
 
 /// The ranges of `cache` at `now` (Unix seconds); credit of `good_from` and above is good.
 ///
-/// Linear in the records, and in the records that cover each of them.
+/// Linear in the records and in those that cover each of them, but for putting them in order.
 pub(crate) fn flatten(cache: &Cache, now: u64, good_from: u16) -> Flat {
     let mut sweep = Sweep { covers: Vec::with_capacity(129), next: 0, flat: Flat::default() };
-    let mut number = 0;
-    for same in cache.records().chunk_by(|left, right| left.prefix == right.prefix) {
+    for (prefix, number) in cache.firsts() {
         let (word, changes_at) = word(cache, number, now, good_from);
-        sweep.enter(same[0].prefix, word);
+        sweep.enter(prefix, word);
         let earlier = [sweep.flat.changes_at, changes_at].into_iter().flatten().min();
         sweep.flat.changes_at = earlier;
-        number += same.len() as u32;
     }
     sweep.leave_all();
     sweep.flat
@@ -119,17 +117,17 @@ fn word(cache: &Cache, number: u32, now: u64, good_from: u16) -> (Option<Word>, 
     let standing = cache.standing(number, now);
     let Some(credit) = standing.credit.map(|number| cache.entry(number)) else { return (None, None) };
     let ruling = standing.ruling.map(|number| cache.entry(number));
-    let first_end = ruling.map_or(credit.expires, |ruling| ruling.expires.min(credit.expires)).into();
+    let first_end = ruling.map_or(credit.expires(), |ruling| ruling.expires().min(credit.expires())).into();
     let changes_at = cache.standing(number, first_end).credit.map(|_| first_end);
     let is_good =
         credit.is_enforceable() && credit.rating().score().is_some_and(|score| score.value() >= good_from);
-    let measure = ruling.map_or(Measure::None, |ruling| ruling.allowed());
+    let measure = ruling.map_or(Measure::None, Entry::allowed);
     let is_operators = ruling.is_some_and(|ruling| ruling.precedence() >= Precedence::OperatorDeny);
     let word = Class::of(measure, is_operators, is_good).map(|class| Word {
         class,
         expires: match ruling {
-            Some(ruling) if measure != Measure::None || is_operators => ruling.expires,
-            _ => credit.expires,
+            Some(ruling) if measure != Measure::None || is_operators => ruling.expires(),
+            _ => credit.expires(),
         },
         limited: standing
             .ruling

@@ -163,7 +163,7 @@ fn any_record() -> impl Strategy<Value = Record> {
 
 /// Every edge of every record, and beside it.
 fn edges(cache: &Cache) -> impl Iterator<Item = u128> + '_ {
-    cache.records().iter().flat_map(|record| {
+    cache.iter().flat_map(|(_, record)| {
         let (first, last) = (record.prefix.first(), record.prefix.last());
         [first, last, first.wrapping_sub(1), last.wrapping_add(1)]
     })

@@ -5,6 +5,7 @@
 
 mod exceptions;
 mod lists;
+mod live;
 mod packets;
 mod policy;
 mod swaps;

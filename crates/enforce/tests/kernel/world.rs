@@ -114,11 +114,11 @@ pub(crate) fn any_snapshot(random: &mut Random, records: usize) -> Snapshot {
 
 /// Every edge of every record: where a prefix begins and ends, and beside it.
 pub(crate) fn edges(cache: &Cache) -> Vec<u128> {
-    let around = |record: &Record| {
+    let around = |(_, record): (u32, Record)| {
         let (first, last) = (record.prefix.first(), record.prefix.last());
         [first, last, first.wrapping_sub(1), last.wrapping_add(1), first | 1]
     };
-    cache.records().iter().flat_map(around).collect()
+    cache.iter().flat_map(around).collect()
 }
 
 /// An address by its text.

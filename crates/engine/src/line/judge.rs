@@ -38,21 +38,23 @@ impl Known {
     #[inline]
     fn along(cache: &Cache, record: u32, mut entry: Option<Entry>, now_s: u64) -> Self {
         let mut changes_s = u32::MAX;
-        while let Some(Entry { expires, parent, .. }) = entry {
-            if now_s < u64::from(expires) {
-                changes_s = changes_s.min(expires);
+        while let Some(known) = entry {
+            if known.is_live(now_s) {
+                changes_s = changes_s.min(known.expires());
             }
-            entry = (parent != NO_MATCH).then(|| cache.entry(parent));
+            entry = (known.parent() != NO_MATCH).then(|| cache.entry(known.parent()));
         }
         Self { record, changes_s }
     }
 }
 
-/// The credit snapshot that is in use, and the look-ups of a chunk.
+/// The credit cache that is in use, and the look-ups of a chunk.
 pub(super) struct Credit {
     reader: Reader,
     cache: Arc<Cache>,
-    /// The epoch that began with this snapshot.
+    /// The publication or update of the cache that flows are judged by.
+    generation: u32,
+    /// The epoch that began with it.
     pub(super) since: u32,
     asked: Vec<u128>,
     /// When each was asked for, Unix seconds.
@@ -66,6 +68,7 @@ impl Credit {
         let cache = Arc::clone(reader.current());
         Self {
             reader,
+            generation: cache.generation(),
             cache,
             since: 1,
             asked: Vec::with_capacity(CHUNK),
@@ -75,17 +78,24 @@ impl Credit {
         }
     }
 
-    /// Takes the latest snapshot; whether it is a new one.
-    pub(super) fn take(&mut self) -> bool {
+    /// Begins a batch with the latest cache; whether it is another one, or was updated. What flows were told before is not looked
+    /// at any more then, so that numbers of records that are gone can be used again.
+    pub(super) fn enter(&mut self) -> bool {
+        self.reader.enter();
         let latest = self.reader.current();
-        let new = !Arc::ptr_eq(latest, &self.cache);
-        if new {
+        if !Arc::ptr_eq(latest, &self.cache) {
             self.cache = Arc::clone(latest);
         }
-        new
+        let generation = self.cache.generation();
+        std::mem::replace(&mut self.generation, generation) != generation
     }
 
-    /// Whether the snapshot came after a flow was last scored, in epoch `scored`; `now` is the open epoch. Epochs wrap.
+    /// Ends the batch.
+    pub(super) fn leave(&self) {
+        self.reader.leave();
+    }
+
+    /// Whether the credit of now came after a flow was last scored, in epoch `scored`; `now` is the open epoch. Epochs wrap.
     #[inline]
     pub(super) const fn is_newer_than(&self, scored: u32, now: u32) -> bool {
         now.wrapping_sub(scored) > now.wrapping_sub(self.since)
@@ -108,8 +118,8 @@ impl Credit {
         // The first record of all, and only then what it says, so that the misses of a chunk are waited for together. Whoever
         // is not listed reads the last one for nothing: a branch on that would be guessed wrong for each fifth source.
         first.clear();
-        if let Some(last) = cache.records().len().checked_sub(1) {
-            first.extend(records.iter().map(|&record| cache.entry(record.min(last as u32))));
+        if let Some(last) = cache.numbers().checked_sub(1) {
+            first.extend(records.iter().map(|&record| cache.entry(record.min(last))));
         }
         asked.clear();
         let listed = |at: usize, record: u32| first.get(at).copied().filter(|_| record != NO_MATCH);
@@ -124,7 +134,7 @@ impl Credit {
 
 impl Worker {
     /// Whether the last scoring of a flow, at the first packet of an epoch, would come to the same again: the credit
-    /// snapshot is the one it rests on, no record has ended since, and its source was and is quiet.
+    /// is that which it rests on, no record has ended since, and its source was and is quiet.
     pub(super) fn stands(&mut self, at: usize, slot: Slot) -> bool {
         let item = &self.chunk[at];
         let flow = self.table.flow(slot);
@@ -197,11 +207,14 @@ impl Worker {
             self.counters.alerts_lost.add(1);
             return;
         }
+        let now_s = self.chunk[at].now.ts_ns / NANOS;
+        let known = self.credit.cache.standing(record, now_s);
+        let credit = known.ruling.or(known.credit).map(|number| self.credit.cache.record(number));
         let cache = self.collected.number_of(&self.credit.cache);
         let Item { key, now: Now { ts_ns, frame }, .. } = self.chunk[at];
         let (anomalies, confirmed) = (facts.anomalies, facts.confirmed);
         let assessment = assess(facts, &self.policy);
-        let event = Event { ts_ns, frame, key, assessment, anomalies, confirmed, record, cache };
+        let event = Event { ts_ns, frame, key, assessment, anomalies, confirmed, credit, cache };
         self.collected.alerts.push(event);
         self.counters.alerts.add(1);
     }

@@ -23,17 +23,25 @@ pub(super) struct Limbo {
     waiting: VecDeque<(u64, Piece)>,
     /// The units that were retired since the writer has asked last.
     since: usize,
+    /// The units of all that waits.
+    units: usize,
 }
 
 impl Limbo {
     pub(super) fn new(epochs: &Epochs) -> Self {
         let now = epochs.now();
-        Self { now, oldest: now, waiting: VecDeque::new(), since: 0 }
+        Self { now, oldest: now, waiting: VecDeque::new(), since: 0, units: 0 }
+    }
+
+    /// Takes note of the epoch before a change: whoever else writes in the same epochs may have begun one.
+    pub(super) fn begin(&mut self, epochs: &Epochs) {
+        self.now = epochs.now();
     }
 
     pub(super) fn retire(&mut self, piece: Piece) {
         self.waiting.push_back((self.now, piece));
         self.since += piece.units();
+        self.units += piece.units();
     }
 
     /// Frees a few pieces that no reader can be reading any more, so that no change pays for all before it. To be called
@@ -53,7 +61,8 @@ impl Limbo {
 
     fn ask(&mut self, epochs: &Epochs) {
         self.oldest = epochs.advance();
-        (self.now, self.since) = (epochs.now(), 0);
+        self.since = 0;
+        self.begin(epochs);
     }
 
     fn free(&mut self, most: usize, space: &mut Space) {
@@ -61,6 +70,7 @@ impl Limbo {
             let Some((_, piece)) = self.waiting.pop_front_if(|(epoch, _)| *epoch < self.oldest) else {
                 break;
             };
+            self.units -= piece.units();
             space.free(piece);
         }
     }
@@ -68,12 +78,9 @@ impl Limbo {
     pub(super) fn len(&self) -> usize {
         self.waiting.len()
     }
-}
 
-#[cfg(test)]
-impl Limbo {
     /// The units of 16 bytes of all that waits.
-    pub(super) fn units(&self) -> usize {
-        self.waiting.iter().map(|(_, piece)| piece.units()).sum()
+    pub(super) const fn units(&self) -> usize {
+        self.units
     }
 }

@@ -53,7 +53,9 @@ impl Mirror {
                     }
                 }
                 // Release: the lines that it leads to come first.
-                Written::Word(at) => own[at / 8].0[at % 8].store(table[at / 8].0[at % 8].load(Relaxed), Release),
+                Written::Word(at) => {
+                    own[at / 8].0[at % 8].store(table[at / 8].0[at % 8].load(Relaxed), Release);
+                }
             }
         }
     }
@@ -76,6 +78,11 @@ impl Publisher {
         fits
     }
 
+    /// Leaves the mirror as it is, and goes on without.
+    pub fn part(&mut self) {
+        (self.mirror, self.space.written) = (None, None);
+    }
+
     /// Whether a mirror is in step.
     pub const fn is_mirrored(&self) -> bool {
         self.mirror.is_some()
@@ -92,7 +99,7 @@ impl Publisher {
             mirror.follow(&self.table.lines, written);
             written.clear();
         } else {
-            (self.mirror, self.space.written) = (None, None);
+            self.part();
         }
     }
 }
@@ -180,5 +187,19 @@ mod tests {
             elsewhere.outwait(|| Ok::<_, ()>(())).unwrap();
             assert_eq!(live.reclaim().1, 0);
         }
+    }
+
+    /// The writer of records that a table leads to begins epochs as well, between one change to the table and the next.
+    #[test]
+    fn what_is_retired_in_an_epoch_that_another_began_waits_for_those_who_read_in_it() {
+        let epochs = Epochs::new();
+        let mut live = Publisher::sharing(&epochs, [(site(1), 1), (site(2), 2)]).unwrap();
+        let reader = epochs.pin();
+        epochs.advance();
+        reader.enter();
+        live.insert(site(1), 3).unwrap();
+        assert!(live.reclaim().1 > 0, "the reader has begun before the change");
+        reader.leave();
+        assert_eq!(live.reclaim().1, 0);
     }
 }

@@ -8,8 +8,8 @@ use core::ops::RangeInclusive;
 use super::edit::{Spot, Tree, begin};
 use super::splice::splice;
 use super::stage::Stage;
-use crate::table::index::{CHUNK_SLOTS, Index};
 use crate::table::Table;
+use crate::table::index::{CHUNK_SLOTS, Index};
 use crate::table::space::{Full, Piece, Written};
 use crate::table::word::{Cover, Word};
 

@@ -1,0 +1,356 @@
+//! Changing a cache while it is read.
+//!
+//! The control plane holds the trie of all prefixes and knows which records there are about each. A change writes the new
+//! records into slots that nobody reads, lets the table lead to them with one word, gives those further in their new parents,
+//! and takes what is gone out of reach; its slots are used again when all who were reading have ended. So a packet is judged by
+//! what held before a change or by what holds after it, each of many changes is seen within microseconds of being made,
+//! and nobody waits.
+
+mod changes;
+
+use std::collections::VecDeque;
+use std::sync::atomic::Ordering::{Relaxed, Release};
+
+pub use changes::Changes;
+use credence_prefix::{Elsewhere, Mirror, NO_MATCH, Prefix, Publisher};
+
+use self::changes::Change;
+use super::build::Merged;
+use super::published::Arc;
+use super::{Cache, CacheError, Entry, Published, link};
+use crate::{Guarded, Guards, RECORDS_MAX, Record, Snapshot};
+
+/// How much of the table may wait while changes are made: some thousands of them, half of what there is room for beside a small
+/// table.
+const WAITING_MAX: usize = 1 << 20;
+
+/// Numbers beyond a quarter more than there are records at first. Only what is written to is memory.
+const ROOM: usize = 1 << 16;
+
+/// The control plane's end of a cache: its trie, and which of its numbers are in use.
+#[derive(Debug)]
+pub struct Keeper {
+    published: Published,
+    publisher: Publisher,
+    cache: Arc<Cache>,
+    /// By number: the record about the same prefix that is heard next, or [`NO_MATCH`].
+    next: Vec<u32>,
+    /// Numbers that nobody can be reading by.
+    free: Vec<u32>,
+    /// Numbers that somebody may still be reading by, with the epoch in which they went out of reach.
+    leaving: VecDeque<(u64, u32)>,
+}
+
+/// Somebody who keeps what the entries say once more, by the same numbers: for the kernel's program. Told in an order in which each
+/// step can be seen by those who read there.
+pub trait Follower {
+    /// A record is about to be found by a number by which nobody could find one. Returns whether there is room for it; without,
+    /// the table is not mirrored any more.
+    fn wrote(&mut self, number: u32, record: &Record, entry: Entry) -> bool;
+
+    /// A record has another end or another parent.
+    fn changed(&mut self, number: u32, entry: Entry);
+
+    /// Nobody who begins to read from now on finds the record about `prefix` of that number.
+    fn left(&mut self, number: u32, prefix: Prefix);
+
+    /// The table is not mirrored any more, and what comes is not to be followed.
+    fn lost(&mut self);
+
+    /// Much is out of reach and waits to be used again: a good moment to find out whether those who read elsewhere have moved
+    /// on.
+    fn rest(&mut self);
+}
+
+/// Nobody follows.
+impl Follower for () {
+    fn wrote(&mut self, _: u32, _: &Record, _: Entry) -> bool {
+        true
+    }
+
+    fn changed(&mut self, _: u32, _: Entry) {}
+    fn left(&mut self, _: u32, _: Prefix) {}
+    fn lost(&mut self) {}
+    fn rest(&mut self) {}
+}
+
+/// There is no room for what was to be changed. Some of it may have been; a cache that is built anew has the room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the cache has no room left for so many changes")]
+pub struct Crowded;
+
+impl Keeper {
+    /// The keeper of a cache of these snapshots, as [`Cache::build`] makes it, with room to grow by a quarter. It is not yet
+    /// published.
+    ///
+    /// # Errors
+    /// As [`Cache::build`].
+    pub fn build(
+        published: &Published,
+        snapshots: Vec<Snapshot>,
+        guards: &Guards,
+    ) -> Result<Self, CacheError> {
+        let merged = Merged::of(snapshots, guards)?;
+        let publisher = Publisher::sharing(published.epochs(), merged.firsts())?;
+        let mut next: Vec<u32> = (1..=merged.len() as u32).collect();
+        for last in merged.lasts() {
+            next[last as usize] = NO_MATCH;
+        }
+        let room = merged.len() + merged.len() / 4 + ROOM;
+        let cache = merged.into_cache(Arc::clone(publisher.shared()), room);
+        let (free, leaving) = (Vec::new(), VecDeque::new());
+        Ok(Self { published: published.clone(), publisher, cache: Arc::new(cache), next, free, leaving })
+    }
+
+    /// Publishes the cache in the place of the one before, whole, and returns its generation.
+    pub fn publish(&self) -> u32 {
+        self.published.put(Arc::clone(&self.cache))
+    }
+
+    /// The cache.
+    pub const fn cache(&self) -> &Arc<Cache> {
+        &self.cache
+    }
+
+    /// Keeps the image of the look-up in step in `mirror` from now on; see [`Publisher::reflect`].
+    pub fn reflect(&mut self, mirror: Mirror) -> bool {
+        self.publisher.reflect(mirror)
+    }
+
+    /// Whoever walks a mirror, as a reader of the cache. To be asked for before [`reflect`](Self::reflect).
+    pub fn elsewhere(&self) -> Elsewhere {
+        self.published.epochs().elsewhere()
+    }
+
+    /// Whether a mirror is in step.
+    pub const fn is_mirrored(&self) -> bool {
+        self.publisher.is_mirrored()
+    }
+
+    /// Whether anything waits until nobody can be reading it any more.
+    pub fn waits(&self) -> bool {
+        !self.leaving.is_empty() || self.publisher.waiting_bytes() > 0
+    }
+
+    /// The memory held, in bytes: the cache's, and what the control plane keeps beside it.
+    pub fn bytes(&self) -> usize {
+        self.cache.bytes() + self.publisher.trie().bytes() + self.next.len() * size_of::<u32>()
+    }
+
+    /// Frees what nobody can be reading any more; returns how many records still wait for that. To be called now and then.
+    pub fn reclaim(&mut self) -> usize {
+        self.publisher.reclaim();
+        // All that was retired before is out of reach: a later epoch begins here.
+        let oldest = self.published.epochs().advance();
+        while let Some((_, number)) = self.leaving.pop_front_if(|(epoch, _)| *epoch < oldest) {
+            self.free.push(number);
+        }
+        self.leaving.len()
+    }
+
+    /// Makes changes, each of which is seen whole or not at all; `follower` is told of every step. All flows look their sources up
+    /// again afterwards. Takes a microsecond or two for each record that comes or goes, and as many nanoseconds for each
+    /// that lies inside a changed prefix.
+    ///
+    /// # Errors
+    /// When there is no room.
+    pub fn apply(&mut self, changes: Changes, follower: &mut dyn Follower) -> Result<(), Crowded> {
+        self.reclaim();
+        // Before a record names one of them.
+        if let Some(issuers) = changes.issuers {
+            self.cache.issuers.store(issuers);
+        }
+        let prefixes: Vec<Prefix> = changes.list.iter().map(|change| change.prefix).collect();
+        let mut gone = Vec::new();
+        let made = changes.list.into_iter().try_for_each(|change| {
+            self.change(change, &mut gone, follower)?;
+            if self.publisher.waiting_bytes() > WAITING_MAX {
+                follower.rest();
+                self.publisher.reclaim();
+            }
+            Ok(())
+        });
+        // Also after a change that could not be made: those before it stand.
+        self.relink(&prefixes, follower);
+        self.cache.sources.store(changes.sources);
+        self.settle(&gone, follower);
+        made
+    }
+
+    /// Makes one change, and notes what is gone.
+    fn change(
+        &mut self,
+        change: Change,
+        gone: &mut Vec<(u32, Prefix)>,
+        follower: &mut dyn Follower,
+    ) -> Result<(), Crowded> {
+        let Change { prefix, records } = change;
+        let mut before: Vec<u32> = self.numbers(prefix).collect();
+        if let ([number], [(record, guarded)]) = (&before[..], &records[..])
+            && self.lasts_longer(*number, record, *guarded)
+        {
+            self.cache.slots.extend(*number, record.expires);
+            follower.changed(*number, self.cache.entry(*number));
+            return Ok(());
+        }
+        let mut numbers = Vec::with_capacity(records.len());
+        let mut fresh = Vec::new();
+        for (record, guarded) in &records {
+            let stays = before.iter().position(|&number| self.says(number, record, *guarded));
+            let number = match stays {
+                Some(at) => before.swap_remove(at),
+                None => {
+                    let number = self.number().ok_or(Crowded)?;
+                    self.cache.slots.write(number, record, *guarded);
+                    self.count(*guarded, true);
+                    fresh.push((number, record));
+                    number
+                }
+            };
+            numbers.push(number);
+        }
+        self.lead_to(prefix, &numbers, &fresh, follower)?;
+        for number in before {
+            self.count(self.cache.entry(number).guarded(), false);
+            self.cache.slots.leave(number);
+            gone.push((number, prefix));
+        }
+        Ok(())
+    }
+
+    /// Lets look-ups find these records about a prefix, of which the fresh ones are new.
+    fn lead_to(
+        &mut self,
+        prefix: Prefix,
+        numbers: &[u32],
+        fresh: &[(u32, &Record)],
+        follower: &mut dyn Follower,
+    ) -> Result<(), Crowded> {
+        for (at, &number) in numbers.iter().enumerate() {
+            self.next[number as usize] = numbers.get(at + 1).copied().unwrap_or(NO_MATCH);
+        }
+        let outer = self.cover(prefix);
+        let slots = &self.cache.slots;
+        // Those that stay lead on to the new ones as soon as these are linked, so the new ones are told first.
+        let is_room =
+            fresh.iter().all(|&(number, record)| follower.wrote(number, record, slots.entry(number)));
+        link::link(slots, numbers.iter().rev().copied(), outer, |number| {
+            follower.changed(number, slots.entry(number));
+        });
+        let was_mirrored = self.publisher.is_mirrored();
+        if !is_room {
+            self.publisher.part();
+        }
+        match numbers.first() {
+            Some(&first) => drop(self.publisher.insert(prefix, first).map_err(|_| Crowded)?),
+            None => drop(self.publisher.remove(prefix)),
+        }
+        if was_mirrored && !self.publisher.is_mirrored() {
+            follower.lost();
+        }
+        Ok(())
+    }
+
+    /// Gives all records inside of these prefixes, which are in order, their parents.
+    fn relink(&self, prefixes: &[Prefix], follower: &mut dyn Follower) {
+        let mut outermost: Option<Prefix> = None;
+        for &prefix in prefixes {
+            if outermost.is_some_and(|outermost| outermost.covers(prefix)) {
+                continue;
+            }
+            outermost = Some(prefix);
+            let mut covers: Vec<(Prefix, u32)> = Vec::with_capacity(129);
+            let outer = self.cover(prefix);
+            for (inside, &first) in self.publisher.trie().covered_by(prefix) {
+                while covers.last().is_some_and(|(cover, _)| !cover.covers(inside)) {
+                    covers.pop();
+                }
+                let outer = covers.last().map_or(outer, |&(_, first)| first);
+                let numbers: Vec<u32> = self.behind(first).collect();
+                link::link(&self.cache.slots, numbers.into_iter().rev(), outer, |number| {
+                    follower.changed(number, self.cache.entry(number));
+                });
+                covers.push((inside, first));
+            }
+        }
+    }
+
+    /// Tells all who read that something has changed, and lets what is gone wait until they have seen it.
+    fn settle(&mut self, gone: &[(u32, Prefix)], follower: &mut dyn Follower) {
+        if Arc::ptr_eq(self.publisher.shared(), &self.cache.table) {
+            self.cache.generation.store(self.cache.generation().wrapping_add(1), Release);
+        } else {
+            // The table has outgrown its address space: the same records, by another one.
+            self.cache = Arc::new(self.cache.with_table(Arc::clone(self.publisher.shared())));
+            self.publish();
+        }
+        let epoch = self.published.epochs().now();
+        for &(number, prefix) in gone {
+            follower.left(number, prefix);
+            self.leaving.push_back((epoch, number));
+        }
+    }
+
+    /// The first record about the nearest prefix further out, or [`NO_MATCH`].
+    fn cover(&self, prefix: Prefix) -> u32 {
+        let covering = self.publisher.trie().covering_prefix(prefix);
+        let further_out = covering.take_while(|(cover, _)| *cover != prefix);
+        further_out.last().map_or(NO_MATCH, |(_, &first)| first)
+    }
+
+    /// The records about exactly this prefix, from the one that is heard first.
+    fn numbers(&self, prefix: Prefix) -> impl Iterator<Item = u32> + use<'_> {
+        let first = self.publisher.trie().get(prefix).copied();
+        first.into_iter().flat_map(|first| self.behind(first))
+    }
+
+    /// A record and those about the same prefix that are heard later.
+    fn behind(&self, first: u32) -> impl Iterator<Item = u32> + use<'_> {
+        core::iter::successors(Some(first), |&number| {
+            Some(self.next[number as usize]).filter(|&next| next != NO_MATCH)
+        })
+    }
+
+    /// Whether a record says that, and the guards the same of it.
+    fn says(&self, number: u32, record: &Record, guarded: Guarded) -> bool {
+        self.cache.entry(number).guarded() == guarded && self.cache.record(number) == *record
+    }
+
+    /// Whether a record says that, but that it lasts longer. One that lasts less long may hide less than it did, and those
+    /// further out must be found before it ends.
+    fn lasts_longer(&self, number: u32, record: &Record, guarded: Guarded) -> bool {
+        let own = self.cache.record(number);
+        own.expires < record.expires
+            && self.cache.entry(number).guarded() == guarded
+            && Record { expires: record.expires, ..own } == *record
+    }
+
+    /// A number for another record, if there is one.
+    fn number(&mut self) -> Option<u32> {
+        if let Some(number) = self.free.pop() {
+            return Some(number);
+        }
+        let number = self.cache.numbers();
+        let is_room = (number as usize) < self.cache.slots.room().min(RECORDS_MAX);
+        is_room.then(|| {
+            self.next.push(NO_MATCH);
+            number
+        })
+    }
+
+    /// Counts a record that has come or gone.
+    fn count(&self, guarded: Guarded, has_come: bool) {
+        let kept = match guarded {
+            Guarded::Enforce => None,
+            Guarded::Keep(reason) => Some(&self.cache.kept[reason as usize]),
+        };
+        let (len, by) = (self.cache.len(), usize::from(has_come));
+        self.cache.len.store(len + by - usize::from(!has_come), Relaxed);
+        if let Some(kept) = kept {
+            kept.store(kept.load(Relaxed) + by as u64 - u64::from(!has_come), Relaxed);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,121 @@
+//! What is to change in a cache so that it says what another one does.
+
+use std::cmp::Ordering;
+use std::collections::HashMap;
+
+use credence_prefix::Prefix;
+
+use super::Keeper;
+use crate::cache::published::Arc;
+use crate::{Guarded, Header, Issuer, IssuerId, Record};
+
+/// The most changes that are made one by one, whatever the size.
+const ALWAYS: usize = 1_024;
+/// The part of all prefixes beyond which a cache is better swapped than changed: a change takes some microseconds, a prefix
+/// that is built anew a quarter of one.
+const SHARE: usize = 8;
+/// The most issuers, since an [`IssuerId`] has 16 bits.
+const ISSUERS_MAX: usize = 1 << 16;
+
+/// Changes to one cache, see [`Keeper::changes_to`].
+#[derive(Debug)]
+pub struct Changes {
+    /// In the order of prefixes, each once.
+    pub(super) list: Vec<Change>,
+    /// The cache's issuers, where there are more of them now.
+    pub(super) issuers: Option<Arc<Vec<Issuer>>>,
+    pub(super) sources: Arc<Vec<Header>>,
+}
+
+/// All that is to be said of a prefix.
+#[derive(Debug)]
+pub(super) struct Change {
+    pub(super) prefix: Prefix,
+    /// Its records with what the guards say of them, from the one that is heard first.
+    pub(super) records: Vec<(Record, Guarded)>,
+}
+
+impl Changes {
+    /// The number of prefixes of which something else is said.
+    pub const fn len(&self) -> usize {
+        self.list.len()
+    }
+
+    /// Whether nothing else is said of any.
+    pub const fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+}
+
+impl Keeper {
+    /// What is to change so that this cache says what the one of `other` does; none when that is so much that the other had better
+    /// take its place.
+    pub fn changes_to(&self, other: &Self) -> Option<Changes> {
+        let (names, issuers) = self.adopt(&other.cache.issuers.load())?;
+        let mut changes = Changes { list: Vec::new(), issuers, sources: other.cache.sources.load_full() };
+        let most = ALWAYS.max(self.publisher.trie().len() / SHARE);
+        let mut own = self.publisher.trie().iter().peekable();
+        let mut others = other.publisher.trie().iter().peekable();
+        loop {
+            let prefix = match (own.peek(), others.peek()) {
+                (Some((one, _)), Some((two, _))) => *one.min(two),
+                (one, two) => match one.or(two) {
+                    Some((prefix, _)) => *prefix,
+                    None => return Some(changes),
+                },
+            };
+            let is_this = |(next, _): &(Prefix, &u32)| *next == prefix;
+            let (own, others) = (own.next_if(is_this), others.next_if(is_this));
+            let records = others.map_or_else(Vec::new, |(_, &first)| other.records(first, &names));
+            if own.is_some_and(|(_, &first)| self.says_all(first, &records)) {
+                continue;
+            }
+            if changes.len() == most {
+                return None;
+            }
+            changes.list.push(Change { prefix, records });
+        }
+    }
+
+    /// A record and those about the same prefix that are heard later, with their issuers by the numbers of another cache.
+    fn records(&self, first: u32, names: &[IssuerId]) -> Vec<(Record, Guarded)> {
+        let named = |number| {
+            let record = self.cache.record(number);
+            let issuer = names[usize::from(record.issuer.0)];
+            (Record { issuer, ..record }, self.cache.entry(number).guarded())
+        };
+        let mut records: Vec<(Record, Guarded)> = self.behind(first).map(named).collect();
+        records.sort_by(|(one, _), (other, _)| one.contest(other));
+        records
+    }
+
+    fn says_all(&self, first: u32, records: &[(Record, Guarded)]) -> bool {
+        let mut own = self.behind(first);
+        let same = |(record, guarded): &(Record, Guarded)| {
+            own.next().is_some_and(|number| self.says(number, record, *guarded))
+        };
+        records.iter().all(same) && own.next().is_none()
+    }
+
+    /// The numbers that another cache's issuers have here, and all issuers, if there are new ones among them; none when there would be
+    /// too many.
+    #[expect(clippy::type_complexity, reason = "a pair that is taken apart at once")]
+    fn adopt(&self, others: &[Issuer]) -> Option<(Vec<IssuerId>, Option<Arc<Vec<Issuer>>>)> {
+        let own = self.cache.issuers.load_full();
+        let mut all: Vec<Issuer> = Vec::clone(&own);
+        let known: HashMap<&Issuer, usize> = own.iter().zip(0..).collect();
+        let numbers = others.iter().map(|issuer| {
+            let number = known.get(issuer).copied().unwrap_or_else(|| {
+                all.push(issuer.clone());
+                all.len() - 1
+            });
+            IssuerId(number as u16)
+        });
+        let numbers = numbers.collect();
+        match all.len().cmp(&own.len()) {
+            _ if all.len() > ISSUERS_MAX => None,
+            Ordering::Equal => Some((numbers, None)),
+            _ => Some((numbers, Some(Arc::new(all)))),
+        }
+    }
+}
