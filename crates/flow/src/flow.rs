@@ -1,11 +1,13 @@
-//! One flow: what every packet touches, and what only events touch.
+//! One flow: what every packet touches, what only events touch, and what only few flows have.
 
 mod halves;
+mod rare;
 
 use credence_wire::Anomalies;
 
 use self::halves::TCP;
-pub(crate) use self::halves::{Cold, Hot, State};
+pub(crate) use self::halves::{Cold, Hot, Mark, State};
+pub(crate) use self::rare::{Rare, Rares};
 use crate::key::FlowKey;
 use crate::sighting::Sighting;
 
@@ -41,6 +43,8 @@ impl Default for Timeouts {
 pub struct Flow<'a> {
     pub(crate) hot: &'a mut Hot,
     pub(crate) cold: &'a mut Cold,
+    pub(crate) rares: &'a mut Rares,
+    pub(crate) place: usize,
 }
 
 /// What counting one packet showed.
@@ -69,37 +73,42 @@ pub struct Scoring {
 }
 
 impl Flow<'_> {
-    /// Counts one packet; `harmless` are the anomalies that are shown with a flow and not held against its source. When
-    /// the caller does not fold although [`Counted::full`] says so, the flow's record stays exact and what is [`Pending`]
-    /// stops growing.
+    /// Counts one packet; `harmless` are the anomalies that are shown with a flow and not held against its source. Whoever
+    /// does not fold although [`Counted::full`] says so finds the flow's record exact and too little [`Pending`].
     #[inline]
     pub fn count(&mut self, seen: &Sighting, harmless: Anomalies) -> Counted {
-        let hot = &mut *self.hot;
-        match hot.packets.checked_add(1) {
-            Some(packets) => hot.packets = packets,
-            None => self.cold.packets = self.cold.packets.saturating_add(1),
+        self.hot.packets = self.hot.packets.wrapping_add(1);
+        if self.hot.packets == 0 {
+            self.rare(|rare| rare.packets_above = rare.packets_above.saturating_add(1));
         }
-        hot.wire = hot.wire.saturating_add(seen.wire_len);
-        match u32::try_from(seen.bytes).ok().filter(|&b| b < HALF).and_then(|b| hot.claimed.checked_add(b)) {
-            Some(claimed) => hot.claimed = claimed,
-            None => self.cold.bytes = self.cold.bytes.saturating_add(seen.bytes),
+        match u32::try_from(seen.bytes).ok().and_then(|bytes| self.hot.claimed.checked_add(bytes)) {
+            Some(claimed) => self.hot.claimed = claimed,
+            None => self.claim(seen.bytes),
         }
+        let filled = match self.hot.wire_with(seen.wire_len) {
+            Some(wire) => {
+                self.hot.wire = wire;
+                false
+            }
+            None => self.cold.count_wire(self.hot, seen.wire_len),
+        };
         if seen.closes() {
-            hot.set(State::CLOSED);
+            self.hot.set(State::CLOSED);
         }
         if seen.is_fragment() {
-            self.cold.fragments = self.cold.fragments.saturating_add(1);
+            self.rare(|rare| rare.fragments = rare.fragments.saturating_add(1));
         }
         let news = !seen.anomalies.is_empty() && self.add_anomalies(seen.anomalies, harmless);
-        let hot = &*self.hot;
-        Counted { news, full: hot.packets == u16::MAX || hot.claimed >= HALF || hot.wire >= HALF }
+        // Two packets apart, so that never as many are pending as 16 bits cannot tell from none.
+        let rounded = matches!(self.hot.packets, 0 | u16::MAX);
+        Counted { news, full: filled || rounded }
     }
 
     /// Notes what the flow's first packet asks for: unless the reverse flow was there before it, the flow will be judged
     /// by whether it is answered. To be called once, for the first packet.
     pub fn opens(&mut self, first: &Sighting) {
-        if first.asks() && self.cold.marks & Cold::ANSWERS == 0 {
-            self.cold.marks |= Cold::OPENS;
+        if first.asks() && !self.cold.has(Mark::ANSWERS) {
+            self.cold.mark(Mark::OPENS);
         }
     }
 
@@ -108,15 +117,15 @@ impl Flow<'_> {
     ///
     /// [`awaits_judgement`]: Self::awaits_judgement
     pub fn fold(&mut self, clock_ns: u64) -> Pending {
-        let (hot, cold) = (&mut *self.hot, &mut *self.cold);
-        let judged =
-            cold.marks & Cold::OPENS != 0 && clock_ns >= cold.first_ns.saturating_add(JUDGED_AFTER_NS);
+        let (hot, cold) = (&*self.hot, &mut *self.cold);
+        let judged = cold.has(Mark::OPENS) && clock_ns >= cold.first_ns.saturating_add(JUDGED_AFTER_NS);
+        let (packets, wire_bytes) = cold.fold(hot);
         let pending = Pending {
             key: hot.key(),
-            packets: u32::from(hot.packets),
-            wire_bytes: hot.wire,
-            created: cold.marks & Cold::CREATED != 0,
-            odd: cold.marks & Cold::ODD != 0,
+            packets: u32::from(packets),
+            wire_bytes,
+            created: cold.has(Mark::CREATED),
+            odd: cold.has(Mark::ODD),
             opening: judged.then(|| match () {
                 () if hot.is_confirmed() => Opening::Confirmed,
                 () if hot.has(State::PAIRED) && hot.proto == TCP => Opening::Refused,
@@ -124,23 +133,27 @@ impl Flow<'_> {
                 () => Opening::Unanswered,
             }),
         };
-        cold.packets = cold.packets.saturating_add(u64::from(hot.packets));
-        cold.bytes = cold.bytes.saturating_add(u64::from(hot.claimed));
-        (hot.packets, hot.claimed, hot.wire) = (0, 0, 0);
-        cold.marks &= if judged { Cold::ANSWERS } else { Cold::OPENS | Cold::ANSWERS };
+        cold.unmark(Mark::CREATED);
+        cold.unmark(Mark::ODD);
+        if judged {
+            cold.unmark(Mark::OPENS);
+        }
         pending
     }
 
     /// Whether an opening still waits to be judged.
     pub const fn awaits_judgement(&self) -> bool {
-        self.cold.marks & Cold::OPENS != 0
+        self.cold.has(Mark::OPENS)
     }
 
     /// Ends the flow at `clock_ns`: its final record, and what had not been folded. An opening too young to be judged by
     /// then never is.
     pub(crate) fn finish(&mut self, clock_ns: u64) -> Finished {
         let pending = self.fold(clock_ns);
-        Finished { pending, record: FlowRecord::of(self.hot, self.cold) }
+        Finished {
+            pending,
+            record: FlowRecord::of(self.hot, self.cold, &self.rares.of(self.place, self.cold)),
+        }
     }
 
     /// Whether the slot holds no flow any more.
@@ -164,8 +177,9 @@ impl Flow<'_> {
     }
 
     /// Every anomaly the flow has shown.
-    pub const fn anomalies(&self) -> Anomalies {
-        self.cold.anomalies
+    #[inline]
+    pub fn anomalies(&self) -> Anomalies {
+        self.rares.of(self.place, self.cold).anomalies
     }
 
     /// The epoch of the last scoring; 0 before the first.
@@ -182,7 +196,7 @@ impl Flow<'_> {
 
     /// The score of the last scoring.
     pub const fn score(&self) -> u16 {
-        self.cold.score
+        self.cold.score()
     }
 
     /// The record number of the credit cache that the last scoring rests on; [`u32::MAX`] before the first.
@@ -195,7 +209,7 @@ impl Flow<'_> {
         self.hot.epoch = scoring.epoch;
         self.hot.set_verdict(scoring.verdict);
         self.hot.stands_until_s = scoring.stands_until_s;
-        self.cold.score = scoring.score;
+        self.cold.set_score(scoring.score);
         self.cold.record = scoring.record;
     }
 
@@ -223,12 +237,30 @@ impl Flow<'_> {
     /// Notes the anomalies of a packet. True when one is new to the flow.
     #[inline(never)]
     fn add_anomalies(&mut self, anomalies: Anomalies, harmless: Anomalies) -> bool {
-        let news = anomalies.without(self.cold.anomalies);
-        self.cold.anomalies = self.cold.anomalies.union(news);
+        let news = self.rare(|rare| {
+            let news = anomalies.without(rare.anomalies);
+            rare.anomalies = rare.anomalies.union(news);
+            news
+        });
         if !news.without(harmless).is_empty() {
-            self.cold.marks |= Cold::ODD;
+            self.cold.mark(Mark::ODD);
         }
         !news.is_empty()
+    }
+
+    /// Adds a claim that 32 bits do not hold with those before it.
+    #[cold]
+    fn claim(&mut self, bytes: u64) {
+        let claimed = self.hot.claimed;
+        self.hot.claimed = self.rare(|rare| {
+            let sum = (u64::from(rare.claimed_above) << 32 | u64::from(claimed)).saturating_add(bytes);
+            rare.claimed_above = (sum >> 32) as u32;
+            sum as u32
+        });
+    }
+
+    fn rare<T>(&mut self, change: impl FnOnce(&mut Rare) -> T) -> T {
+        self.rares.change(self.place, self.cold, change)
     }
 }
 
@@ -236,7 +268,7 @@ impl Flow<'_> {
 /// round trips, and than a first retransmission (RFC 6298, section 2.1).
 pub const JUDGED_AFTER_NS: u64 = 1_000_000_000;
 
-/// Where 32-bit counters are folded, before they could wrap.
+/// Half of what a 32-bit counter can say. As many bytes on the wire are folded, before they could be as many as none.
 const HALF: u32 = 1 << 31;
 
 /// How the exchange that a flow opened went.
@@ -308,19 +340,19 @@ pub struct FlowRecord {
 }
 
 impl FlowRecord {
-    /// The flow of these halves.
-    pub(crate) fn of(hot: &Hot, cold: &Cold) -> Self {
+    /// The flow of these halves, with what is rare about it.
+    pub(crate) fn of(hot: &Hot, cold: &Cold, rare: &Rare) -> Self {
         let (first_ns, first_frame) = cold.begun();
         Self {
             key: hot.key(),
             first_ns,
             last_ns: hot.last_ns,
             first_frame,
-            packets: cold.packets.saturating_add(u64::from(hot.packets)),
-            bytes: cold.bytes.saturating_add(u64::from(hot.claimed)),
-            fragments: cold.fragments,
-            anomalies: cold.anomalies,
-            score: cold.score,
+            packets: u64::from(rare.packets_above) << 16 | u64::from(hot.packets),
+            bytes: u64::from(rare.claimed_above) << 32 | u64::from(hot.claimed),
+            fragments: rare.fragments,
+            anomalies: rare.anomalies,
+            score: cold.score(),
             verdict: hot.verdict(),
             confirmed: hot.is_confirmed(),
             paired: hot.has(State::PAIRED),

@@ -8,19 +8,24 @@ const S: u64 = 1_000_000_000;
 const KEY: FlowKey = FlowKey { src: 1, dst: 2, proto: TCP, sport: 40_000, dport: 443 };
 const START: Now = Now { ts_ns: 5 * S, frame: 7 << 32 | 9 };
 
-/// Both halves of a flow, without a table around them.
+/// Both halves of a flow and what is rare about it, without a table around them.
 struct Halves {
     hot: Hot,
     cold: Cold,
+    rares: Rares,
 }
 
 impl Halves {
     fn new(proto: u8) -> Self {
-        Self { hot: Hot::new(&FlowKey { proto, ..KEY }, START), cold: Cold::new(START) }
+        Self::of(&FlowKey { proto, ..KEY }, START)
+    }
+
+    fn of(key: &FlowKey, start: Now) -> Self {
+        Self { hot: Hot::new(key, start), cold: Cold::new(start), rares: Rares::new(1) }
     }
 
     fn flow(&mut self) -> Flow<'_> {
-        Flow { hot: &mut self.hot, cold: &mut self.cold }
+        Flow { hot: &mut self.hot, cold: &mut self.cold, rares: &mut self.rares, place: 0 }
     }
 
     fn count(&mut self, bytes: u64, wire_len: u32) -> Counted {
@@ -75,14 +80,42 @@ fn a_flow_starts_as_its_first_packet_says() {
 }
 
 #[test]
-fn more_packets_than_16_bits_count_without_a_fold_are_all_in_the_record() {
+fn more_packets_than_16_bits_count_are_all_in_the_record_and_are_folded_in_time() {
     let mut flow = Halves::new(TCP);
-    for n in 1..=70_000_u32 {
-        assert_eq!(flow.count(60, 74).full, n >= 65_535, "packet {n}");
+    let mut folded = 0;
+    for n in 1..=200_000_u32 {
+        let full = flow.count(60, 74).full;
+        assert_eq!(full, matches!(n % 65_536, 65_535 | 0), "packet {n}");
+        if full {
+            folded += flow.flow().fold(0).packets;
+        }
     }
     let ended = flow.flow().finish(u64::MAX);
-    assert_eq!((ended.record.packets, ended.record.bytes), (70_000, 70_000 * 60));
-    assert_eq!(ended.pending.packets, 65_535);
+    assert_eq!((ended.record.packets, ended.record.bytes), (200_000, 200_000 * 60));
+    assert_eq!(folded + ended.pending.packets, 200_000);
+}
+
+/// Two halves of what a counter can say lie between two folds at most, wherever they fell.
+#[test]
+fn bytes_on_the_wire_are_folded_before_they_are_as_many_as_none() {
+    for len in [1_514, 65_589, HALF / 2 + 1, HALF - 1] {
+        for head_start in [0, 7, HALF - 3] {
+            let mut flow = Halves::new(TCP);
+            flow.count(60, head_start);
+            let mut wire = u64::from(flow.flow().fold(0).wire_bytes);
+            let packets = 3 * (u64::from(HALF) / u64::from(len) + 1);
+            for _ in 0..packets {
+                let packet = seen(60, tcp(TcpFlags::ACK), len);
+                flow.flow().scored(SCORING);
+                let passed = flow.hot.passes(&packet, SCORING.epoch);
+                if !passed && flow.flow().count(&packet, Anomalies::NONE).full {
+                    wire += u64::from(flow.flow().fold(0).wire_bytes);
+                }
+            }
+            wire += u64::from(flow.flow().fold(0).wire_bytes);
+            assert_eq!(wire, u64::from(head_start) + packets * u64::from(len), "{len} after {head_start}");
+        }
+    }
 }
 
 #[test]
@@ -118,13 +151,11 @@ fn claims_up_to_the_largest_jumbogram_add_up_without_a_fold() {
 }
 
 #[test]
-fn a_claim_too_large_to_be_true_forces_no_fold() {
+fn a_claim_forces_no_fold_however_large() {
     let mut flow = Halves::new(TCP);
-    for bytes in [u64::from(HALF), u64::from(u32::MAX), u64::MAX] {
+    for bytes in [u64::from(HALF) - 1, u64::from(HALF), u64::from(u32::MAX), u64::MAX, 1] {
         assert!(!flow.count(bytes, 74).full);
     }
-    assert!(!flow.count(u64::from(HALF) - 1, 74).full);
-    assert!(flow.count(1, 74).full);
 }
 
 #[test]
@@ -173,7 +204,7 @@ fn only_what_asks_opens() {
 #[test]
 fn an_answer_opens_nothing() {
     let mut flow = Halves::new(17);
-    flow.cold.answers();
+    flow.cold.mark(Mark::ANSWERS);
     flow.flow().fold(0);
     flow.flow().opens(&seen(60, Upper::Udp { quic: None }, 74));
     assert!(!flow.flow().awaits_judgement());
@@ -215,7 +246,7 @@ fn an_opening_is_judged_by_what_came_of_it() {
 #[test]
 fn an_opening_at_the_end_of_the_clock_is_judged() {
     let start = Now { ts_ns: u64::MAX, ..START };
-    let mut flow = Halves { hot: Hot::new(&KEY, start), cold: Cold::new(start) };
+    let mut flow = Halves::of(&KEY, start);
     flow.flow().opens(&seen(60, tcp(TcpFlags::SYN), 74));
     assert_eq!(flow.flow().finish(u64::MAX).pending.opening, Some(Opening::Unanswered));
 }
@@ -294,6 +325,23 @@ fn the_last_scoring_is_in_the_record() {
     assert_eq!((flow.flow().epoch(), flow.flow().verdict(), flow.flow().credit_record()), (4, 5, 42));
     let record = flow.flow().finish(u64::MAX).record;
     assert_eq!((record.score, record.verdict), (120, 5));
+}
+
+#[test]
+fn a_score_of_ten_bits_leaves_the_marks_alone() {
+    let marks = [Mark::CREATED, Mark::ODD, Mark::OPENS, Mark::ANSWERS, Mark::OFFERS, Mark::RARE];
+    let mut cold = Cold::default();
+    for score in (0..=1_000).chain((0..1_000).rev()) {
+        cold.set_score(score);
+        assert!(cold.score() == score && marks.iter().all(|&mark| !cold.has(mark)));
+    }
+    for (at, &mark) in marks.iter().enumerate() {
+        cold.mark(mark);
+        cold.set_score(1_000);
+        assert!(marks.iter().enumerate().all(|(other, &mark)| cold.has(mark) == (other <= at)));
+    }
+    marks.iter().for_each(|&mark| cold.unmark(mark));
+    assert!(cold.score() == 1_000 && marks.iter().all(|&mark| !cold.has(mark)));
 }
 
 #[test]

@@ -6,10 +6,10 @@
 //! are in the cache anyway. Pairs fill buckets less evenly than single flows do. A full table fills ten of fifteen slots, at
 //! which, simulated, one flow of two million pairs' found no room; at ten of thirteen some 570 did, from seven eighths of
 //! the capacity on. A flow is split in two: the 64-byte half that every packet touches, and the half that only events
-//! touch.
+//! touch. What few flows have to them lies apart from both.
 //!
-//! Bytes a flow: 64 + 56 + 64 · 1.5 / 12 = 128. Places that were never used lie behind all others and are not touched;
-//! those that became free again are chained through the flows themselves.
+//! Bytes a flow: 64 + 24 + 64 · 1.5 / 12 = 96, and 28 more where a flow has anything rare to it. Places that were never used
+//! lie behind all others and are not touched; those that became free again are chained through the flows themselves.
 //!
 //! In a table of millions each of these lines is a miss of all caches. So a caller that has a batch of keys first asks
 //! for their buckets ([`FlowTable::prefetch_index`]), then for the flows that these point to ([`FlowTable::prefetch_flow`]), and
@@ -24,7 +24,7 @@ use credence_memory::{prefetch, room};
 
 pub use self::index::Candidates;
 use self::index::{Index, WAYS};
-use crate::flow::{Cold, Finished, Flow, FlowRecord, Hot, State, Timeouts};
+use crate::flow::{Cold, Finished, Flow, FlowRecord, Hot, Mark, Rares, State, Timeouts};
 use crate::hash::KeyedHash;
 use crate::key::FlowKey;
 use crate::sighting::Sighting;
@@ -96,6 +96,7 @@ pub struct FlowTable {
     hot: Vec<Hot>,
     /// The other half of each place.
     cold: Vec<Cold>,
+    rares: Rares,
     capacity: u32,
     /// The first place that became free again.
     free: u32,
@@ -118,6 +119,7 @@ impl FlowTable {
             index: Index::new(buckets),
             hot: room(capacity as usize),
             cold: room(capacity as usize),
+            rares: Rares::new(capacity as usize),
             capacity,
             free: NONE,
             live: 0,
@@ -139,6 +141,7 @@ impl FlowTable {
         self.cold.resize(self.capacity as usize, Cold::default());
         self.hot.truncate(used);
         self.cold.truncate(used);
+        self.rares.prefault();
     }
 
     /// Where the flow of `key` may lie, as [`place`](Self::place) wants it, so that a batch can be hashed whole.
@@ -176,12 +179,11 @@ impl FlowTable {
         Some(Slot(flow))
     }
 
-    /// Asks for both halves of the flow that a new flow of these candidates seems to answer.
+    /// Asks for all of the flow that a new flow of these candidates seems to answer.
     #[inline]
     pub fn prefetch_peer(&self, candidates: Candidates) {
         if let Some(flow) = self.index.first(candidates.of_answer()) {
-            prefetch(&self.hot, flow as usize);
-            prefetch(&self.cold, flow as usize);
+            self.prefetch_record(flow as usize);
         }
     }
 
@@ -245,7 +247,8 @@ impl FlowTable {
     /// Both halves of a flow.
     #[inline]
     pub fn flow(&mut self, slot: Slot) -> Flow<'_> {
-        Flow { hot: &mut self.hot[slot.0 as usize], cold: &mut self.cold[slot.0 as usize] }
+        let place = slot.0 as usize;
+        Flow { hot: &mut self.hot[place], cold: &mut self.cold[place], rares: &mut self.rares, place }
     }
 
     /// Walks at most `steps` flows onward from where the last call stopped and ends those that were idle already
@@ -279,13 +282,15 @@ impl FlowTable {
     /// The flow at this place as it is now, if one lies there.
     pub fn record(&self, place: usize) -> Option<FlowRecord> {
         let hot = self.hot.get(place).filter(|hot| !hot.is_free())?;
-        self.cold.get(place).map(|cold| FlowRecord::of(hot, cold))
+        self.cold.get(place).map(|cold| FlowRecord::of(hot, cold, &self.rares.of(place, cold)))
     }
 
     /// Asks for what [`record`](Self::record) reads.
+    #[inline]
     pub fn prefetch_record(&self, place: usize) {
         prefetch(&self.hot, place);
         prefetch(&self.cold, place);
+        self.rares.prefetch(place);
     }
 
     /// Flows held at most.
@@ -304,22 +309,23 @@ impl FlowTable {
     pub fn exchange(&mut self, slot: Slot, seen: &Sighting) {
         let own = slot.0 as usize;
         if let Some(value) = seen.offers() {
-            self.cold[own].offer = value;
-            self.cold[own].offers = true;
+            self.cold[own].mark(Mark::OFFERS);
+            self.rares.change(own, &mut self.cold[own], |rare| rare.offer = value);
             if self.hot[own].has(State::PAIRED)
                 && let Some(Slot(peer)) = self.find(&self.hot[own].key().reverse())
             {
                 self.expect(peer as usize, value);
             }
         }
-        if self.hot[own].awaits_echo() && seen.echoes() == Some(self.cold[own].expected) {
+        if self.hot[own].awaits_echo() && seen.echoes() == Some(self.rares.of(own, &self.cold[own]).expected)
+        {
             self.hot[own].set(State::CONFIRMED);
         }
     }
 
     /// From now on `flow`, unless it is confirmed already, is confirmed by returning `value`.
     fn expect(&mut self, flow: usize, value: u32) {
-        self.cold[flow].expected = value;
+        self.rares.change(flow, &mut self.cold[flow], |rare| rare.expected = value);
         self.hot[flow].set(State::EXPECTS);
     }
 
@@ -330,7 +336,8 @@ impl FlowTable {
 
     /// Memory held once every place has been used, in bytes.
     pub fn bytes(&self) -> usize {
-        self.index.bytes() + self.capacity as usize * (size_of::<Hot>() + size_of::<Cold>())
+        let halves = self.capacity as usize * (size_of::<Hot>() + size_of::<Cold>());
+        self.index.bytes() + halves + self.rares.bytes()
     }
 
     #[inline]
@@ -448,14 +455,14 @@ impl FlowTable {
     fn pair(&mut self, own: usize, peer: usize) {
         self.hot[own].set(State::PAIRED);
         self.hot[peer].set(State::PAIRED);
-        self.cold[own].answers();
-        if self.cold[peer].offers {
-            self.expect(own, self.cold[peer].offer);
+        self.cold[own].mark(Mark::ANSWERS);
+        if self.cold[peer].has(Mark::OFFERS) {
+            self.expect(own, self.rares.of(peer, &self.cold[peer]).offer);
         }
     }
 
     fn finish(&mut self, flow: u32, clock_ns: u64) -> Finished {
-        Flow { hot: &mut self.hot[flow as usize], cold: &mut self.cold[flow as usize] }.finish(clock_ns)
+        self.flow(Slot(flow)).finish(clock_ns)
     }
 
     /// Takes a finished flow out of the index and puts it on the free chain.

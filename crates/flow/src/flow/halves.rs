@@ -2,8 +2,6 @@
 
 use core::mem::size_of;
 
-use credence_wire::Anomalies;
-
 use super::{HALF, Timeouts};
 use crate::key::FlowKey;
 use crate::sighting::Sighting;
@@ -42,15 +40,15 @@ pub(crate) struct Hot {
     dst: u128,
     /// Time of the latest packet, or the next free flow.
     pub(crate) last_ns: u64,
-    /// Claimed bytes since the last fold.
+    /// The lower 32 bits of all bytes that were claimed.
     pub(super) claimed: u32,
-    /// Bytes on the wire since the last fold.
+    /// The lower 32 bits of all bytes on the wire.
     pub(super) wire: u32,
     /// The scoring epoch in which the flow was last scored, or found to need no other score.
     pub(super) epoch: u32,
     /// The Unix second up to which the last scoring stands in later epochs too; 0 when it does not.
     pub(super) stands_until_s: u32,
-    /// Packets since the last fold.
+    /// The lower 16 bits of the number of packets.
     pub(super) packets: u16,
     sport: u16,
     dport: u16,
@@ -59,7 +57,7 @@ pub(crate) struct Hot {
 }
 
 const _: () =
-    assert!(size_of::<Hot>() == 64 && size_of::<Cold>() == 56, "the arithmetic of the table's memory");
+    assert!(size_of::<Hot>() == 64 && size_of::<Cold>() == 24, "the arithmetic of the table's memory");
 
 impl Hot {
     /// A place without a flow.
@@ -147,14 +145,21 @@ impl Hot {
             return false;
         }
         let claimed = self.claimed as u64 + seen.bytes;
-        let wire = self.wire as u64 + seen.wire_len as u64;
-        if (claimed | wire) >= HALF as u64 || self.packets >= u16::MAX - 1 {
+        let Some(wire) = self.wire_with(seen.wire_len) else { return false };
+        if claimed > u32::MAX as u64 || self.packets >= u16::MAX - 1 {
             return false;
         }
-        self.claimed = claimed as u32;
-        self.wire = wire as u32;
+        (self.claimed, self.wire) = (claimed as u32, wire);
         self.packets += 1;
         true
+    }
+
+    /// The bytes on the wire with so many more, unless that leads into the other half of what can be counted. What was
+    /// folded last need not be looked at as long as it does not: it lies less than a whole round behind.
+    #[inline]
+    pub(super) const fn wire_with(&self, wire_len: u32) -> Option<u32> {
+        let wire = self.wire.wrapping_add(wire_len);
+        if ((self.wire ^ wire) | wire_len) < HALF { Some(wire) } else { None }
     }
 
     #[inline]
@@ -189,35 +194,95 @@ impl Hot {
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Cold {
     pub(super) first_ns: u64,
-    pub(super) packets: u64,
-    pub(super) bytes: u64,
-    pub(super) anomalies: Anomalies,
-    /// What this flow's source last put before its peer.
-    pub(crate) offer: u32,
-    /// What this flow's source must return to be confirmed.
-    pub(crate) expected: u32,
+    first_frame: u32,
     pub(super) record: u32,
-    pub(super) fragments: u32,
-    pub(super) first_frame: u32,
-    pub(super) score: u16,
-    pub(super) marks: u8,
-    pub(crate) offers: bool,
+    /// [`Hot::wire`] at the last fold.
+    folded_wire: u32,
+    /// [`Hot::packets`] at the last fold.
+    folded_packets: u16,
+    /// The last score, and below it the marks.
+    score_and_marks: u16,
+}
+
+/// Where the score begins above the marks: ten bits hold one of at most 1,000.
+const SCORE_SHIFT: u32 = 6;
+/// The highest number of a score.
+const SCORE_MAX: u16 = u16::MAX >> SCORE_SHIFT;
+
+/// A mark of a flow: something that is or is not.
+#[derive(Clone, Copy)]
+pub(crate) struct Mark(u16);
+
+impl Mark {
+    /// The flow began since the last fold.
+    pub(crate) const CREATED: Self = Self(1);
+    /// A packet with a new anomaly came since the last fold.
+    pub(crate) const ODD: Self = Self(1 << 1);
+    /// The flow asked for an exchange, and it has not been judged yet whether it got one.
+    pub(crate) const OPENS: Self = Self(1 << 2);
+    /// The reverse flow was there when this one began, so that it answers and does not ask.
+    pub(crate) const ANSWERS: Self = Self(1 << 3);
+    /// The flow has put a value before its peer.
+    pub(crate) const OFFERS: Self = Self(1 << 4);
+    /// The flow has [`Rare`](super::rare::Rare) things to it.
+    pub(crate) const RARE: Self = Self(1 << 5);
 }
 
 impl Cold {
-    /// The flow began since the last fold.
-    pub(super) const CREATED: u8 = 1;
-    /// A packet with a new anomaly came since the last fold.
-    pub(super) const ODD: u8 = 1 << 1;
-    /// The flow asked for an exchange, and it has not been judged yet whether it got one.
-    pub(super) const OPENS: u8 = 1 << 2;
-    /// The reverse flow was there when this one began, so that it answers and does not ask.
-    pub(super) const ANSWERS: u8 = 1 << 3;
-
     pub(crate) fn new(now: Now) -> Self {
-        let mut cold = Self { marks: Self::CREATED, record: u32::MAX, ..Self::default() };
+        let mut cold = Self { record: u32::MAX, ..Self::default() };
+        cold.mark(Mark::CREATED);
         cold.begins(now);
         cold
+    }
+
+    #[inline]
+    pub(crate) const fn has(&self, mark: Mark) -> bool {
+        self.score_and_marks & mark.0 != 0
+    }
+
+    #[inline]
+    pub(crate) const fn mark(&mut self, mark: Mark) {
+        self.score_and_marks |= mark.0;
+    }
+
+    #[inline]
+    pub(super) const fn unmark(&mut self, mark: Mark) {
+        self.score_and_marks &= !mark.0;
+    }
+
+    #[inline]
+    pub(super) const fn score(&self) -> u16 {
+        self.score_and_marks >> SCORE_SHIFT
+    }
+
+    pub(super) fn set_score(&mut self, score: u16) {
+        debug_assert!(score <= SCORE_MAX, "ten bits hold a score");
+        let marks = self.score_and_marks & !(SCORE_MAX << SCORE_SHIFT);
+        self.score_and_marks = score << SCORE_SHIFT | marks;
+    }
+
+    /// Bytes on the wire since the last fold.
+    #[inline]
+    pub(super) const fn pending_wire(&self, hot: &Hot) -> u32 {
+        hot.wire.wrapping_sub(self.folded_wire)
+    }
+
+    /// Packets and bytes on the wire since the last fold, which is now.
+    #[inline]
+    pub(super) const fn fold(&mut self, hot: &Hot) -> (u16, u32) {
+        let pending = (hot.packets.wrapping_sub(self.folded_packets), self.pending_wire(hot));
+        (self.folded_packets, self.folded_wire) = (hot.packets, hot.wire);
+        pending
+    }
+
+    /// Counts a length on the wire that takes the counter into its other half, or is too large to be true. Whether so much
+    /// is pending that the flow is to be folded; what is pending never wraps.
+    #[cold]
+    pub(super) fn count_wire(&self, hot: &mut Hot, wire_len: u32) -> bool {
+        let pending = self.pending_wire(hot).saturating_add(wire_len);
+        hot.wire = self.folded_wire.wrapping_add(pending);
+        pending >= HALF
     }
 
     /// Makes the packet at `now` the flow's first.
@@ -237,10 +302,5 @@ impl Cold {
         if now.ts_ns < self.first_ns {
             self.begins(now);
         }
-    }
-
-    /// Notes that the reverse flow was there first.
-    pub(crate) const fn answers(&mut self) {
-        self.marks |= Self::ANSWERS;
     }
 }

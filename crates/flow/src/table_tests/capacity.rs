@@ -85,6 +85,22 @@ fn a_million_flows_fit_in_128_bytes_each_and_fill_the_table() {
 }
 
 #[test]
+fn a_flow_of_acknowledgements_takes_no_memory_for_what_is_rare_and_one_that_opens_does() {
+    let mut table = table(1_000, FullPolicy::Refuse, 11);
+    let mut send = |n, flags| {
+        let header = tcp(key(n), flags, 1, 1);
+        let placed = place(&mut table, &key(n), S, &mut Vec::new());
+        if let Placed::New(slot) | Placed::Known(slot) = placed {
+            handle(&mut table, slot, matches!(placed, Placed::New(_)), &header);
+        }
+        table.rares.taken()
+    };
+    assert!((0..500).chain(0..500).all(|n| send(n, ACK) == 0));
+    let one = send(500, SYN);
+    assert!(one > 0 && send(501, ACK) == one);
+}
+
+#[test]
 fn memory_is_used_from_the_front_and_never_moves_whether_touched_before_or_not() {
     for prefault in [false, true] {
         let mut table = table(50_000, FullPolicy::Refuse, 1);
