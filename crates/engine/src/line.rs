@@ -14,7 +14,7 @@
 //!
 //! Packets are counted and judged one by one, in the order in which they came. What the stages before that find out is a
 //! guess, since a packet may end or begin the flow of one behind it; each guess is checked against the flow itself when the
-//! packet's turn comes. So how frames are cut into chunks shows in no result.
+//! packet's turn comes. So how frames are cut into chunks shows in no result, except in whom a full table pushes out.
 //!
 //! Nothing on the way locks, allocates, asks for the time or formats text.
 
