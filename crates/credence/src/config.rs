@@ -292,6 +292,7 @@ impl Config {
             seed: RandomState::new().hash_one(0),
             sketch: SketchSeed(RandomState::new().hash_one(1)),
             prefault: true,
+            restarts: true,
             ..LineConfig::default()
         })
     }

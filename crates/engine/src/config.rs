@@ -49,6 +49,9 @@ pub struct LineConfig {
     /// Whether all memory of flows is touched at the start, so that a live line takes no page fault for it later. A capture
     /// file may wait for a page; it touches only what its flows fill.
     pub prefault: bool,
+    /// Whether a line that fails begins anew with empty tables, and only one that fails again and again ends the run. A capture
+    /// is not scored in part, so there a failure is one.
+    pub restarts: bool,
 }
 
 impl Default for LineConfig {
@@ -73,6 +76,7 @@ impl Default for LineConfig {
             flow_records: false,
             enforced: false,
             prefault: false,
+            restarts: false,
         }
     }
 }

@@ -128,6 +128,10 @@ counters! {
     malformed: Kinds<5>,
     /// Frames given up because a worker's ring was full.
     shed: Counter,
+    /// Frames that were on a line when it failed.
+    faulted: Counter,
+    /// How often a line failed and began anew.
+    restarts: Counter,
     /// Frames that the kernel lost before they could be received; not among those received.
     kernel_drops: Counter,
     /// Packets, in the order of [`Verdict::ALL`].
@@ -238,9 +242,10 @@ impl Counters {
 }
 
 impl Totals {
-    /// Whether every frame received is accounted for: scored, not IPv6, malformed or shed.
+    /// Whether every frame received is accounted for: scored, not IPv6, malformed, shed or lost with a line that failed.
     pub fn balances(&self) -> bool {
-        self.received == self.scored + self.not_ipv6.sum() + self.malformed.sum() + self.shed
+        let unscored = self.not_ipv6.sum() + self.malformed.sum() + self.shed + self.faulted;
+        self.received == self.scored + unscored
     }
 }
 

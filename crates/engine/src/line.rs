@@ -21,6 +21,7 @@
 mod enter;
 mod judge;
 mod opinions;
+mod restart;
 mod sample;
 mod settle;
 mod sources;
@@ -31,12 +32,13 @@ use std::sync::atomic::Ordering;
 
 use credence_capture::Frame;
 use credence_credit::Reader;
-use credence_flow::{Anomalies, Delta, FlowTable, Fragments, TableConfig, Touched};
+use credence_flow::{Anomalies, Delta, FlowTable, Fragments, TableConfig, TableCounters, Touched};
 use credence_score::{Policy, Severity};
 
 use self::enter::Item;
 use self::judge::Credit;
 use self::opinions::Opinions;
+use self::restart::Failures;
 use self::sample::Sample;
 use self::settle::Tally;
 use self::sources::Sources;
@@ -62,6 +64,12 @@ pub struct Worker {
     touched: Touched,
     /// The packets of the chunk that is on the line.
     chunk: Vec<Item>,
+    /// Frames of the chunk that were parsed.
+    entered: usize,
+    /// When the line failed lately.
+    failures: Failures,
+    /// What tables counted that are gone since.
+    before: TableCounters,
     tally: Tally,
     sweep: Sweep,
     counters: Arc<Own>,
@@ -92,6 +100,9 @@ impl Worker {
             sources: Sources::new(&config),
             touched: Touched::new(config.flows),
             chunk: Vec::with_capacity(CHUNK),
+            entered: 0,
+            failures: Failures::default(),
+            before: TableCounters::default(),
             tally: Tally::default(),
             sweep: Sweep::new(config.flows),
             collected: Collected::default(),
@@ -123,16 +134,25 @@ impl Worker {
 
     fn pass_all(&mut self, frames: &[Frame<'_>]) {
         for chunk in frames.chunks(CHUNK) {
-            self.enter(chunk);
-            self.find();
-            let rest = self.pass();
-            if rest < self.chunk.len() {
-                self.look_up(rest);
-                self.settle(rest);
+            if self.config.restarts {
+                self.guarded(chunk);
+            } else {
+                self.take(chunk);
             }
-            self.tally.write(&self.counters);
-            self.sweep();
         }
+    }
+
+    /// Takes a chunk down the line.
+    fn take(&mut self, chunk: &[Frame<'_>]) {
+        self.enter(chunk);
+        self.find();
+        let rest = self.pass();
+        if rest < self.chunk.len() {
+            self.look_up(rest);
+            self.settle(rest);
+        }
+        self.tally.write(&self.counters);
+        self.sweep();
     }
 
     /// Ends a step of a line that has no other beside it. As [`close_step`](Self::close_step) and
@@ -228,13 +248,24 @@ impl Worker {
         }
     }
 
+    /// What the flow table has counted, and those before it.
+    fn counted(&self) -> TableCounters {
+        let (now, before) = (self.table.counters(), self.before);
+        TableCounters {
+            created: now.created + before.created,
+            expired: now.expired + before.expired,
+            evicted: now.evicted + before.evicted,
+            refused: now.refused + before.refused,
+        }
+    }
+
     fn next_epoch(&mut self) {
         self.epoch = self.epoch.wrapping_add(1).max(1);
     }
 
     /// Copies what tables count about themselves to where it is scraped.
     fn publish(&self) {
-        let (table, counters) = (self.table.counters(), &self.counters);
+        let (table, counters) = (self.counted(), &self.counters);
         counters.flows_live.set(u64::from(self.table.live()));
         counters.flows_created.set(table.created);
         counters.flows_expired.set(table.expired);

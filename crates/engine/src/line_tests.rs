@@ -395,3 +395,51 @@ fn an_update_in_place_makes_each_live_flow_look_its_source_up_again_once() {
     assert_eq!((watched.scorings(), watched.totals().verdict_packets.0[Verdict::Drop as usize]), (200, 250));
     assert_eq!(before.reclaim(), 0, "between batches nobody reads");
 }
+
+fn restarting() -> LineConfig {
+    LineConfig { policy: Policy::default(), restarts: true, ..config() }
+}
+
+#[test]
+fn a_line_that_fails_begins_anew_and_loses_its_chunk_alone() {
+    let scene = steadily(100, 3);
+    let all = frames(&scene);
+    for (stage, placed) in [("enter", 0), ("place", 6)] {
+        let mut watched = Watched::new(restarting(), &[("2a00:db8:a::/48", Measure::Drop, Some(0), 100)]);
+        watched.worker.process(&all[..64]);
+        restart::asked::at(stage, all[70].number);
+        watched.worker.process(&all[64..200]);
+        let totals = watched.totals();
+        assert_eq!((totals.scored, totals.faulted, totals.restarts), (136, 64, 1), "{stage}");
+        watched.worker.process(&all[200..]);
+        let totals = watched.totals();
+        assert_eq!((totals.scored, totals.faulted), (236, 64), "{stage}");
+        assert_eq!(totals.verdict_packets.0[Verdict::Drop as usize], 236, "the credit is that of before");
+        let Watched { worker, own, .. } = watched;
+        let flows = worker.finish().1.counters().created;
+        let created = Totals::of([&**own]).flows_created;
+        assert_eq!(
+            (created, flows),
+            (64 + placed + 100, 100),
+            "flows begin anew, and are counted all the same"
+        );
+    }
+}
+
+#[test]
+fn a_line_that_fails_time_and_again_does_not_hide_it() {
+    let scene = steadily(100, 4);
+    let all = frames(&scene);
+    let fails = |config: LineConfig, chunks: usize| {
+        let mut watched = Watched::new(config, &[]);
+        for chunk in all.chunks(64).take(chunks) {
+            restart::asked::at("place", chunk[0].number);
+            watched.worker.process(chunk);
+        }
+        watched.totals().restarts
+    };
+    assert_eq!(fails(restarting(), 4), 4);
+    for (config, chunks) in [(restarting(), 5), (config(), 1)] {
+        assert!(std::panic::catch_unwind(|| fails(config, chunks)).is_err());
+    }
+}

@@ -151,8 +151,10 @@ impl Page {
             t.tunnelled,
         )?;
         self.counter("credence_fragment_packets_total", "Packets with a fragment header.", t.fragments)?;
-        let shed = [("ring_full", t.shed)];
+        let shed = [("ring_full", t.shed), ("fault", t.faulted)];
         self.counters("credence_shed_packets_total", "Frames given up unscored.", "reason", shed)?;
+        let help = "How often a worker failed and began anew with empty tables; please report it.";
+        self.counter("credence_worker_restarts_total", help, t.restarts)?;
         let not_ipv6 = NOT_IPV6.iter().zip(t.not_ipv6.0).map(|((_, name), n)| (*name, n));
         self.counters("credence_not_ipv6_packets_total", "Frames without IPv6.", "reason", not_ipv6)?;
         let malformed = MALFORMED.iter().zip(t.malformed.0).map(|((_, name), n)| (*name, n));

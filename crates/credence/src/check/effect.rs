@@ -74,7 +74,7 @@ impl Effect {
         let line = config.line(&config.guards(), 1)?;
         // The same answer for the same capture, each time it is asked.
         let flows = line.flows.min(FLOWS_MAX);
-        let line = LineConfig { flows, sketch: SketchSeed(0), prefault: false, ..line };
+        let line = LineConfig { flows, sketch: SketchSeed(0), prefault: false, restarts: false, ..line };
         let mut asked = Asked { source, line: &line, cache: &credit.current(), said: BTreeMap::new() };
         let engine = Engine::new(line.clone(), credit.clone(), 1);
         match engine.replay(&mut asked, Pace::Max, &mut Recorder::default(), &AtomicBool::new(false)) {

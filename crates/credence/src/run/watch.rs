@@ -80,6 +80,8 @@ pub(super) struct Watch {
     links: Vec<Link>,
     /// Whether it was said that alerts cannot be written.
     alerts_fail: bool,
+    /// How often workers had failed when that was told last.
+    restarts: u64,
 }
 
 /// What the last line of the log said.
@@ -112,6 +114,7 @@ impl Watch {
             logged,
             links: Vec::new(),
             alerts_fail: false,
+            restarts: 0,
         }
     }
 
@@ -143,6 +146,7 @@ impl Watch {
             }
             self.tell_links();
             self.tell_alerts();
+            self.tell_restarts();
             if now.saturating_sub(self.logged.at) >= LOGGED_EVERY {
                 self.log(now);
             }
@@ -211,6 +215,18 @@ impl Watch {
             _ => {}
         }
         self.alerts_fail = fault.is_some();
+    }
+
+    /// Says that a worker failed since it was asked last. What failed stands in the line before, which the program writes when
+    /// it happens.
+    fn tell_restarts(&mut self) {
+        let restarts = self.status.engine().totals().restarts;
+        if restarts > self.restarts {
+            error!(
+                "a worker failed and began anew with empty tables; a fault of this program: please report it"
+            );
+        }
+        self.restarts = restarts;
     }
 
     /// The line of the minute.

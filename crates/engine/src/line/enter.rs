@@ -33,7 +33,10 @@ impl Worker {
     /// Parses a chunk, keys and hashes its packets, and asks for the lines of the index that list their flows.
     pub(super) fn enter(&mut self, chunk: &[Frame<'_>]) {
         self.chunk.clear();
-        for frame in chunk {
+        for (entered, frame) in chunk.iter().enumerate() {
+            self.entered = entered;
+            #[cfg(test)]
+            super::restart::asked::fail("enter", frame.number);
             match Link::from_linktype(frame.linktype) {
                 Some(link) => match plain(link, frame.bytes, frame.wire_len) {
                     Some((header, anomalies)) => self.admit(frame, &header, FlowKey::of(&header), anomalies),
@@ -42,6 +45,7 @@ impl Worker {
                 None => self.counters.count_unkeyed(Unkeyed::NotIpv6(NotIpv6::UnknownLink)),
             }
         }
+        self.entered = chunk.len();
     }
 
     /// Parses a frame that is not plain.

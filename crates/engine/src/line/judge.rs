@@ -78,6 +78,11 @@ impl Credit {
         }
     }
 
+    /// Another reader of what this one reads.
+    pub(super) fn reader(&self) -> Reader {
+        self.reader.clone()
+    }
+
     /// Begins a batch with the latest cache; whether it is another one, or was updated. What flows were told before is not looked
     /// at any more then, so that numbers of records that are gone can be used again.
     pub(super) fn enter(&mut self) -> bool {

@@ -30,6 +30,8 @@ impl Worker {
     }
 
     fn place(&mut self, at: usize) -> u8 {
+        #[cfg(test)]
+        super::restart::asked::fail("place", self.chunk[at].now.frame);
         let Self { table, chunk, sources, collected, config, epoch, .. } = self;
         let item = &chunk[at];
         if let Some(verdict) = item.pass(table, *epoch) {
