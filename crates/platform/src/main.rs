@@ -14,7 +14,7 @@ use credence_platform::example::{Place, make_world, read_world};
 use credence_platform::keys;
 use credence_platform::log::Signer;
 use credence_platform::serve::{Platform, now, router};
-use credence_platform::store::Store;
+use credence_platform::store::{Address, Store};
 use mimalloc::MiMalloc;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::info;
@@ -38,6 +38,9 @@ enum Command {
         /// Where; the directory must not hold a world yet
         #[arg(long)]
         dir: PathBuf,
+        /// A PostgreSQL database for the journal, which must be empty: postgres://USER@HOST/NAME; a file in the directory otherwise
+        #[arg(long)]
+        database: Option<String>,
     },
     /// Take acts in, and answer inquiries
     Serve {
@@ -76,7 +79,7 @@ fn main() -> ExitCode {
 
 fn run(command: Command) -> anyhow::Result<()> {
     match command {
-        Command::Init { dir } => block_on(init(&dir)),
+        Command::Init { dir, database } => block_on(init(&dir, database.as_deref())),
         Command::Serve { dir, listen } => block_on(serve(&dir, listen)),
         Command::Verify { dir, checkpoint } => block_on(verify::verify(&dir, checkpoint.as_deref())),
         Command::Act(make) => acts::make(make),
@@ -87,20 +90,25 @@ fn block_on(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()
     tokio::runtime::Runtime::new().context("no runtime")?.block_on(work)
 }
 
-/// The journal of a world.
-async fn journal(place: &Place) -> anyhow::Result<Store> {
-    let url = Store::file(&place.journal());
-    Store::open(&url)
-        .await
-        .with_context(|| format!("the journal at {} cannot be opened", place.journal().display()))
+/// The journal of the world in a directory.
+async fn journal(dir: &Path) -> anyhow::Result<Store> {
+    let address = Address::of(dir)?;
+    Store::open(&address).await.with_context(|| format!("the journal in {address} cannot be opened"))
 }
 
-async fn init(dir: &Path) -> anyhow::Result<()> {
+async fn init(dir: &Path, database: Option<&str>) -> anyhow::Result<()> {
     let place = Place::new(dir);
     anyhow::ensure!(!place.world().exists(), "{} holds a world already", dir.display());
+    if let Some(url) = database {
+        Address::server(url)?.note(dir)?;
+    }
+    std::fs::create_dir_all(dir).with_context(|| format!("{} cannot be made", dir.display()))?;
+    let journal = journal(dir).await?;
+    let mut writer = journal.writer().await?;
+    anyhow::ensure!(journal.read(0, 1).await?.is_empty(), "the database holds a journal already");
     let (world, entries) = make_world(&place, now())?;
-    let journal = journal(&place).await?;
-    journal.append(&entries).await.context("the journal cannot be written")?;
+    writer.append(&entries).await.context("the journal cannot be written")?;
+    writer.close().await?;
     journal.close().await;
     println!("an example world is in {}", dir.display());
     println!("world {world}");
@@ -115,13 +123,14 @@ async fn serve(dir: &Path, listen: SocketAddr) -> anyhow::Result<()> {
         listen.ip().is_loopback(),
         "{listen} is no loopback address, and there is no TLS yet: listen on 127.0.0.1 or [::1] behind something that has"
     );
+    let ended = ended()?;
     let signer = Signer::new(&origin(world), &keys::read(&place.operator())?);
-    let platform = Platform::open(journal(&place).await?, world, signer).await?;
+    let platform = Platform::open(journal(dir).await?, world, signer).await?;
     let listener = tokio::net::TcpListener::bind(listen)
         .await
         .with_context(|| format!("{listen} cannot be listened on"))?;
     info!(%world, "listening on http://{}", listener.local_addr()?);
-    let served = axum::serve(listener, router(Arc::clone(&platform))).with_graceful_shutdown(ended()).await;
+    let served = axum::serve(listener, router(Arc::clone(&platform))).with_graceful_shutdown(ended).await;
     platform.close().await;
     served.context("the server ended")
 }
@@ -131,14 +140,16 @@ fn origin(world: credence_law::party::World) -> String {
     format!("credence/{world}")
 }
 
-/// Returns when the process is asked to end.
-async fn ended() {
-    let wait = async |kind| match signal(kind) {
-        Ok(mut signal) => drop(signal.recv().await),
-        Err(_) => std::future::pending().await,
-    };
-    tokio::select! {
-        () = wait(SignalKind::terminate()) => {}
-        () = wait(SignalKind::interrupt()) => {}
-    }
+/// Ends when the process is asked to. It can be asked from the moment on that this returns.
+fn ended() -> anyhow::Result<impl Future<Output = ()>> {
+    let [mut terminate, mut interrupt] = [
+        signal(SignalKind::terminate()).context("signals cannot be waited for")?,
+        signal(SignalKind::interrupt()).context("signals cannot be waited for")?,
+    ];
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
 }

@@ -17,7 +17,7 @@ pub use http::router;
 use self::metrics::Metrics;
 use crate::desk::{Desk, Entry, Receipt, Rejection};
 use crate::log::Signer;
-use crate::store::Store;
+use crate::store::{Store, Writer};
 
 /// Things that wait to be taken in, at most: what comes when it is full is told to come again.
 const WAITING_MAX: usize = 1_024;
@@ -31,6 +31,8 @@ const PAGE: u32 = 4_096;
 pub struct Platform {
     desk: RwLock<Desk>,
     store: Store,
+    /// The way to the disk, until the journal is closed.
+    writer: tokio::sync::Mutex<Option<Writer>>,
     signer: Signer,
     /// How much of the log is on disk, and the checkpoint of that.
     checkpoint: RwLock<(u64, Vec<u8>)>,
@@ -59,14 +61,17 @@ impl Platform {
     /// The platform of a world, from its journal on. Must be called inside a runtime.
     ///
     /// # Errors
-    /// When the journal cannot be read, is another world's, or does not stand up to the checks.
+    /// When the journal cannot be read, another process writes to it, it is another world's, or does not stand up to the checks.
     pub async fn open(store: Store, world: World, signer: Signer) -> anyhow::Result<Arc<Self>> {
+        // Before anything is read, so that nothing comes behind what was read.
+        let writer = store.writer().await?;
         let desk = replay(&store, world).await?;
         let checkpoint = (desk.log().len(), signer.checkpoint(desk.log()));
         let (inbox, waiting) = mpsc::channel(WAITING_MAX);
         let platform = Arc::new(Self {
             desk: RwLock::new(desk),
             store,
+            writer: tokio::sync::Mutex::new(Some(writer)),
             signer,
             checkpoint: RwLock::new(checkpoint),
             inbox,
@@ -81,6 +86,11 @@ impl Platform {
 
     /// Closes the journal, when nothing more is to come.
     pub async fn close(&self) {
+        if let Some(writer) = self.writer.lock().await.take()
+            && let Err(fault) = writer.close().await
+        {
+            error!(%fault, "the journal was not closed in order; it is whole");
+        }
         self.store.close().await;
     }
 
@@ -103,7 +113,7 @@ impl Platform {
             answers.push((handed.answer, answer));
         }
         if !entries.is_empty() {
-            if let Err(fault) = runtime.block_on(self.store.append(&entries)) {
+            if let Err(fault) = runtime.block_on(self.write(&entries)) {
                 error!(%fault, "the journal cannot be written; nothing more is taken until the platform is started again");
                 answers.into_iter().for_each(|(to, _)| drop(to.send(Answer::Failed)));
                 return false;
@@ -117,6 +127,14 @@ impl Platform {
             drop(to.send(answer));
         }
         true
+    }
+
+    /// Writes entries to disk, all or none.
+    async fn write(&self, entries: &[Entry]) -> sqlx::Result<()> {
+        match self.writer.lock().await.as_mut() {
+            Some(writer) => writer.append(entries).await,
+            None => Err(sqlx::Error::PoolClosed),
+        }
     }
 
     fn decide(&self, sent: &[u8]) -> (Answer, Option<Entry>) {

@@ -15,7 +15,7 @@ use super::{journal, origin};
 pub(super) async fn verify(dir: &Path, checkpoint: Option<&Path>) -> anyhow::Result<()> {
     let place = Place::new(dir);
     let world = read_world(&place)?;
-    let store = journal(&place).await?;
+    let store = journal(dir).await?;
     let Some(first) = store.read(0, 1).await?.pop() else { bail!("the journal is empty") };
     let (mut desk, mut erased) = (Desk::begin(&first, world)?, 0);
     loop {

@@ -1,4 +1,6 @@
 //! The platform as its users meet it: handed acts by HTTP, asked, stopped and started again.
+//!
+//! Each test makes a world with its journal in a file; [`postgres`] runs all of them once more on a real PostgreSQL.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that unwraps fails with a place and a cause")]
 
@@ -6,6 +8,8 @@
 mod inquiries;
 #[path = "served/life.rs"]
 mod life;
+#[path = "served/postgres.rs"]
+mod postgres;
 #[path = "served/restarts.rs"]
 mod restarts;
 #[path = "served/world.rs"]

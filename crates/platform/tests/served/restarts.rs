@@ -21,6 +21,31 @@ fn a_stopped_platform_goes_on_where_it_was() {
     assert_eq!(server.hand_in(&site.alert(6, 6)).json()["place"], 9);
 }
 
+/// Two platforms on one journal would each number what the other takes.
+#[test]
+fn a_second_process_does_not_write_beside_the_first() {
+    let site = Site::new();
+    let server = site.serve();
+    let second = run(&["serve", "--dir", site.dir(), "--listen", "127.0.0.1:0"]);
+    assert!(
+        !second.status.success() && told(&second).contains("another process writes to this journal"),
+        "{}",
+        told(&second)
+    );
+    assert_eq!(server.hand_in(&site.alert(1, 1)).status, 201, "the first goes on");
+    let verified = run(&["verify", "--dir", site.dir()]);
+    assert!(verified.status.success(), "whoever reads is in nobody's way: {}", told(&verified));
+}
+
+/// It was killed by the signal once, since nobody waited for signals yet when it said that it listens.
+#[test]
+fn a_platform_that_is_stopped_as_soon_as_it_listens_ends_in_order() {
+    let site = Site::new();
+    for _ in 0..5 {
+        site.serve().stop();
+    }
+}
+
 /// Kills the platform at moments that nobody chose while alerts come in, and counts what was acknowledged.
 #[test]
 fn what_was_acknowledged_is_there_once_after_every_kill() {

@@ -13,7 +13,9 @@ use credence_law::{Act, Object, Signed};
 use credence_platform::example::{Place, read_world};
 use credence_platform::keys;
 use credence_platform::serve::now;
+use credence_platform::store::Address;
 use serde_json::Value;
+use sqlx::{Connection, Row};
 use tempfile::TempDir;
 
 /// The program.
@@ -40,7 +42,10 @@ pub(crate) struct Site {
 impl Site {
     pub(crate) fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let made = run(&["init", "--dir", directory.path().to_str().unwrap()]);
+        let database = super::postgres::database();
+        let database = database.iter().flat_map(|url| ["--database", url]);
+        let dir = ["init", "--dir", directory.path().to_str().unwrap()];
+        let made = run(&dir.into_iter().chain(database).collect::<Vec<_>>());
         assert!(made.status.success(), "{}", told(&made));
         let world = read_world(&Place::new(directory.path())).unwrap();
         Self { directory, world }
@@ -56,6 +61,25 @@ impl Site {
 
     pub(crate) fn place(&self) -> Place {
         Place::new(self.path())
+    }
+
+    /// Flips a bit of an entry in the journal's database, behind everybody's back.
+    pub(crate) fn tamper(&self, place: i64) {
+        let url = match Address::of(self.path()).unwrap() {
+            Address::File(path) => format!("sqlite://{}", path.display()),
+            Address::Server(url) => url,
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            sqlx::any::install_default_drivers();
+            let mut connection = sqlx::AnyConnection::connect(&url).await.unwrap();
+            let sent = sqlx::query("SELECT sent FROM journal WHERE place = $1").bind(place);
+            let mut sent: Vec<u8> = sent.fetch_one(&mut connection).await.unwrap().get("sent");
+            sent[60] ^= 1;
+            let update = sqlx::query("UPDATE journal SET sent = $1 WHERE place = $2").bind(sent).bind(place);
+            update.execute(&mut connection).await.unwrap();
+            connection.close().await.unwrap();
+        });
     }
 
     pub(crate) fn serve(&self) -> Server {

@@ -81,6 +81,12 @@ const SYSTEM_TOOLS: &[SystemTool] = &[
         package: "systemd",
         why: "the unit is judged by it",
     },
+    SystemTool {
+        name: "initdb",
+        ask: &["sh", "-c", "ls /usr/lib/postgresql/*/bin/initdb"],
+        package: "postgresql",
+        why: "the platform's tests run on a server of their own once more",
+    },
 ];
 
 /// What comes out of the package prometheus, and the variable by which the tests know where it is.
@@ -255,7 +261,7 @@ mod tests {
         }
         assert!(
             text.ends_with(
-                "`sudo apt-get install iproute2 nftables ethtool iputils-ping g++ clang libbpf-dev valgrind python3 systemd`"
+                "`sudo apt-get install iproute2 nftables ethtool iputils-ping g++ clang libbpf-dev valgrind python3 systemd postgresql`"
             ),
             "{text}"
         );
