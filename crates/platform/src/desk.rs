@@ -114,13 +114,7 @@ impl Desk {
         now: u64,
         salt: [u8; 32],
     ) -> Result<(Receipt, Option<Entry>), Rejection> {
-        if sent.len() > BYTES_MAX {
-            return Err(Rejection::Large(sent.len()));
-        }
-        let signed = Signed::decode(sent).map_err(Refusal::from)?;
-        if is_act(&signed) && sent.len() > ACT_BYTES_MAX {
-            return Err(Rejection::Large(sent.len()));
-        }
+        let signed = shape(sent)?;
         let id = act_id(signed.bytes());
         if let Some(receipt) = self.receipts.get(&id) {
             return Ok((*receipt, None));
@@ -204,7 +198,23 @@ impl Desk {
     }
 }
 
-fn is_act(signed: &Signed) -> bool {
+/// Something as it was handed in, if it is of the right shape and size.
+///
+/// # Errors
+/// When it is not.
+pub(crate) fn shape(sent: &[u8]) -> Result<Signed, Rejection> {
+    if sent.len() > BYTES_MAX {
+        return Err(Rejection::Large(sent.len()));
+    }
+    let signed = Signed::decode(sent).map_err(Refusal::from)?;
+    if is_act(&signed) && sent.len() > ACT_BYTES_MAX {
+        return Err(Rejection::Large(sent.len()));
+    }
+    Ok(signed)
+}
+
+/// Whether an object says it is an act, and no rule.
+pub(crate) fn is_act(signed: &Signed) -> bool {
     signed.bytes().get(KIND_AT).is_some_and(|&kind| kind >= FIRST_ACT)
 }
 

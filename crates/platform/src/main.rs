@@ -10,10 +10,12 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
+use credence_platform::allowance::Rate;
 use credence_platform::example::{Place, make_world, read_world};
+use credence_platform::gate::Limits;
 use credence_platform::keys;
 use credence_platform::log::Signer;
-use credence_platform::serve::{Platform, now, router};
+use credence_platform::serve::{Platform, Settings, now, router};
 use credence_platform::store::{Address, Store};
 use mimalloc::MiMalloc;
 use tokio::signal::unix::{SignalKind, signal};
@@ -50,6 +52,15 @@ enum Command {
         /// Where to listen; port 0 takes a free one
         #[arg(long, default_value = "127.0.0.1:9700")]
         listen: SocketAddr,
+        /// Acts that each member may hand in, a second
+        #[arg(long, default_value_t = Limits::default().issuer.each_second, value_parser = clap::value_parser!(u32).range(1..))]
+        rate: u32,
+        /// Acts that each member may hand in at once, after a pause
+        #[arg(long, default_value_t = Limits::default().issuer.burst, value_parser = clap::value_parser!(u32).range(1..))]
+        burst: u32,
+        /// All requests come through a proxy, which says for whom: the last address of X-Forwarded-For
+        #[arg(long)]
+        behind_proxy: bool,
     },
     /// Check a whole journal offline: each signature, each rule, each change, and the log
     Verify {
@@ -80,7 +91,11 @@ fn main() -> ExitCode {
 fn run(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Init { dir, database } => block_on(init(&dir, database.as_deref())),
-        Command::Serve { dir, listen } => block_on(serve(&dir, listen)),
+        Command::Serve { dir, listen, rate, burst, behind_proxy } => {
+            let issuer = Rate { each_second: rate, burst };
+            let limits = Limits { issuer, ..Limits::default() };
+            block_on(serve(&dir, listen, Settings { limits, is_behind_proxy: behind_proxy }))
+        }
         Command::Verify { dir, checkpoint } => block_on(verify::verify(&dir, checkpoint.as_deref())),
         Command::Act(make) => acts::make(make),
     }
@@ -116,7 +131,7 @@ async fn init(dir: &Path, database: Option<&str>) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn serve(dir: &Path, listen: SocketAddr) -> anyhow::Result<()> {
+async fn serve(dir: &Path, listen: SocketAddr, settings: Settings) -> anyhow::Result<()> {
     let place = Place::new(dir);
     let world = read_world(&place)?;
     anyhow::ensure!(
@@ -125,12 +140,13 @@ async fn serve(dir: &Path, listen: SocketAddr) -> anyhow::Result<()> {
     );
     let ended = ended()?;
     let signer = Signer::new(&origin(world), &keys::read(&place.operator())?);
-    let platform = Platform::open(journal(dir).await?, world, signer).await?;
+    let platform = Platform::open(journal(dir).await?, world, signer, settings).await?;
     let listener = tokio::net::TcpListener::bind(listen)
         .await
         .with_context(|| format!("{listen} cannot be listened on"))?;
+    let app = router(Arc::clone(&platform)).into_make_service_with_connect_info::<SocketAddr>();
     info!(%world, "listening on http://{}", listener.local_addr()?);
-    let served = axum::serve(listener, router(Arc::clone(&platform))).with_graceful_shutdown(ended).await;
+    let served = axum::serve(listener, app).with_graceful_shutdown(ended).await;
     platform.close().await;
     served.context("the server ended")
 }

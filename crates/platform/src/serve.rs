@@ -1,35 +1,48 @@
 //! The platform as a process: one thread that takes things in, and a server that answers.
 
 mod http;
+mod intake;
 mod metrics;
+mod peer;
+mod submit;
 
-use std::sync::{Arc, RwLock};
+use std::hash::RandomState;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread;
 
 use anyhow::{Context, bail};
 use credence_law::party::World;
 use tokio::runtime::Handle;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc};
+use tokio::time::Instant;
 use tracing::{error, info};
 
 pub use http::router;
 
+use self::intake::Handed;
 use self::metrics::Metrics;
-use crate::desk::{Desk, Entry, Receipt, Rejection};
+use crate::desk::Desk;
+use crate::gate::{Gate, Limits};
 use crate::log::Signer;
 use crate::store::{Store, Writer};
 
-/// Things that wait to be taken in, at most: what comes when it is full is told to come again.
-const WAITING_MAX: usize = 1_024;
-/// Things that are written to disk together, at most.
-const TOGETHER_MAX: usize = 256;
 /// Entries that are read together at the start.
 const PAGE: u32 = 4_096;
+
+/// What an operator chooses.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Settings {
+    /// How much may be handed in.
+    pub limits: Limits,
+    /// Whether all requests come through a proxy that says for whom: the last address of `X-Forwarded-For`.
+    pub is_behind_proxy: bool,
+}
 
 /// What all requests share.
 #[derive(Debug)]
 pub struct Platform {
     desk: RwLock<Desk>,
+    gate: Mutex<Gate>,
     store: Store,
     /// The way to the disk, until the journal is closed.
     writer: tokio::sync::Mutex<Option<Writer>>,
@@ -37,24 +50,13 @@ pub struct Platform {
     /// How much of the log is on disk, and the checkpoint of that.
     checkpoint: RwLock<(u64, Vec<u8>)>,
     inbox: mpsc::Sender<Handed>,
+    /// Acts that may wait to be taken in.
+    waiting: Arc<Semaphore>,
+    /// Room for what is being handed in, in KiB.
+    room: Semaphore,
     metrics: Metrics,
-}
-
-/// Something that was handed in, and where the answer goes.
-struct Handed {
-    sent: Vec<u8>,
-    answer: oneshot::Sender<Answer>,
-}
-
-/// What becomes of something that was handed in.
-#[derive(Debug)]
-pub(crate) enum Answer {
-    /// It was taken now, or before.
-    Taken { receipt: Receipt, is_new: bool },
-    /// It was not.
-    Rejected(Rejection),
-    /// It could not be written down.
-    Failed,
+    settings: Settings,
+    started: Instant,
 }
 
 impl Platform {
@@ -62,24 +64,34 @@ impl Platform {
     ///
     /// # Errors
     /// When the journal cannot be read, another process writes to it, it is another world's, or does not stand up to the checks.
-    pub async fn open(store: Store, world: World, signer: Signer) -> anyhow::Result<Arc<Self>> {
+    pub async fn open(
+        store: Store,
+        world: World,
+        signer: Signer,
+        settings: Settings,
+    ) -> anyhow::Result<Arc<Self>> {
         // Before anything is read, so that nothing comes behind what was read.
         let writer = store.writer().await?;
         let desk = replay(&store, world).await?;
         let checkpoint = (desk.log().len(), signer.checkpoint(desk.log()));
-        let (inbox, waiting) = mpsc::channel(WAITING_MAX);
+        let (inbox, handed) = mpsc::channel(intake::WAITING_MAX);
         let platform = Arc::new(Self {
             desk: RwLock::new(desk),
+            gate: Mutex::new(Gate::new(settings.limits, RandomState::new())),
             store,
             writer: tokio::sync::Mutex::new(Some(writer)),
             signer,
             checkpoint: RwLock::new(checkpoint),
             inbox,
+            waiting: Arc::new(Semaphore::new(intake::WAITING_MAX)),
+            room: Semaphore::new(submit::ROOM_KIB as usize),
             metrics: Metrics::new(),
+            settings,
+            started: Instant::now(),
         });
         let (taking, handle) = (Arc::downgrade(&platform), Handle::current());
         let thread = thread::Builder::new().name("platform-desk".to_owned());
-        let run = move || take_in(waiting, |batch| Some(taking.upgrade()?.take(batch, &handle)));
+        let run = move || intake::take_in(handed, |batch| Some(taking.upgrade()?.take(batch, &handle)));
         thread.spawn(run).context("no thread for the desk")?;
         Ok(platform)
     }
@@ -96,64 +108,17 @@ impl Platform {
 
     /// Reads the state, which the desk's thread alone changes.
     pub(crate) fn read<T>(&self, read: impl FnOnce(&Desk) -> T) -> T {
-        read(&self.desk.read().unwrap_or_else(std::sync::PoisonError::into_inner))
+        read(&self.desk.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// How much of the log is on disk, and the signed checkpoint of that.
     pub(crate) fn checkpoint(&self) -> (u64, Vec<u8>) {
-        self.checkpoint.read().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+        self.checkpoint.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Takes things in together; whether they are on disk.
-    fn take(&self, batch: Vec<Handed>, runtime: &Handle) -> bool {
-        let (mut entries, mut answers) = (Vec::new(), Vec::with_capacity(batch.len()));
-        for handed in batch {
-            let (answer, entry) = self.decide(&handed.sent);
-            entries.extend(entry);
-            answers.push((handed.answer, answer));
-        }
-        if !entries.is_empty() {
-            if let Err(fault) = runtime.block_on(self.write(&entries)) {
-                error!(%fault, "the journal cannot be written; nothing more is taken until the platform is started again");
-                answers.into_iter().for_each(|(to, _)| drop(to.send(Answer::Failed)));
-                return false;
-            }
-            let checkpoint = self.read(|desk| (desk.log().len(), self.signer.checkpoint(desk.log())));
-            *self.checkpoint.write().unwrap_or_else(std::sync::PoisonError::into_inner) = checkpoint;
-        }
-        for (to, answer) in answers {
-            self.metrics.answered(&answer);
-            // Whoever has gone away asks again, and is told the same.
-            drop(to.send(answer));
-        }
-        true
-    }
-
-    /// Writes entries to disk, all or none.
-    async fn write(&self, entries: &[Entry]) -> sqlx::Result<()> {
-        match self.writer.lock().await.as_mut() {
-            Some(writer) => writer.append(entries).await,
-            None => Err(sqlx::Error::PoolClosed),
-        }
-    }
-
-    fn decide(&self, sent: &[u8]) -> (Answer, Option<Entry>) {
-        let mut desk = self.desk.write().unwrap_or_else(std::sync::PoisonError::into_inner);
-        match desk.receive(sent, now(), rand::random()) {
-            Ok((receipt, entry)) => (Answer::Taken { receipt, is_new: entry.is_some() }, entry),
-            Err(rejection) => (Answer::Rejected(rejection), None),
-        }
-    }
-}
-
-/// Hands batches of what waits to `take`, until nobody can hand anything in, or one could not be written. What is in memory is
-/// ahead of the disk then, so that nothing more may rest on it.
-fn take_in(mut waiting: mpsc::Receiver<Handed>, take: impl Fn(Vec<Handed>) -> Option<bool>) {
-    let mut batch = Vec::new();
-    while waiting.blocking_recv_many(&mut batch, TOGETHER_MAX) > 0 {
-        if take(std::mem::take(&mut batch)) != Some(true) {
-            return;
-        }
+    /// Milliseconds since the start, by a clock that nobody sets.
+    fn elapsed_ms(&self) -> u64 {
+        u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 }
 

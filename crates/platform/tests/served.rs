@@ -6,6 +6,8 @@
 
 #[path = "served/inquiries.rs"]
 mod inquiries;
+#[path = "served/intake.rs"]
+mod intake;
 #[path = "served/life.rs"]
 mod life;
 #[path = "served/postgres.rs"]

@@ -3,25 +3,20 @@
 use std::sync::Arc;
 
 use askama::Template;
-use axum::body::Bytes;
-use axum::extract::{DefaultBodyLimit, Path, Query, Request, State};
-use axum::http::header::{
-    CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS,
-};
+use axum::extract::{Path, Query, Request, State};
+use axum::http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS};
 use axum::http::{HeaderValue, StatusCode};
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use credence_credit::ActId;
-use credence_law::{AdoptError, BYTES_MAX, Refusal};
 use credence_prefix::Prefix;
 use serde::Deserialize;
 use serde_json::json;
-use tokio::sync::{mpsc, oneshot};
 
-use super::{Answer, Handed, Platform, metrics, now};
-use crate::desk::Rejection;
+use super::submit::hand_in;
+use super::{Platform, now};
 use crate::keys::{hex, unhex};
 use crate::view::{self, InquiryPage, SubjectView};
 
@@ -32,7 +27,7 @@ pub fn router(platform: Arc<Platform>) -> Router {
     Router::new()
         .route("/", get(inquiry))
         .route("/style.css", get(style))
-        .route("/acts", post(hand_in).layer(DefaultBodyLimit::max(BYTES_MAX + 1)))
+        .route("/acts", post(hand_in))
         .route("/acts/{id}", get(sent))
         .route("/subjects/{*subject}", get(subject))
         .route("/log/checkpoint", get(checkpoint))
@@ -55,64 +50,6 @@ async fn guarded(request: Request, next: Next) -> Response {
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     response
-}
-
-async fn hand_in(State(platform): Shared, sent: Bytes) -> Response {
-    let (answer, answered) = oneshot::channel();
-    match platform.inbox.try_send(Handed { sent: sent.into(), answer }) {
-        Ok(()) => answered.await.map_or_else(|_| failed(), answered_with),
-        Err(mpsc::error::TrySendError::Full(_)) => {
-            let body =
-                Json(json!({ "refusal": "busy", "text": "too much is waiting; come again in a second" }));
-            (StatusCode::SERVICE_UNAVAILABLE, [(RETRY_AFTER, "1")], body).into_response()
-        }
-        Err(mpsc::error::TrySendError::Closed(_)) => failed(),
-    }
-}
-
-fn answered_with(answer: Answer) -> Response {
-    match answer {
-        Answer::Taken { receipt, is_new } => {
-            let status = if is_new { StatusCode::CREATED } else { StatusCode::OK };
-            let body = json!({
-                "id": receipt.id.to_string(),
-                "place": receipt.place,
-                "accepted": view::moment(receipt.accepted),
-            });
-            (status, Json(body)).into_response()
-        }
-        Answer::Rejected(rejection) => {
-            let body = json!({ "refusal": metrics::reason(&rejection), "text": rejection.to_string() });
-            (status(&rejection), Json(body)).into_response()
-        }
-        Answer::Failed => failed(),
-    }
-}
-
-fn failed() -> Response {
-    let text = "it could not be written down, and was not taken; the operator must start the platform again";
-    (StatusCode::SERVICE_UNAVAILABLE, Json(json!({ "refusal": "failed", "text": text }))).into_response()
-}
-
-/// The status that comes nearest to a rejection.
-const fn status(rejection: &Rejection) -> StatusCode {
-    match rejection {
-        Rejection::Refused(refusal) | Rejection::Rules(AdoptError::Refused(refusal)) => match refusal {
-            Refusal::Malformed | Refusal::Critical => StatusCode::BAD_REQUEST,
-            Refusal::Unsigned
-            | Refusal::UnknownKey
-            | Refusal::RevokedKey
-            | Refusal::KeyTime
-            | Refusal::WrongSigner
-            | Refusal::BadSignature => StatusCode::UNAUTHORIZED,
-            Refusal::Replayed => StatusCode::CONFLICT,
-            _ => StatusCode::UNPROCESSABLE_ENTITY,
-        },
-        Rejection::Rules(AdoptError::Succession { .. }) => StatusCode::CONFLICT,
-        Rejection::Rules(_) => StatusCode::UNPROCESSABLE_ENTITY,
-        Rejection::Large(_) => StatusCode::PAYLOAD_TOO_LARGE,
-        Rejection::Clock | Rejection::Journal(..) => StatusCode::SERVICE_UNAVAILABLE,
-    }
 }
 
 /// What is told to whoever asks for something that is not there, or not for everybody: the same.
@@ -211,7 +148,12 @@ async fn style() -> Response {
 
 /// Whether things can be taken in.
 async fn ready(State(platform): Shared) -> Response {
-    if platform.inbox.is_closed() { failed() } else { "ready\n".into_response() }
+    if platform.inbox.is_closed() {
+        (StatusCode::SERVICE_UNAVAILABLE, "the journal cannot be written; start the platform again\n")
+            .into_response()
+    } else {
+        "ready\n".into_response()
+    }
 }
 
 async fn page(State(platform): Shared) -> Response {

@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
-use std::process::{ChildStdin, Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::{env, fs};
 
@@ -32,8 +32,16 @@ const SOCKET: &str = "CREDENCE_TEST_PG_SOCKET";
 struct Cluster {
     programs: PathBuf,
     socket: String,
-    /// While it is open, the cluster runs.
-    _open: ChildStdin,
+    shell: Child,
+}
+
+/// Closes the pipe, and waits until the cluster is gone.
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        drop(self.shell.stdin.take());
+        // A shell that ended by itself has taken the cluster along.
+        let _ = self.shell.wait();
+    }
 }
 
 /// The newest PostgreSQL of this host; Debian keeps its programs apart by version.
@@ -54,11 +62,13 @@ fn start() -> Cluster {
         Command::new("sh")
     };
     command.args(["-c", CLUSTER, "cluster"]).arg(&programs).current_dir("/");
-    let mut shell = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("a shell runs");
-    let mut socket = String::new();
-    BufReader::new(shell.stdout.take().unwrap()).read_line(&mut socket).unwrap();
-    assert!(!socket.is_empty(), "PostgreSQL does not start");
-    Cluster { programs, socket: socket.trim().to_owned(), _open: shell.stdin.take().unwrap() }
+    let shell = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("a shell runs");
+    let mut cluster = Cluster { programs, socket: String::new(), shell };
+    let said = cluster.shell.stdout.take().unwrap();
+    BufReader::new(said).read_line(&mut cluster.socket).unwrap();
+    assert!(!cluster.socket.is_empty(), "PostgreSQL does not start");
+    cluster.socket.truncate(cluster.socket.trim_end().len());
+    cluster
 }
 
 /// The URL of a new, empty database where this process runs on PostgreSQL.

@@ -83,8 +83,15 @@ impl Site {
     }
 
     pub(crate) fn serve(&self) -> Server {
+        // Tests hand in as fast as they can.
+        self.serve_with(&["--rate", "100000", "--burst", "100000"])
+    }
+
+    /// With these arguments besides.
+    pub(crate) fn serve_with(&self, more: &[&str]) -> Server {
         let mut process = program()
             .args(["serve", "--dir", self.dir(), "--listen", "127.0.0.1:0"])
+            .args(more)
             .env("NO_COLOR", "1")
             .stderr(Stdio::piped())
             .spawn()
@@ -169,9 +176,20 @@ impl Answer {
 impl Server {
     /// Asks, or hands in.
     pub(crate) fn ask(&self, method: &str, path: &str, body: &[u8]) -> std::io::Result<Answer> {
+        self.ask_with(method, path, "", body)
+    }
+
+    /// With these lines in the head besides.
+    pub(crate) fn ask_with(
+        &self,
+        method: &str,
+        path: &str,
+        more: &str,
+        body: &[u8],
+    ) -> std::io::Result<Answer> {
         let mut stream = TcpStream::connect(&self.address)?;
         let head = format!(
-            "{method} {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\nContent-Length: {}\r\n\r\n",
+            "{method} {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\nContent-Length: {}\r\n{more}\r\n",
             self.address,
             body.len()
         );

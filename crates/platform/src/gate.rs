@@ -1,0 +1,181 @@
+//! What is looked at before a signature is: all that costs less.
+//!
+//! A signature takes some 90 microseconds to check, and anybody can send one that is wrong. So whatever can be told without is told
+//! first: the shape, the world, the time, who the issuer is and whether the keys are known. Then come allowances. An issuer's
+//! is charged when its act comes, and given back when the act turns out to be somebody else's forgery, which is charged to where
+//! it came from: nobody can use up a member's allowance but whoever has its keys.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
+use std::net::IpAddr;
+
+use credence_law::check::SKEW;
+use credence_law::party::Party;
+use credence_law::{Act, Law, Object, Refusal, Rules, Signed};
+
+use crate::allowance::{Allowance, Rate};
+use crate::desk::is_act;
+
+/// Cells in which the allowances of those who forge are kept, 32 KiB in all. Networks that fall into one cell share it; the seed is
+/// the process's own, so that nobody can choose whom to share with.
+const CELLS: usize = 4_096;
+
+/// What may be sent.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// By each issuer.
+    pub issuer: Rate,
+    /// By each network (an IPv4 address, or the /64 of an IPv6 address), of what is found to be nobody's.
+    pub strangers: Rate,
+}
+
+impl Default for Limits {
+    /// A member may hand in 200 acts a second for ever, and five times as many at once after a pause; five members at that rate
+    /// are within what a process takes. A network may forge ten a second.
+    fn default() -> Self {
+        Self {
+            issuer: Rate { each_second: 200, burst: 1_000 },
+            strangers: Rate { each_second: 10, burst: 50 },
+        }
+    }
+}
+
+/// Why something is turned away before its signatures are looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Turned {
+    /// The law is against it.
+    Refused(Refusal),
+    /// Its issuer has sent too much.
+    Quota {
+        /// Milliseconds until one more is taken.
+        wait_ms: u64,
+    },
+    /// Too much that was nobody's came from there.
+    Strangers {
+        /// Milliseconds until one more is looked at.
+        wait_ms: u64,
+    },
+}
+
+/// Who is charged for something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Charge {
+    /// The issuer that it names; none for a rule.
+    issuer: Option<Party>,
+    cell: usize,
+}
+
+/// Allowances of all who send. As many as the registry has parties, and a fixed number besides.
+#[derive(Debug)]
+pub struct Gate {
+    limits: Limits,
+    issuers: HashMap<Party, Allowance>,
+    strangers: Vec<Allowance>,
+    seed: RandomState,
+}
+
+impl Gate {
+    /// With nobody charged yet.
+    pub fn new(limits: Limits, seed: RandomState) -> Self {
+        Self { limits, issuers: HashMap::new(), strangers: vec![Allowance::default(); CELLS], seed }
+    }
+
+    /// Lets something pass that comes from `network`, by the clock of seconds that acts are dated with and one of milliseconds that
+    /// never goes back.
+    ///
+    /// # Errors
+    /// Why it is turned away.
+    pub fn pass(
+        &mut self,
+        law: &Law,
+        signed: &Signed,
+        network: IpAddr,
+        (now, now_ms): (u64, u64),
+    ) -> Result<Charge, Turned> {
+        let cell = self.cell(network);
+        let forged = self.strangers[cell].look(self.limits.strangers, now_ms);
+        forged.map_err(|wait_ms| Turned::Strangers { wait_ms })?;
+        let issuer = look(law, signed, now).map_err(Turned::Refused)?;
+        if let Some(party) = issuer {
+            let allowance = self.issuers.entry(party).or_default();
+            allowance.take(self.limits.issuer, now_ms).map_err(|wait_ms| Turned::Quota { wait_ms })?;
+        }
+        Ok(Charge { issuer, cell })
+    }
+
+    /// Charges nobody for what was not looked at after all.
+    pub fn give_back(&mut self, charge: Charge) {
+        if let Some(allowance) = charge.issuer.and_then(|party| self.issuers.get_mut(&party)) {
+            allowance.give_back(self.limits.issuer);
+        }
+    }
+
+    /// Charges what turned out to be a forgery to where it came from, and not to whom it names.
+    pub fn forged(&mut self, charge: Charge, now_ms: u64) {
+        self.give_back(charge);
+        // Whoever has used it up already waits no longer for one more.
+        let _ = self.strangers[charge.cell].take(self.limits.strangers, now_ms);
+    }
+
+    fn cell(&self, network: IpAddr) -> usize {
+        let network = match network.to_canonical() {
+            IpAddr::V4(address) => u64::from(address.to_bits()),
+            IpAddr::V6(address) => (address.to_bits() >> 64) as u64,
+        };
+        self.seed.hash_one(network) as usize % CELLS
+    }
+}
+
+/// Whose something is, as far as can be told without a look at its signatures; none for a rule.
+fn look(law: &Law, signed: &Signed, now: u64) -> Result<Option<Party>, Refusal> {
+    if !is_act(signed) {
+        let object = Object::<Rules>::decode(signed.bytes())?;
+        return if object.world == law.world { Ok(None) } else { Err(Refusal::World) };
+    }
+    let object = Object::<Act>::decode(signed.bytes())?;
+    if object.world != law.world {
+        return Err(Refusal::World);
+    }
+    let preamble = object.body.preamble();
+    if preamble.issued > now.saturating_add(SKEW) {
+        return Err(Refusal::Future);
+    }
+    if preamble.issued < now.saturating_sub(SKEW) {
+        return Err(Refusal::Stale);
+    }
+    if preamble.expires <= now {
+        return Err(Refusal::Expired);
+    }
+    if !is_party(law, preamble.issuer) {
+        return Err(Refusal::UnknownIssuer);
+    }
+    keys(law, signed)?;
+    Ok(Some(preamble.issuer))
+}
+
+/// Whether the registry knows a party.
+fn is_party(law: &Law, party: Party) -> bool {
+    match party {
+        Party::Member(id) => law.register().member(id).is_some(),
+        Party::Adviser(place) => usize::from(place) < law.register().registry().advisers.len(),
+        Party::Body | Party::Executive | Party::Operator => true,
+    }
+}
+
+/// That there are signatures, and all by keys that are known and not revoked.
+fn keys(law: &Law, signed: &Signed) -> Result<(), Refusal> {
+    let mut claims = signed.claims().peekable();
+    claims.peek().ok_or(Refusal::Unsigned)?;
+    claims.try_for_each(|key| {
+        if law.register().is_revoked(key) {
+            return Err(Refusal::RevokedKey);
+        }
+        let known = law.registers.values().rev().any(|register| register.speaker(key).is_some());
+        if known { Ok(()) } else { Err(Refusal::UnknownKey) }
+    })
+}
+
+/// Whether a refusal says that whoever is named has not signed.
+pub const fn is_forged(refusal: Refusal) -> bool {
+    matches!(refusal, Refusal::BadSignature | Refusal::UnknownKey | Refusal::Unsigned | Refusal::RevokedKey)
+}
