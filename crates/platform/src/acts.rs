@@ -135,7 +135,7 @@ fn identity(text: &str) -> Result<ActId, String> {
     keys::unhex(text).map(ActId).ok_or_else(|| "an act's identity has 64 hexadecimal digits".to_owned())
 }
 
-fn world(text: &str) -> Result<World, String> {
+pub(super) fn world(text: &str) -> Result<World, String> {
     keys::unhex(text).map(World).ok_or_else(|| "a world's name has 64 hexadecimal digits".to_owned())
 }
 

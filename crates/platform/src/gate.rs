@@ -92,15 +92,23 @@ impl Gate {
         network: IpAddr,
         (now, now_ms): (u64, u64),
     ) -> Result<Charge, Turned> {
-        let cell = self.cell(network);
-        let forged = self.strangers[cell].look(self.limits.strangers, now_ms);
-        forged.map_err(|wait_ms| Turned::Strangers { wait_ms })?;
+        let charge = self.admit(network, now_ms)?;
         let issuer = look(law, signed, now).map_err(Turned::Refused)?;
         if let Some(party) = issuer {
             let allowance = self.issuers.entry(party).or_default();
             allowance.take(self.limits.issuer, now_ms).map_err(|wait_ms| Turned::Quota { wait_ms })?;
         }
-        Ok(Charge { issuer, cell })
+        Ok(Charge { issuer, ..charge })
+    }
+
+    /// Lets something else pass that comes from `network`, of which nobody is told whose it is yet.
+    ///
+    /// # Errors
+    /// When too much came from there that was nobody's.
+    pub fn admit(&self, network: IpAddr, now_ms: u64) -> Result<Charge, Turned> {
+        let cell = self.cell(network);
+        let waits = self.strangers[cell].look(self.limits.strangers, now_ms);
+        waits.map(|()| Charge { issuer: None, cell }).map_err(|wait_ms| Turned::Strangers { wait_ms })
     }
 
     /// Charges nobody for what was not looked at after all.

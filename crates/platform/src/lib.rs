@@ -6,17 +6,20 @@
 //! * [`log`]: the public log over the journal;
 //! * [`desk`]: what is taken and what is not, without clock, network or disk;
 //! * [`gate`]: what is turned away before its signatures are looked at, by [`allowance`]s among others;
+//! * [`request`]: requests that somebody has signed; [`access`]: who may ask for what;
 //! * [`store`]: the journal in a database;
 //! * [`serve`]: the two put together, and offered by HTTP;
 //! * [`example`]: a world to try things out in;
 //! * [`keys`]: secret keys in files.
 
+pub mod access;
 pub mod allowance;
 pub mod desk;
 pub mod example;
 pub mod gate;
 pub mod keys;
 pub mod log;
+pub mod request;
 pub mod serve;
 pub mod store;
 pub mod view;

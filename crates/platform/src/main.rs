@@ -10,11 +10,13 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
+use credence_law::party::World;
 use credence_platform::allowance::Rate;
 use credence_platform::example::{Place, make_world, read_world};
 use credence_platform::gate::Limits;
 use credence_platform::keys;
 use credence_platform::log::Signer;
+use credence_platform::request::{Asked, sign};
 use credence_platform::serve::{Platform, Settings, now, router};
 use credence_platform::store::{Address, Store};
 use mimalloc::MiMalloc;
@@ -58,6 +60,9 @@ enum Command {
         /// Acts that each member may hand in at once, after a pause
         #[arg(long, default_value_t = Limits::default().issuer.burst, value_parser = clap::value_parser!(u32).range(1..))]
         burst: u32,
+        /// What each network may send that turns out to be signed by nobody, a second; five times as much at once
+        #[arg(long, default_value_t = Limits::default().strangers.each_second, value_parser = clap::value_parser!(u32).range(1..))]
+        strangers: u32,
         /// All requests come through a proxy, which says for whom: the last address of X-Forwarded-For
         #[arg(long)]
         behind_proxy: bool,
@@ -70,6 +75,20 @@ enum Command {
         /// A checkpoint of the log that must lie on its way
         #[arg(long)]
         checkpoint: Option<PathBuf>,
+    },
+    /// Sign a request for what is not for everybody: prints its headers, which `curl --header @FILE` takes
+    Request {
+        /// The world, as `init` named it
+        #[arg(long, value_parser = acts::world)]
+        world: World,
+        /// A file with a secret key that the registry has
+        #[arg(long)]
+        key: PathBuf,
+        /// The method
+        #[arg(long, default_value = "GET")]
+        method: String,
+        /// The path, with the query if there is one
+        path: String,
     },
     /// Make a signed act, to be handed in
     #[command(subcommand)]
@@ -91,12 +110,14 @@ fn main() -> ExitCode {
 fn run(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Init { dir, database } => block_on(init(&dir, database.as_deref())),
-        Command::Serve { dir, listen, rate, burst, behind_proxy } => {
+        Command::Serve { dir, listen, rate, burst, strangers, behind_proxy } => {
             let issuer = Rate { each_second: rate, burst };
-            let limits = Limits { issuer, ..Limits::default() };
-            block_on(serve(&dir, listen, Settings { limits, is_behind_proxy: behind_proxy }))
+            let strangers = Rate { each_second: strangers, burst: strangers.saturating_mul(5) };
+            let settings = Settings { limits: Limits { issuer, strangers }, is_behind_proxy: behind_proxy };
+            block_on(serve(&dir, listen, settings))
         }
         Command::Verify { dir, checkpoint } => block_on(verify::verify(&dir, checkpoint.as_deref())),
+        Command::Request { world, key, method, path } => request(world, &key, &method, &path),
         Command::Act(make) => acts::make(make),
     }
 }
@@ -151,8 +172,17 @@ async fn serve(dir: &Path, listen: SocketAddr, settings: Settings) -> anyhow::Re
     served.context("the server ended")
 }
 
+fn request(world: World, key: &Path, method: &str, path: &str) -> anyhow::Result<()> {
+    let (path, query) = path.split_once('?').unwrap_or((path, ""));
+    let asked = Asked { method, path, query };
+    let [input, signature] = sign(&keys::read(key)?, world, &asked, now(), rand::random());
+    println!("Signature-Input: {input}");
+    println!("Signature: {signature}");
+    Ok(())
+}
+
 /// The name of a world's log.
-fn origin(world: credence_law::party::World) -> String {
+fn origin(world: World) -> String {
     format!("credence/{world}")
 }
 

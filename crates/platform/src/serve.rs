@@ -1,9 +1,13 @@
 //! The platform as a process: one thread that takes things in, and a server that answers.
 
+mod api;
+mod door;
 mod http;
 mod intake;
+mod members;
 mod metrics;
 mod peer;
+mod public_log;
 mod submit;
 
 use std::hash::RandomState;
@@ -24,6 +28,7 @@ use self::metrics::Metrics;
 use crate::desk::Desk;
 use crate::gate::{Gate, Limits};
 use crate::log::Signer;
+use crate::request::Nonces;
 use crate::store::{Store, Writer};
 
 /// Entries that are read together at the start.
@@ -43,6 +48,8 @@ pub struct Settings {
 pub struct Platform {
     desk: RwLock<Desk>,
     gate: Mutex<Gate>,
+    /// Signed requests that were heard.
+    nonces: Mutex<Nonces>,
     store: Store,
     /// The way to the disk, until the journal is closed.
     writer: tokio::sync::Mutex<Option<Writer>>,
@@ -78,6 +85,7 @@ impl Platform {
         let platform = Arc::new(Self {
             desk: RwLock::new(desk),
             gate: Mutex::new(Gate::new(settings.limits, RandomState::new())),
+            nonces: Mutex::new(Nonces::new(now())),
             store,
             writer: tokio::sync::Mutex::new(Some(writer)),
             signer,

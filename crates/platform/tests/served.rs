@@ -4,6 +4,10 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that unwraps fails with a place and a cause")]
 
+#[path = "served/described.rs"]
+mod described;
+#[path = "served/doors.rs"]
+mod doors;
 #[path = "served/inquiries.rs"]
 mod inquiries;
 #[path = "served/intake.rs"]

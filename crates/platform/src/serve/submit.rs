@@ -13,6 +13,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use credence_law::{AdoptError, BYTES_MAX, Refusal};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::intake::Answer;
 use super::peer::Peer;
@@ -29,7 +30,7 @@ const TOGETHER_MAX: usize = 256;
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Acts that are handed in together.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Batch {
     /// Signed acts in base64 (RFC 4648, section 4), at most 256.
@@ -37,13 +38,13 @@ pub(super) struct Batch {
 }
 
 /// What became of each of the acts that were handed in together, in their order.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Results {
     results: Vec<Told>,
 }
 
 /// What became of an act.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Told {
     /// The status that the act alone would have been answered with.
     status: u16,
@@ -58,6 +59,7 @@ pub(super) struct Told {
     accepted: Option<String>,
     /// Why it was not taken: a word from a closed list.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
     refusal: Option<&'static str>,
     /// The same for people.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -67,7 +69,41 @@ pub(super) struct Told {
     retry_after: Option<u64>,
 }
 
-/// Hands acts in: the bytes of one, or JSON with up to 256 of them.
+/// The answer to one act, or to several.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(untagged)]
+pub(super) enum Handed {
+    /// To one.
+    One(Told),
+    /// To several.
+    Together(Results),
+}
+
+/// Hands acts in: the bytes of one, or JSON with up to 256 of them
+///
+/// It is answered when they are on disk. Those that are handed in together are written down together, and each is answered as it
+/// would have been alone.
+#[utoipa::path(
+    post,
+    path = "/acts",
+    request_body(
+        description = "The signed bytes of one act or rule, or several acts in JSON",
+        content((Vec<u8> = "application/octet-stream"), (Batch = "application/json"))
+    ),
+    responses(
+        (status = 200, description = "It was taken before; or what became of several", body = inline(Handed)),
+        (status = 201, description = "It was taken", body = Told),
+        (status = 400, body = Told),
+        (status = 401, body = Told),
+        (status = 408, body = Told),
+        (status = 409, body = Told),
+        (status = 411, body = Told),
+        (status = 413, body = Told),
+        (status = 422, body = Told),
+        (status = 429, body = Told),
+        (status = 503, body = Told),
+    ),
+)]
 pub(super) async fn hand_in(
     State(platform): State<Arc<Platform>>,
     Peer(network): Peer,
@@ -108,7 +144,8 @@ async fn together(platform: &Platform, sent: &Bytes, network: std::net::IpAddr) 
     match acts {
         Ok(acts) => {
             let answers = platform.hand_in(acts, network).await;
-            Json(Results { results: answers.iter().map(Told::from).collect() }).into_response()
+            Json(Handed::Together(Results { results: answers.iter().map(Told::from).collect() }))
+                .into_response()
         }
         Err(text) => refused(StatusCode::BAD_REQUEST, Refusal::Malformed.name(), &text),
     }
@@ -176,7 +213,7 @@ impl IntoResponse for Told {
     fn into_response(self) -> Response {
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let again = self.retry_after.map(|seconds| [(RETRY_AFTER, seconds.to_string())]);
-        let body = Json(self);
+        let body = Json(Handed::One(self));
         match again {
             Some(again) => (status, again, body).into_response(),
             None => (status, body).into_response(),

@@ -92,17 +92,18 @@ fn a_member_that_sends_too_much_waits_and_others_do_not() {
 #[test]
 fn nobody_uses_up_the_allowance_of_a_member_without_its_keys() {
     let site = Site::new();
-    let server = site.serve_with(&["--rate", "1", "--burst", "2", "--behind-proxy"]);
+    let server = site.serve_with(&["--rate", "1", "--burst", "2", "--strangers", "1", "--behind-proxy"]);
     let from = |address: &str, body: &[u8]| {
         let more = format!("X-Forwarded-For: 2001:db8::bad, {address}\r\n");
         told(&server.ask_with("POST", "/acts", &more, body).unwrap())
     };
     let mut forged = site.alert(1, 1).encode();
     *forged.last_mut().unwrap() ^= 1;
-    let answers: Vec<_> = (0..60).map(|_| from("2001:db8:f::1", &forged)).collect();
+    let answers: Vec<_> = (0..12).map(|_| from("2001:db8:f::1", &forged)).collect();
     assert_eq!(answers[0], (401, "bad_signature".to_owned()));
-    assert_eq!(answers[59], (429, "strangers".to_owned()));
-    assert_eq!(from("2001:db8:f::2", &forged).0, 429, "it is the same network");
+    assert!(answers.contains(&(429, "strangers".to_owned())), "{answers:?}");
+    let neighbours: Vec<_> = (0..3).map(|_| from("2001:db8:f::2", &forged).0).collect();
+    assert!(neighbours.contains(&429), "it is the same network: {neighbours:?}");
     assert_eq!(from("2001:db8:e::1", &site.alert(1, 1).encode()).0, 201, "the member has all it had");
 }
 

@@ -12,6 +12,7 @@ use credence_law::standard::Standard;
 use credence_law::{Act, Object, Signed};
 use credence_platform::example::{Place, read_world};
 use credence_platform::keys;
+use credence_platform::request::{Asked, sign};
 use credence_platform::serve::now;
 use credence_platform::store::Address;
 use serde_json::Value;
@@ -213,6 +214,16 @@ impl Server {
     #[track_caller]
     pub(crate) fn hand_in(&self, signed: &Signed) -> Answer {
         self.ask("POST", "/acts", &signed.encode()).unwrap()
+    }
+
+    /// Asks with a signature by the key in a file, made now.
+    #[track_caller]
+    pub(crate) fn get_signed(&self, world: World, key: &Path, path: &str) -> Answer {
+        let (target, query) = path.split_once('?').unwrap_or((path, ""));
+        let asked = Asked { method: "GET", path: target, query };
+        let [input, signature] = sign(&keys::read(key).unwrap(), world, &asked, now(), rand::random());
+        let more = format!("Signature-Input: {input}\r\nSignature: {signature}\r\n");
+        self.ask_with("GET", path, &more, b"").unwrap()
     }
 
     pub(crate) fn process_id(&self) -> String {
