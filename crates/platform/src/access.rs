@@ -70,6 +70,8 @@ pub const ENDPOINTS: &[Endpoint] = &[
         grants: &[Grant::Owner, Grant::Officers],
     },
     open("GET", "/log/checkpoint"),
+    open("GET", "/log/checkpoint/witnessed"),
+    open("POST", "/log/cosignatures"),
     open("GET", "/log/proof/{id}"),
     open("GET", "/log/consistency/{before}/{size}"),
     open("GET", "/log/{*tile}"),

@@ -4,6 +4,7 @@
 //! when the process starts. Reading order:
 //!
 //! * [`log`]: the public log over the journal;
+//! * [`witness`]: others who have seen that log;
 //! * [`desk`]: what is taken and what is not, without clock, network or disk;
 //! * [`gate`]: what is turned away before its signatures are looked at, by [`allowance`]s among others;
 //! * [`request`]: requests that somebody has signed; [`access`]: who may ask for what;
@@ -23,3 +24,4 @@ pub mod request;
 pub mod serve;
 pub mod store;
 pub mod view;
+pub mod witness;

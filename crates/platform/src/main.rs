@@ -19,6 +19,7 @@ use credence_platform::log::Signer;
 use credence_platform::request::{Asked, sign};
 use credence_platform::serve::{Platform, Settings, now, router};
 use credence_platform::store::{Address, Store};
+use credence_platform::witness::Witness;
 use mimalloc::MiMalloc;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::info;
@@ -26,6 +27,9 @@ use tracing_subscriber::EnvFilter;
 
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
+
+/// The file of a world's directory that lists the log's witnesses.
+const WITNESSES: &str = "witnesses";
 
 /// Where networks publish alerts about addresses that they hold, report others', decide together, and are heard.
 #[derive(Debug, Parser)]
@@ -113,7 +117,9 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Serve { dir, listen, rate, burst, strangers, behind_proxy } => {
             let issuer = Rate { each_second: rate, burst };
             let strangers = Rate { each_second: strangers, burst: strangers.saturating_mul(5) };
-            let settings = Settings { limits: Limits { issuer, strangers }, is_behind_proxy: behind_proxy };
+            let witnesses = Witness::list(&dir.join(WITNESSES))?;
+            let limits = Limits { issuer, strangers };
+            let settings = Settings { limits, is_behind_proxy: behind_proxy, witnesses };
             block_on(serve(&dir, listen, settings))
         }
         Command::Verify { dir, checkpoint } => block_on(verify::verify(&dir, checkpoint.as_deref())),

@@ -10,6 +10,7 @@ mod peer;
 mod public_log;
 mod submit;
 
+use std::collections::BTreeMap;
 use std::hash::RandomState;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread;
@@ -30,18 +31,24 @@ use crate::gate::{Gate, Limits};
 use crate::log::Signer;
 use crate::request::Nonces;
 use crate::store::{Store, Writer};
+use crate::witness::Witness;
 
 /// Entries that are read together at the start.
 const PAGE: u32 = 4_096;
 
 /// What an operator chooses.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Settings {
     /// How much may be handed in.
     pub limits: Limits,
     /// Whether all requests come through a proxy that says for whom: the last address of `X-Forwarded-For`.
     pub is_behind_proxy: bool,
+    /// Whose word on the log is kept beside it.
+    pub witnesses: Vec<Witness>,
 }
+
+/// What a witness has said of the log last: at which size, and the line of its note.
+type Cosigned = BTreeMap<String, (u64, Vec<u8>)>;
 
 /// What all requests share.
 #[derive(Debug)]
@@ -56,6 +63,7 @@ pub struct Platform {
     signer: Signer,
     /// How much of the log is on disk, and the checkpoint of that.
     checkpoint: RwLock<(u64, Vec<u8>)>,
+    cosigned: RwLock<Cosigned>,
     inbox: mpsc::Sender<Handed>,
     /// Acts that may wait to be taken in.
     waiting: Arc<Semaphore>,
@@ -81,6 +89,8 @@ impl Platform {
         let writer = store.writer().await?;
         let desk = replay(&store, world).await?;
         let checkpoint = (desk.log().len(), signer.checkpoint(desk.log()));
+        let said = store.cosignatures().await?.into_iter();
+        let cosigned = said.map(|(witness, size, line)| (witness, (size, line))).collect();
         let (inbox, handed) = mpsc::channel(intake::WAITING_MAX);
         let platform = Arc::new(Self {
             desk: RwLock::new(desk),
@@ -90,6 +100,7 @@ impl Platform {
             writer: tokio::sync::Mutex::new(Some(writer)),
             signer,
             checkpoint: RwLock::new(checkpoint),
+            cosigned: RwLock::new(cosigned),
             inbox,
             waiting: Arc::new(Semaphore::new(intake::WAITING_MAX)),
             room: Semaphore::new(submit::ROOM_KIB as usize),

@@ -95,6 +95,18 @@ impl Store {
         rows.iter().map(entry).collect()
     }
 
+    /// The last checkpoint of each witness: its name, the size of the log, and its line.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    pub async fn cosignatures(&self) -> sqlx::Result<Vec<(String, u64, Vec<u8>)>> {
+        let rows = sqlx::query("SELECT witness, size, line FROM cosignatures").fetch_all(&self.pool).await?;
+        let read = |row: &sqlx::any::AnyRow| {
+            Ok((row.try_get("witness")?, row.try_get::<i64, _>("size")? as u64, row.try_get("line")?))
+        };
+        rows.iter().map(read).collect()
+    }
+
     /// The entry of an object.
     ///
     /// # Errors
@@ -138,6 +150,17 @@ impl Writer {
             insert.execute(&mut *transaction).await?;
         }
         transaction.commit().await
+    }
+
+    /// Keeps what a witness says of the log at a size, in the place of what it said before.
+    ///
+    /// # Errors
+    /// When it is not on disk.
+    pub async fn cosign(&mut self, witness: &str, size: u64, line: &[u8]) -> sqlx::Result<()> {
+        let keep = "INSERT INTO cosignatures (witness, size, line) VALUES ($1, $2, $3) \
+                    ON CONFLICT (witness) DO UPDATE SET size = excluded.size, line = excluded.line";
+        let keep = sqlx::query(keep).bind(witness).bind(size as i64).bind(line);
+        keep.execute(&mut self.connection).await.map(drop)
     }
 
     /// Lets others write.

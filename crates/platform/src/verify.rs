@@ -9,8 +9,10 @@ use credence_platform::desk::Desk;
 use credence_platform::example::{Place, read_world};
 use credence_platform::keys::hex;
 use credence_platform::log::{Log, read_checkpoint};
+use credence_platform::view::moment;
+use credence_platform::witness::{Witness, cosignatures};
 
-use super::{journal, origin};
+use super::{WITNESSES, journal, origin};
 
 pub(super) async fn verify(dir: &Path, checkpoint: Option<&Path>) -> anyhow::Result<()> {
     let place = Place::new(dir);
@@ -29,18 +31,33 @@ pub(super) async fn verify(dir: &Path, checkpoint: Option<&Path>) -> anyhow::Res
         }
     }
     let (size, acts) = (desk.log().len(), desk.book().acts().count());
+    let witnesses = Witness::list(&dir.join(WITNESSES))?;
     let root = desk.log().root(size).context("the log has a root")?;
     if let Some(path) = checkpoint {
         let text = fs::read(path).with_context(|| format!("{} cannot be read", path.display()))?;
-        compare(&desk, world, &text).with_context(|| path.display().to_string())?;
+        compare(&desk, world, &text, &witnesses).with_context(|| path.display().to_string())?;
+    }
+    for (name, size, line) in store.cosignatures().await? {
+        let text = checkpoint_text(&desk, world, size, &line);
+        let said = text.and_then(|text| cosignatures(&text, &witnesses));
+        // Whoever is no witness any more says nothing.
+        for said in said.with_context(|| format!("{name} has not seen this log at {size} entries"))? {
+            println!("{name} has seen the first {size} entries, at {}", moment(said.time));
+        }
     }
     println!("{size} entries, {acts} acts in the book, {erased} erased: every one stands");
     println!("root {}", hex(&root));
     Ok(())
 }
 
+/// The checkpoint that a witness's line belongs to.
+fn checkpoint_text(desk: &Desk, world: World, size: u64, line: &[u8]) -> Option<Vec<u8>> {
+    let text = credence_platform::log::checkpoint_text(&origin(world), desk.log(), size)?;
+    Some([&text, &b"\n"[..], line].concat())
+}
+
 /// That the log has been where a checkpoint says.
-fn compare(desk: &Desk, world: World, text: &[u8]) -> anyhow::Result<()> {
+fn compare(desk: &Desk, world: World, text: &[u8], witnesses: &[Witness]) -> anyhow::Result<()> {
     let registry = desk.law()?.register().registry();
     let keys = registry.operator.keys.iter().filter(|key| key.function == Function::Operation);
     let public = keys.filter_map(|key| ed25519_dalek::VerifyingKey::from_bytes(&key.public).ok());
@@ -52,6 +69,9 @@ fn compare(desk: &Desk, world: World, text: &[u8]) -> anyhow::Result<()> {
         log.root(size) == Some(root),
         "the first {size} entries are others than they were: the log was rewritten"
     );
+    for said in cosignatures(text, witnesses).context("the word of a witness is wrong")? {
+        println!("{} has seen it, at {}", said.witness, moment(said.time));
+    }
     println!("the checkpoint of {size} entries lies on the log's way");
     Ok(())
 }

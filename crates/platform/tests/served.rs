@@ -18,5 +18,7 @@ mod life;
 mod postgres;
 #[path = "served/restarts.rs"]
 mod restarts;
+#[path = "served/witnesses.rs"]
+mod witnesses;
 #[path = "served/world.rs"]
 mod world;

@@ -47,6 +47,8 @@ pub(super) fn routes() -> (Router<Arc<Platform>>, OpenApi) {
         .routes(routes!(members::own_acts))
         .routes(routes!(members::concerns))
         .routes(routes!(public_log::checkpoint))
+        .routes(routes!(public_log::witnessed))
+        .routes(routes!(public_log::cosign))
         .routes(routes!(public_log::proof))
         .routes(routes!(public_log::consistency))
         .routes(routes!(public_log::tile))

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use askama::Template;
 use axum::Router;
-use axum::extract::{Query, Request, State};
+use axum::extract::{DefaultBodyLimit, Query, Request, State};
 use axum::http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS};
 use axum::http::{HeaderValue, StatusCode};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
@@ -19,7 +19,10 @@ use crate::view::InquiryPage;
 /// All that is answered.
 pub fn router(platform: Arc<Platform>) -> Router {
     let (api, _) = api::routes();
-    let api = api.route_layer(from_fn_with_state(Arc::clone(&platform), door::guarded));
+    // Acts have their own limit, which goes further.
+    let api = api
+        .layer(DefaultBodyLimit::max(1 << 16))
+        .route_layer(from_fn_with_state(Arc::clone(&platform), door::guarded));
     Router::new()
         .route("/", get(inquiry))
         .route("/style.css", get(style))

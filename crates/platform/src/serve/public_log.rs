@@ -1,18 +1,25 @@
 //! The log, for anybody to check.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use axum::Json;
+use axum::body::Bytes;
 use axum::extract::{Path, State};
+use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use credence_credit::ActId;
+use credence_law::Refusal;
 use serde::Serialize;
+use signed_note::Note;
+use tlog_tiles::Checkpoint;
 use utoipa::ToSchema;
 
 use super::Platform;
 use super::door::{Refused, absent};
 use crate::keys::{hex, unhex};
+use crate::log::Log;
+use crate::witness::{Cosignature, cosignatures};
 
 /// That an act stands in the log.
 #[derive(Debug, Serialize, ToSchema)]
@@ -50,14 +57,109 @@ fn digits(hashes: &[[u8; 32]]) -> Vec<String> {
 
 /// The newest checkpoint
 ///
-/// A signed note (c2sp.org/signed-note) with the log's name, size and root (c2sp.org/tlog-checkpoint).
+/// A signed note (c2sp.org/signed-note) with the log's name, size and root (c2sp.org/tlog-checkpoint), and with the lines of
+/// witnesses that have seen just that one.
 #[utoipa::path(
     get,
     path = "/log/checkpoint",
     responses((status = 200, body = String, content_type = "text/plain")),
 )]
 pub(super) async fn checkpoint(State(platform): State<Arc<Platform>>) -> Response {
-    ([(CONTENT_TYPE, "text/plain; charset=utf-8")], platform.checkpoint().1).into_response()
+    let (size, checkpoint) = platform.checkpoint();
+    note(&[checkpoint, platform.lines(size)].concat())
+}
+
+/// The newest checkpoint that a witness has seen
+///
+/// With the lines of all who have seen it (c2sp.org/tlog-cosignature).
+#[utoipa::path(
+    get,
+    path = "/log/checkpoint/witnessed",
+    responses((status = 200, body = String, content_type = "text/plain"), (status = 404, body = Refused)),
+)]
+pub(super) async fn witnessed(State(platform): State<Arc<Platform>>) -> Response {
+    let seen = platform.cosigned(|cosigned| cosigned.values().map(|(size, _)| *size).max());
+    let checkpoint = seen.and_then(|size| {
+        let checkpoint = platform.read(|desk| platform.signer.checkpoint_of(desk.log(), size))?;
+        Some([checkpoint, platform.lines(size)].concat())
+    });
+    checkpoint.map_or_else(absent, |checkpoint| note(&checkpoint))
+}
+
+fn note(text: &[u8]) -> Response {
+    ([(CONTENT_TYPE, "text/plain; charset=utf-8")], text.to_vec()).into_response()
+}
+
+/// Hands in a checkpoint of this log with the lines of witnesses
+///
+/// The note as `/log/checkpoint` had it, with lines of witnesses that the operator has listed. A witness goes forward only.
+#[utoipa::path(
+    post,
+    path = "/log/cosignatures",
+    request_body(content = String, content_type = "text/plain"),
+    responses(
+        (status = 200, body = Vec<String>),
+        (status = 401, body = Refused),
+        (status = 409, body = Refused),
+        (status = 413, description = "More than 64 KiB"),
+        (status = 503, body = Refused),
+    ),
+)]
+pub(super) async fn cosign(State(platform): State<Arc<Platform>>, handed: Bytes) -> Response {
+    let said = cosignatures(&handed, &platform.settings.witnesses).unwrap_or_default();
+    if said.is_empty() {
+        let text = "no witness that this log knows has signed it; the operator lists them";
+        return Refused::answer(StatusCode::UNAUTHORIZED, Refusal::BadSignature.name(), text);
+    }
+    let size = platform.read(|desk| seen(&platform, desk.log(), &handed));
+    let size = size.filter(|size| {
+        platform.cosigned(|cosigned| {
+            let before = said.iter().filter_map(|said| cosigned.get(&said.witness));
+            before.into_iter().all(|(before, _)| before <= size)
+        })
+    });
+    let Some(size) = size else {
+        let text = "this is no checkpoint of this log, or an older one than the witness has signed before";
+        return Refused::answer(StatusCode::CONFLICT, "checkpoint", text);
+    };
+    match platform.keep(size, &said).await {
+        Ok(()) => Json(said.into_iter().map(|said| said.witness).collect::<Vec<_>>()).into_response(),
+        Err(_) => Refused::answer(StatusCode::SERVICE_UNAVAILABLE, "failed", "it could not be written down"),
+    }
+}
+
+/// The size of the log at a checkpoint that has been published; the text is the log's own, so that one comparison tells all.
+fn seen(platform: &Platform, log: &Log, handed: &[u8]) -> Option<u64> {
+    let handed = Note::from_bytes(handed).ok()?;
+    let size = Checkpoint::from_bytes(handed.text()).ok()?.size();
+    let own = platform.signer.checkpoint_of(log, size).filter(|_| size <= platform.checkpoint().0)?;
+    (Note::from_bytes(&own).ok()?.text() == handed.text()).then_some(size)
+}
+
+impl Platform {
+    fn cosigned<T>(&self, read: impl FnOnce(&super::Cosigned) -> T) -> T {
+        read(&self.cosigned.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// What witnesses have said of the log at a size.
+    fn lines(&self, size: u64) -> Vec<u8> {
+        self.cosigned(|cosigned| {
+            let of_size = cosigned.values().filter(|(seen, _)| *seen == size);
+            of_size.flat_map(|(_, line)| line.iter().copied()).collect()
+        })
+    }
+
+    /// Keeps what witnesses say of the log at a size.
+    async fn keep(&self, size: u64, said: &[Cosignature]) -> sqlx::Result<()> {
+        let mut writer = self.writer.lock().await;
+        let writer = writer.as_mut().ok_or(sqlx::Error::PoolClosed)?;
+        for said in said {
+            writer.cosign(&said.witness, size, &said.line).await?;
+        }
+        let mut cosigned = self.cosigned.write().unwrap_or_else(PoisonError::into_inner);
+        cosigned.extend(said.iter().map(|said| (said.witness.clone(), (size, said.line.clone()))));
+        Ok(())
+    }
 }
 
 /// A tile of the log's hashes

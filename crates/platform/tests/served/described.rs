@@ -6,6 +6,7 @@ use credence_law::party::Function;
 use credence_platform::access::ENDPOINTS;
 use serde_json::{Value, json};
 
+use super::witnesses::List;
 use super::world::{Answer, Server, Site, id};
 
 /// The document of a server, and what was seen of it.
@@ -64,6 +65,7 @@ fn every_route_is_described_and_every_described_route_is_in_the_table() {
 #[test]
 fn answers_are_as_they_are_described() {
     let site = Site::new();
+    let witness = List::new(&site);
     let server = site.serve();
     let mut described = Described::of(&server);
     let (good, mut forged) = (site.alert(1, 0x20), site.alert(2, 0x21).encode());
@@ -96,6 +98,18 @@ fn answers_are_as_they_are_described() {
             described.check("GET", path, &server.get(concrete), status);
         }
     }
+    described.check("GET", "/log/checkpoint/witnessed", &server.get("/log/checkpoint/witnessed"), 404);
+    let seen = witness.cosigned(&server.get("/log/checkpoint").body);
+    let other = witness.cosigned(&Site::new().serve().get("/log/checkpoint").body);
+    for (seen, status) in [(&seen, 200), (&other, 409), (&Vec::new(), 401)] {
+        described.check(
+            "POST",
+            "/log/cosignatures",
+            &server.ask("POST", "/log/cosignatures", seen).unwrap(),
+            status,
+        );
+    }
+    described.check("GET", "/log/checkpoint/witnessed", &server.get("/log/checkpoint/witnessed"), 200);
     for path in ["/log/checkpoint", "/healthz", "/readyz", "/metrics", "/openapi.json"] {
         described.check("GET", path, &server.get(path), 200);
     }
