@@ -4,7 +4,7 @@
 //! when the process starts. Reading order:
 //!
 //! * [`log`]: the public log over the journal;
-//! * [`witness`]: others who have seen that log;
+//! * [`published`]: what was published of it last; [`witness`]: others who have seen it;
 //! * [`desk`]: what is taken and what is not, without clock, network or disk;
 //! * [`gate`]: what is turned away before its signatures are looked at, by [`allowance`]s among others;
 //! * [`request`]: requests that somebody has signed; [`access`]: who may ask for what;
@@ -20,6 +20,7 @@ pub mod example;
 pub mod gate;
 pub mod keys;
 pub mod log;
+pub mod published;
 pub mod request;
 pub mod serve;
 pub mod store;

@@ -152,6 +152,11 @@ impl Signer {
         }
     }
 
+    /// The name of its log.
+    pub fn origin(&self) -> &str {
+        &self.origin
+    }
+
     /// The signed checkpoint of the whole log.
     pub fn checkpoint(&self, log: &Log) -> Vec<u8> {
         self.checkpoint_of(log, log.len()).expect("it has as many leaves as it has")

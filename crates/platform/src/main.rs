@@ -1,6 +1,7 @@
 //! The shared alert platform: its commands.
 
 mod acts;
+mod backup;
 mod verify;
 
 use std::net::SocketAddr;
@@ -15,7 +16,7 @@ use credence_platform::allowance::Rate;
 use credence_platform::example::{Place, make_world, read_world};
 use credence_platform::gate::Limits;
 use credence_platform::keys;
-use credence_platform::log::Signer;
+use credence_platform::published::Published;
 use credence_platform::request::{Asked, sign};
 use credence_platform::serve::{Platform, Settings, now, router};
 use credence_platform::store::{Address, Store};
@@ -24,6 +25,8 @@ use mimalloc::MiMalloc;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::info;
 use tracing_subscriber::EnvFilter;
+
+use self::backup::Last;
 
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
@@ -80,6 +83,28 @@ enum Command {
         #[arg(long)]
         checkpoint: Option<PathBuf>,
     },
+    /// Take the journal away into a file, while it is served or not
+    Backup {
+        /// The world's directory
+        #[arg(long)]
+        dir: PathBuf,
+        /// The file, which must not be there yet
+        file: PathBuf,
+    },
+    /// Bring a backup back into an empty journal
+    Restore {
+        /// The world's directory
+        #[arg(long)]
+        dir: PathBuf,
+        /// The backup
+        file: PathBuf,
+        /// The newest checkpoint of the log that anybody has kept: the backup must hold all of it
+        #[arg(long)]
+        checkpoint: Option<PathBuf>,
+        /// Entries that were published are lost: go on under another name, so that no place is given twice
+        #[arg(long, conflicts_with = "checkpoint")]
+        new_epoch: bool,
+    },
     /// Sign a request for what is not for everybody: prints its headers, which `curl --header @FILE` takes
     Request {
         /// The world, as `init` named it
@@ -123,6 +148,11 @@ fn run(command: Command) -> anyhow::Result<()> {
             block_on(serve(&dir, listen, settings))
         }
         Command::Verify { dir, checkpoint } => block_on(verify::verify(&dir, checkpoint.as_deref())),
+        Command::Backup { dir, file } => block_on(backup::take(&dir, &file)),
+        Command::Restore { dir, file, checkpoint, new_epoch } => {
+            let last = if new_epoch { Last::Lost } else { Last::Known(checkpoint.as_deref()) };
+            block_on(backup::restore(&dir, &file, last))
+        }
         Command::Request { world, key, method, path } => request(world, &key, &method, &path),
         Command::Act(make) => acts::make(make),
     }
@@ -166,8 +196,9 @@ async fn serve(dir: &Path, listen: SocketAddr, settings: Settings) -> anyhow::Re
         "{listen} is no loopback address, and there is no TLS yet: listen on 127.0.0.1 or [::1] behind something that has"
     );
     let ended = ended()?;
-    let signer = Signer::new(&origin(world), &keys::read(&place.operator())?);
-    let platform = Platform::open(journal(dir).await?, world, signer, settings).await?;
+    let published = Published::new(dir);
+    let signer = backup::signer(dir, world, published.epoch()?)?;
+    let platform = Platform::open(journal(dir).await?, world, signer, published, settings).await?;
     let listener = tokio::net::TcpListener::bind(listen)
         .await
         .with_context(|| format!("{listen} cannot be listened on"))?;
@@ -185,11 +216,6 @@ fn request(world: World, key: &Path, method: &str, path: &str) -> anyhow::Result
     println!("Signature-Input: {input}");
     println!("Signature: {signature}");
     Ok(())
-}
-
-/// The name of a world's log.
-fn origin(world: World) -> String {
-    format!("credence/{world}")
 }
 
 /// Ends when the process is asked to. It can be asked from the moment on that this returns.

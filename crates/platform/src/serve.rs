@@ -29,6 +29,7 @@ use self::metrics::Metrics;
 use crate::desk::Desk;
 use crate::gate::{Gate, Limits};
 use crate::log::Signer;
+use crate::published::Published;
 use crate::request::Nonces;
 use crate::store::{Store, Writer};
 use crate::witness::Witness;
@@ -61,6 +62,7 @@ pub struct Platform {
     /// The way to the disk, until the journal is closed.
     writer: tokio::sync::Mutex<Option<Writer>>,
     signer: Signer,
+    published: Published,
     /// How much of the log is on disk, and the checkpoint of that.
     checkpoint: RwLock<(u64, Vec<u8>)>,
     cosigned: RwLock<Cosigned>,
@@ -78,16 +80,19 @@ impl Platform {
     /// The platform of a world, from its journal on. Must be called inside a runtime.
     ///
     /// # Errors
-    /// When the journal cannot be read, another process writes to it, it is another world's, or does not stand up to the checks.
+    /// When the journal cannot be read, another process writes to it, it is another world's, does not stand up to the checks, or
+    /// is not the one that was published.
     pub async fn open(
         store: Store,
         world: World,
         signer: Signer,
+        published: Published,
         settings: Settings,
     ) -> anyhow::Result<Arc<Self>> {
         // Before anything is read, so that nothing comes behind what was read.
         let writer = store.writer().await?;
         let desk = replay(&store, world).await?;
+        published.go_on(&signer, desk.log())?;
         let checkpoint = (desk.log().len(), signer.checkpoint(desk.log()));
         let said = store.cosignatures().await?.into_iter();
         let cosigned = said.map(|(witness, size, line)| (witness, (size, line))).collect();
@@ -99,6 +104,7 @@ impl Platform {
             store,
             writer: tokio::sync::Mutex::new(Some(writer)),
             signer,
+            published,
             checkpoint: RwLock::new(checkpoint),
             cosigned: RwLock::new(cosigned),
             inbox,

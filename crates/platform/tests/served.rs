@@ -4,6 +4,8 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that unwraps fails with a place and a cause")]
 
+#[path = "served/backups.rs"]
+mod backups;
 #[path = "served/described.rs"]
 mod described;
 #[path = "served/doors.rs"]

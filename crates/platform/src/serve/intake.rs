@@ -167,6 +167,10 @@ impl Platform {
         }
         self.metrics.committed();
         let checkpoint = self.read(|desk| (desk.log().len(), self.signer.checkpoint(desk.log())));
+        if let Err(fault) = self.published.note(&checkpoint.1) {
+            error!(%fault, "what is published cannot be noted; nothing more is taken until the platform is started again");
+            return false;
+        }
         *self.checkpoint.write().unwrap_or_else(PoisonError::into_inner) = checkpoint;
         true
     }

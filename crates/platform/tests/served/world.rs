@@ -16,7 +16,7 @@ use credence_platform::request::{Asked, sign};
 use credence_platform::serve::now;
 use credence_platform::store::Address;
 use serde_json::Value;
-use sqlx::{Connection, Row};
+use sqlx::{AnyConnection, Connection, Row};
 use tempfile::TempDir;
 
 /// The program.
@@ -64,8 +64,8 @@ impl Site {
         Place::new(self.path())
     }
 
-    /// Flips a bit of an entry in the journal's database, behind everybody's back.
-    pub(crate) fn tamper(&self, place: i64) {
+    /// Works on the journal's database, behind everybody's back.
+    fn behind<T>(&self, work: impl AsyncFnOnce(&mut AnyConnection) -> sqlx::Result<T>) -> T {
         let url = match Address::of(self.path()).unwrap() {
             Address::File(path) => format!("sqlite://{}", path.display()),
             Address::Server(url) => url,
@@ -73,13 +73,28 @@ impl Site {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
             sqlx::any::install_default_drivers();
-            let mut connection = sqlx::AnyConnection::connect(&url).await.unwrap();
+            let mut connection = AnyConnection::connect(&url).await.unwrap();
+            let done = work(&mut connection).await.unwrap();
+            connection.close().await.unwrap();
+            done
+        })
+    }
+
+    /// Flips a bit of an entry.
+    pub(crate) fn tamper(&self, place: i64) {
+        self.behind(async |connection| {
             let sent = sqlx::query("SELECT sent FROM journal WHERE place = $1").bind(place);
-            let mut sent: Vec<u8> = sent.fetch_one(&mut connection).await.unwrap().get("sent");
+            let mut sent: Vec<u8> = sent.fetch_one(&mut *connection).await?.get("sent");
             sent[60] ^= 1;
             let update = sqlx::query("UPDATE journal SET sent = $1 WHERE place = $2").bind(sent).bind(place);
-            update.execute(&mut connection).await.unwrap();
-            connection.close().await.unwrap();
+            update.execute(connection).await
+        });
+    }
+
+    /// Loses the entries from a place on.
+    pub(crate) fn lose(&self, from: i64) {
+        self.behind(async |connection| {
+            sqlx::query("DELETE FROM journal WHERE place >= $1").bind(from).execute(connection).await
         });
     }
 
