@@ -8,6 +8,8 @@
 //! * [`gate`]: what is turned away before its signatures are looked at, by [`allowance`]s among others;
 //! * [`store`]: the journal in a database;
 //! * [`serve`]: the two put together, and offered by HTTP;
+//! * `portal`: the pages that people read;
+//! * [`words`]: acts told to people;
 //! * [`example`]: a world to try things out in;
 //! * [`keys`]: secret keys in files.
 
@@ -17,6 +19,8 @@ pub mod example;
 pub mod gate;
 pub mod keys;
 pub mod log;
+mod portal;
 pub mod serve;
 pub mod store;
 pub mod view;
+pub mod words;

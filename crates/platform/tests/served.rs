@@ -4,12 +4,18 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that unwraps fails with a place and a cause")]
 
+#[path = "served/accessible.rs"]
+mod accessible;
+#[path = "served/browser.rs"]
+mod browser;
 #[path = "served/inquiries.rs"]
 mod inquiries;
 #[path = "served/intake.rs"]
 mod intake;
 #[path = "served/life.rs"]
 mod life;
+#[path = "served/portal.rs"]
+mod portal;
 #[path = "served/postgres.rs"]
 mod postgres;
 #[path = "served/restarts.rs"]

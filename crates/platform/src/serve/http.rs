@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use askama::Template;
-use axum::extract::{Path, Query, Request, State};
+use axum::extract::{Path, Request, State};
 use axum::http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS};
 use axum::http::{HeaderValue, StatusCode};
 use axum::middleware::{Next, from_fn};
@@ -12,21 +11,19 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use credence_credit::ActId;
 use credence_prefix::Prefix;
-use serde::Deserialize;
 use serde_json::json;
 
 use super::submit::hand_in;
 use super::{Platform, now};
 use crate::keys::{hex, unhex};
-use crate::view::{self, InquiryPage, SubjectView};
+use crate::portal;
+use crate::view::{self, SubjectView};
 
 type Shared = State<Arc<Platform>>;
 
 /// All pages.
 pub fn router(platform: Arc<Platform>) -> Router {
     Router::new()
-        .route("/", get(inquiry))
-        .route("/style.css", get(style))
         .route("/acts", post(hand_in))
         .route("/acts/{id}", get(sent))
         .route("/subjects/{*subject}", get(subject))
@@ -36,6 +33,7 @@ pub fn router(platform: Arc<Platform>) -> Router {
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(ready))
         .route("/metrics", get(page))
+        .merge(portal::router())
         .layer(from_fn(guarded))
         .with_state(platform)
 }
@@ -43,8 +41,7 @@ pub fn router(platform: Arc<Platform>) -> Router {
 /// No script, no frame, nothing from elsewhere, on any page.
 async fn guarded(request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
-    let policy =
-        "default-src 'none'; style-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+    let policy = "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
     let headers = response.headers_mut();
     headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
@@ -112,7 +109,7 @@ fn named(text: &str) -> Result<Prefix, String> {
 
 fn answer(platform: &Platform, text: &str) -> Result<SubjectView, String> {
     let subject = named(text)?;
-    platform.metrics.asked();
+    platform.asked();
     platform
         .read(|desk| view::subject(desk, subject, now()))
         .ok_or_else(|| "The world has no rules yet.".to_owned())
@@ -123,27 +120,6 @@ async fn subject(State(platform): Shared, Path(text): Path<String>) -> Response 
         Ok(answer) => Json(answer).into_response(),
         Err(text) => (StatusCode::BAD_REQUEST, Json(json!({ "text": text }))).into_response(),
     }
-}
-
-/// What the form sends.
-#[derive(Deserialize)]
-struct Inquiry {
-    address: Option<String>,
-}
-
-async fn inquiry(State(platform): Shared, Query(inquiry): Query<Inquiry>) -> Response {
-    let asked = inquiry.address.unwrap_or_default();
-    let answered = (!asked.is_empty()).then(|| answer(&platform, &asked)).transpose();
-    let (answer, fault) = answered.map_or_else(|fault| (None, Some(fault)), |answer| (answer, None));
-    let status = if fault.is_some() { StatusCode::BAD_REQUEST } else { StatusCode::OK };
-    match (InquiryPage { asked, fault, answer }).render() {
-        Ok(page) => (status, [(CONTENT_TYPE, "text/html; charset=utf-8")], page).into_response(),
-        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
-    }
-}
-
-async fn style() -> Response {
-    ([(CONTENT_TYPE, "text/css; charset=utf-8")], include_str!("../../templates/style.css")).into_response()
 }
 
 /// Whether things can be taken in.
