@@ -10,6 +10,8 @@
 //! * [`request`]: requests that somebody has signed; [`access`]: who may ask for what;
 //! * [`store`]: the journal in a database;
 //! * [`serve`]: the two put together, and offered by HTTP;
+//! * `portal`: the pages that people read;
+//! * [`words`]: acts told to people;
 //! * [`example`]: a world to try things out in;
 //! * [`keys`]: secret keys in files.
 
@@ -20,9 +22,11 @@ pub mod example;
 pub mod gate;
 pub mod keys;
 pub mod log;
+mod portal;
 pub mod published;
 pub mod request;
 pub mod serve;
 pub mod store;
 pub mod view;
 pub mod witness;
+pub mod words;

@@ -141,6 +141,11 @@ impl Platform {
         self.checkpoint.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// Counts an inquiry.
+    pub(crate) fn asked(&self) {
+        self.metrics.asked();
+    }
+
     /// Milliseconds since the start, by a clock that nobody sets.
     fn elapsed_ms(&self) -> u64 {
         u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)

@@ -1,6 +1,5 @@
-//! What everybody may see of a subject, as JSON and as a page.
+//! What everybody may see of a subject, as JSON.
 
-use askama::Template;
 use credence_credit::ActId;
 use credence_law::registry::Register;
 use credence_law::{Law, State};
@@ -138,16 +137,4 @@ pub(crate) const fn state_name(state: State) -> &'static str {
 pub fn moment(unix_s: u64) -> String {
     let moment = i64::try_from(unix_s).ok().and_then(|seconds| jiff::Timestamp::from_second(seconds).ok());
     moment.map_or_else(|| "never".to_owned(), |moment| moment.to_string())
-}
-
-/// The page on which anybody looks an address up.
-#[derive(Debug, Template)]
-#[template(path = "inquiry.html")]
-pub struct InquiryPage {
-    /// What was asked for, as it was typed.
-    pub asked: String,
-    /// Why it cannot be answered.
-    pub fault: Option<String>,
-    /// The answer.
-    pub answer: Option<SubjectView>,
 }

@@ -4,8 +4,12 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that unwraps fails with a place and a cause")]
 
+#[path = "served/accessible.rs"]
+mod accessible;
 #[path = "served/backups.rs"]
 mod backups;
+#[path = "served/browser.rs"]
+mod browser;
 #[path = "served/described.rs"]
 mod described;
 #[path = "served/doors.rs"]
@@ -16,6 +20,8 @@ mod inquiries;
 mod intake;
 #[path = "served/life.rs"]
 mod life;
+#[path = "served/portal.rs"]
+mod portal;
 #[path = "served/postgres.rs"]
 mod postgres;
 #[path = "served/restarts.rs"]

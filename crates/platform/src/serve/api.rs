@@ -10,16 +10,16 @@ use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use axum::{Json, Router};
 use credence_credit::ActId;
-use credence_prefix::Prefix;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, SecurityScheme};
 use utoipa::openapi::{Info, OpenApi, OpenApiBuilder, Paths};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::door::{Refused, Signed, absent};
+use super::door::{Refused, Signed, absent, without_rules};
 use super::{Platform, members, now, public_log, submit};
 use crate::access;
 use crate::keys::unhex;
+use crate::portal;
 use crate::view::{self, SubjectView};
 
 /// What the document says of the whole.
@@ -122,29 +122,6 @@ async fn sent(
     }
 }
 
-/// The subject that a text names: a prefix, or an address with the /64 that it lies in.
-fn named(text: &str) -> Result<Prefix, String> {
-    let text = text.trim();
-    if let Ok(address) = text.parse::<std::net::Ipv6Addr>() {
-        return Ok(Prefix::containing(address.to_bits(), credence_credit::Subject::DEFAULT_LEN));
-    }
-    text.parse().map_err(|_| {
-        "This is no IPv6 address or prefix. One looks like 2001:db8:1:2::3 or 2001:db8:1::/48.".to_owned()
-    })
-}
-
-/// What everybody may see of the subject that a text names.
-///
-/// # Errors
-/// What is wrong with the text.
-pub(super) fn answer(platform: &Platform, text: &str) -> Result<SubjectView, String> {
-    let subject = named(text)?;
-    platform.metrics.asked();
-    platform
-        .read(|desk| view::subject(desk, subject, now()))
-        .ok_or_else(|| "The world has no rules yet.".to_owned())
-}
-
 /// How a subject's credit is now, and the public acts that it rests on
 #[utoipa::path(
     get,
@@ -154,13 +131,16 @@ pub(super) fn answer(platform: &Platform, text: &str) -> Result<SubjectView, Str
         Path,
         description = "A prefix, whose slash is written as it is, or an address, for the /64 that it lies in"
     )),
-    responses((status = 200, body = SubjectView), (status = 400, body = Refused)),
+    responses((status = 200, body = SubjectView), (status = 400, body = Refused), (status = 503, body = Refused)),
 )]
 async fn subject(State(platform): State<Arc<Platform>>, Path(text): Path<String>) -> Response {
-    match answer(&platform, &text) {
-        Ok(answer) => Json(answer).into_response(),
-        Err(text) => Refused::answer(StatusCode::BAD_REQUEST, "subject", text),
-    }
+    let subject = match portal::named(text.trim()) {
+        Ok(subject) => subject,
+        Err(text) => return Refused::answer(StatusCode::BAD_REQUEST, "subject", text),
+    };
+    platform.asked();
+    let answer = platform.read(|desk| view::subject(desk, subject, now()));
+    answer.map_or_else(without_rules, |answer| Json(answer).into_response())
 }
 
 /// Whether the process lives

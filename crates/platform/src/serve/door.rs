@@ -53,6 +53,11 @@ pub(super) fn absent() -> Response {
     Refused::answer(StatusCode::NOT_FOUND, "absent", "nothing that you may read has this name")
 }
 
+/// What is told of a world that has no rules so far.
+pub(super) fn without_rules() -> Response {
+    Refused::answer(StatusCode::SERVICE_UNAVAILABLE, "rules", "the world has no rules yet")
+}
+
 /// Answers only those who may ask.
 pub(super) async fn guarded(State(platform): State<Arc<Platform>>, request: Request, next: Next) -> Response {
     let (mut parts, body) = request.into_parts();

@@ -12,7 +12,7 @@ use credence_prefix::Prefix;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::door::{Refused, Signed};
+use super::door::{Refused, Signed, without_rules};
 use super::{Platform, now};
 use crate::access::{self, Caller};
 use crate::desk::{Desk, is_public, kind_name};
@@ -151,6 +151,7 @@ pub(super) async fn concerns(
         (status = 400, body = Refused),
         (status = 401, body = Refused),
         (status = 403, body = Refused),
+        (status = 503, body = Refused),
     ),
     security(("signature" = [])),
 )]
@@ -175,7 +176,5 @@ pub(super) async fn file(
         history.sort_by_key(|act| act.place);
         Some(FileView { credit, history })
     });
-    let without_rules =
-        || Refused::answer(StatusCode::SERVICE_UNAVAILABLE, "rules", "the world has no rules yet");
     file.map_or_else(without_rules, |file| Json(file).into_response())
 }

@@ -190,6 +190,11 @@ impl Answer {
 }
 
 impl Server {
+    /// Where a page is.
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
     /// Asks, or hands in.
     pub(crate) fn ask(&self, method: &str, path: &str, body: &[u8]) -> std::io::Result<Answer> {
         self.ask_with(method, path, "", body)

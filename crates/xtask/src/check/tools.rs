@@ -87,7 +87,22 @@ const SYSTEM_TOOLS: &[SystemTool] = &[
         package: "postgresql",
         why: "the platform's tests run on a server of their own once more",
     },
+    SystemTool {
+        name: "chromium",
+        ask: &["chromium", "--version"],
+        package: "chromium",
+        why: "the portal's pages are read and used in it",
+    },
+    SystemTool {
+        name: "npm",
+        ask: &["npm", "--version"],
+        package: "npm",
+        why: "it brings axe-core, which judges how accessible pages are",
+    },
 ];
+
+/// The judge of accessible pages, in the version whose rules the pages meet, and the variable by which the tests know where it is.
+const AXE_CORE: (&str, &str) = ("axe-core@4.10.3", "AXE_CORE");
 
 /// What comes out of the package prometheus, and the variable by which the tests know where it is.
 const PROMETHEUS: [(&str, &str); 2] = [("promtool", "PROMTOOL"), ("prometheus", "PROMETHEUS")];
@@ -133,6 +148,9 @@ impl Tools {
             if program.exists() {
                 command.env(variable, program);
             }
+        }
+        if self.axe_core().exists() {
+            command.env(AXE_CORE.1, self.axe_core());
         }
         command
     }
@@ -183,7 +201,26 @@ impl Tools {
                 process::run(&mut install, limit)?;
             }
         }
-        Ok(None)
+        Ok(self.install_axe_core(limit).is_err().then(|| {
+            "axe-core cannot be fetched, it needs the network: pages are judged by the tests' own checks alone".into()
+        }))
+    }
+
+    fn axe_core(&self) -> PathBuf {
+        self.directory.join("axe-core/package/axe.min.js")
+    }
+
+    /// Unpacks axe-core, and runs nothing of it here.
+    fn install_axe_core(&self, limit: Duration) -> Result<()> {
+        if self.axe_core().exists() {
+            return Ok(());
+        }
+        let place = self.directory.join("axe-core");
+        fs::create_dir_all(&place)?;
+        let packed =
+            process::read(self.command("npm").args(["pack", AXE_CORE.0]).current_dir(&place), limit)?;
+        let packed = packed.lines().next_back().context("npm pack names no file")?.to_owned();
+        process::run(self.command("tar").args(["-xzf", packed.trim()]).current_dir(&place), limit)
     }
 
     fn install_system_tools(&self, limit: Duration) -> Result<()> {
@@ -261,7 +298,7 @@ mod tests {
         }
         assert!(
             text.ends_with(
-                "`sudo apt-get install iproute2 nftables ethtool iputils-ping g++ clang libbpf-dev valgrind python3 systemd postgresql`"
+                "`sudo apt-get install iproute2 nftables ethtool iputils-ping g++ clang libbpf-dev valgrind python3 systemd postgresql chromium npm`"
             ),
             "{text}"
         );
