@@ -144,7 +144,7 @@ impl Desk {
     /// Takes an object; whether everybody may read it.
     fn take(&mut self, signed: &Signed, now: u64) -> Result<bool, Rejection> {
         if !is_act(signed) {
-            self.trust.adopt(signed, now)?;
+            self.trust.adopt(signed, &self.book, now)?;
             return Ok(true);
         }
         let accepted = self.law()?.examine(signed, &self.book, now)?;
@@ -241,6 +241,12 @@ pub fn kind_name(act: &Act) -> &'static str {
         27 => "outcome",
         28 => "repair",
         29 => "security_alert",
-        _ => "manifest",
+        30 => "manifest",
+        31 => "confirmation",
+        32 => "draft",
+        33 => "comment",
+        34 => "call",
+        35 => "answer",
+        _ => "erasure",
     }
 }

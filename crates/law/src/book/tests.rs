@@ -1,8 +1,8 @@
 use credence_credit::guard::Guards;
-use credence_credit::{Cache, Header, Snapshot};
+use credence_credit::{Cache, Header, Measure, Rating, Snapshot};
 
 use super::*;
-use crate::acts::{Ballot, Correction, Ground, Lifting, Outcome, Purpose, Relief, Stage};
+use crate::acts::{Ballot, Correction, Ground, Lifting, Outcome, Purpose, Relief, Ruling, Stage};
 use crate::world::{
     DAY, Known, MEMBERS, NOW, complaint, decision, law, member, opinion, own_alert, preamble, proposal,
     rated, report, signed, vote,
@@ -65,9 +65,9 @@ fn relief(issuer: Party) -> crate::acts::Preamble {
     preamble(issuer, Purpose::Relief)
 }
 
-fn outcome(complaint: ActId, ruling: Option<Ruling>) -> Outcome {
+fn outcome((complaint, act): (ActId, ActId), ruling: Option<Ruling>) -> Outcome {
     let preamble = relief(Party::Body);
-    Outcome { preamble, complaint, stage: Stage::Adjudication, ruling, reasons: [0; 32] }
+    Outcome { preamble, complaint, act, stage: Stage::Adjudication, ruling, reasons: [0; 32] }
 }
 
 #[test]
@@ -94,16 +94,19 @@ fn a_complaint_is_heard_without_cutting_its_subject_off() {
         let mut platform = Platform::new();
         let act = platform.decide(100);
         let complained = platform.accept(complaint(act));
-        assert_eq!(platform.book.complaints().collect::<Vec<_>>(), [(complained, act)]);
-        let relief = Relief { preamble: relief(Party::Executive), complaint: complained, act };
-        platform.accept(relief);
+        assert_eq!(platform.book.complaints(&platform.law, platform.now), [(complained, act)]);
+        assert_eq!(platform.measure(SUBJECT), Measure::RateLimit, "by the standing rule, at once");
+        assert_eq!(platform.book.unpublished_reliefs(&platform.law, platform.now), [(complained, act)]);
+        platform.accept(Relief { preamble: relief(Party::Executive), complaint: complained, act });
+        assert_eq!(platform.book.unpublished_reliefs(&platform.law, platform.now), []);
         assert_eq!(platform.measure(SUBJECT), Measure::RateLimit);
-        platform.accept(outcome(complained, None));
+        platform.accept(outcome((complained, act), None));
         assert_eq!(platform.measure(SUBJECT), Measure::RateLimit, "it goes on");
-        platform.accept(outcome(complained, Some(ruling)));
+        platform.accept(outcome((complained, act), Some(ruling)));
         assert_eq!(platform.measure(SUBJECT), after, "{ruling:?}");
-        assert_eq!(platform.book.complaints().count(), 0);
-        assert!(platform.book.is_relieved(&act), "once an act");
+        assert_eq!(platform.book.complaints(&platform.law, platform.now), []);
+        platform.accept(complaint(act));
+        assert_eq!(platform.measure(SUBJECT), after, "once an act");
     }
 }
 
@@ -186,11 +189,12 @@ fn the_same_acts_in_the_same_order_make_the_same_book() {
     let complained = platform.accept(complaint(act));
     platform.accept(Relief { preamble: relief(Party::Executive), complaint: complained, act });
     platform.accept(own_alert());
-    platform.accept(outcome(complained, Some(Ruling::Settled)));
+    platform.accept(outcome((complained, act), Some(Ruling::Settled)));
     let mut again = Book::default();
     platform.book.acts().cloned().for_each(|accepted| again.enter(accepted));
     assert_eq!(again.records(&platform.law, NOW), platform.book.records(&platform.law, NOW));
-    assert_eq!(again.changed, platform.book.changed);
+    let states = |book: &Book| book.acts().map(|accepted| book.state(&accepted.id, NOW)).collect::<Vec<_>>();
+    assert_eq!(states(&again), states(&platform.book));
 }
 
 #[test]
