@@ -17,15 +17,23 @@ use crate::registry::Register;
 
 impl Book {
     /// What gateways are told at `now`, in Unix seconds: a record for each act in force that speaks of credit, and for each
-    /// restriction, and who issued them. In no order.
+    /// restriction, and who issued them. In the order of a snapshot; of several acts by which one issuer says something of one
+    /// prefix on the same authority, the hardest speaks, and of equals the one that lasts longest.
     pub fn records(&self, law: &Law, now: u64) -> (Vec<Issuer>, Vec<Record>) {
         let issuers = Issuers::of(law.register());
         let restrictions = self.restrictions(law, now);
         let in_force = self.acts().filter_map(|accepted| self.record(accepted, &issuers, now));
-        let records =
+        let all =
             in_force.chain(restrictions.into_iter().filter_map(|id| self.restricting(&id, &issuers, now)));
-        let records = records.collect();
-        (issuers.names, records)
+        let mut records: BTreeMap<_, Record> = BTreeMap::new();
+        let strength = |record: &Record| (record.measure, record.expires, record.act);
+        for record in all {
+            let key = (record.prefix, record.authority, record.issuer);
+            if records.get(&key).is_none_or(|other| strength(other) < strength(&record)) {
+                records.insert(key, record);
+            }
+        }
+        (issuers.names, records.into_values().collect())
     }
 
     /// The proposals that have become restrictions, the first 1,000 of those in force.
