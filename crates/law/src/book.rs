@@ -14,6 +14,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use credence_credit::ActId;
 use credence_prefix::Prefix;
 
+pub use clocks::ERASED_MAX;
 pub use institution::{Complaints, Durations, Institution, Reports};
 
 use crate::acts::{Act, Manifest};
@@ -83,7 +84,14 @@ impl Book {
 
     /// Takes acts for erased, whose payload is not to be had any more.
     pub fn erase(&mut self, ids: impl IntoIterator<Item = ActId>) {
-        self.erased.extend(ids);
+        let mut is_here = false;
+        for id in ids {
+            is_here |= self.acts.contains_key(&id);
+            self.erased.insert(id);
+        }
+        if !is_here {
+            return;
+        }
         let before = std::mem::take(self);
         (self.erased, self.are_exercises) = (before.erased, before.are_exercises);
         let mut acts = before.acts;

@@ -20,6 +20,9 @@ const REPAIR: u8 = 28;
 const DRAFT: u8 = 32;
 const CALL: u8 = 34;
 
+/// How many acts one erasure names at most, so that it is no larger than an act may be. What more acts name goes after those.
+pub const ERASED_MAX: usize = 1_500;
+
 impl Book {
     /// The clocks that run at `now` (Unix seconds), what is due first standing first: whose turn it is, and until when.
     ///
@@ -84,14 +87,31 @@ impl Book {
         self.ending.range((now, ActId([0; 32]))..(soon, ActId([0; 32]))).filter_map(renewal).collect()
     }
 
-    /// What can be erased at `now` (Unix seconds), in order: acts that were kept as long as they may be, each with all that
+    /// What can be erased at `now` (Unix seconds) by one erasure: acts that were kept as long as they may be, each with all that
     /// name it.
     pub fn erasable(&self, law: &Law, now: u64) -> BTreeSet<ActId> {
         let is_due = |act: &Act| is_erasable(act) && law.kept_until(act) <= now;
-        closed(
-            self.acts().filter(|accepted| is_due(&accepted.act)).map(|accepted| accepted.id).collect(),
-            self,
-        )
+        let due = self.acts().filter(|accepted| is_due(&accepted.act)).map(|accepted| accepted.id);
+        let closed = closed(due.collect(), self);
+        let mut chosen = BTreeSet::new();
+        for id in &closed {
+            let with = self.resting_on(id);
+            if chosen.len() + with.len() <= ERASED_MAX {
+                chosen.extend(with);
+            }
+        }
+        chosen
+    }
+
+    /// An act with all that name it, and all that name those.
+    fn resting_on(&self, id: &ActId) -> BTreeSet<ActId> {
+        let (mut found, mut left) = (BTreeSet::new(), vec![*id]);
+        while let Some(id) = left.pop() {
+            if found.len() <= ERASED_MAX && found.insert(id) {
+                left.extend(self.citing(&id));
+            }
+        }
+        found
     }
 
     /// The complaints that are to be published as a relief, with the acts that they make milder: gateways cannot read
