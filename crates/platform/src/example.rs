@@ -69,7 +69,8 @@ impl Place {
         self.0.join(format!("parties/adviser-{place}/advice.key"))
     }
 
-    fn executive(&self) -> PathBuf {
+    /// The executive's key, where the example has put it. With it the platform publishes reliefs by itself.
+    pub fn executive(&self) -> PathBuf {
         self.0.join("parties/executive/execution.key")
     }
 

@@ -5,7 +5,8 @@
 //!
 //! * [`log`]: the public log over the journal;
 //! * [`published`]: what was published of it last; [`witness`]: others who have seen it;
-//! * [`desk`]: what is taken and what is not, without clock, network or disk;
+//! * [`desk`]: what is taken and what is not, without clock, network or disk; [`complaint`]: those who are no members are heard,
+//!   and what the platform owes by itself;
 //! * [`gate`]: what is turned away before its signatures are looked at, by [`allowance`]s among others;
 //! * [`request`]: requests that somebody has signed; [`access`]: who may ask for what;
 //! * [`store`]: the journal in a database;
@@ -17,6 +18,7 @@
 
 pub mod access;
 pub mod allowance;
+pub mod complaint;
 pub mod desk;
 pub mod example;
 pub mod gate;

@@ -3,7 +3,7 @@
 use core::fmt;
 
 use credence_credit::{ActId, EvidenceClass, Learned, Measure, Rating, Status};
-use credence_law::acts::{Ballot, Block, Claim, Control, Finding, Ground, Ruling, Stage, Threat};
+use credence_law::acts::{Ballot, Block, Claim, Control, Erased, Finding, Ground, Ruling, Stage, Threat};
 use credence_law::party::Party;
 use credence_law::{Act, Law};
 
@@ -74,13 +74,22 @@ impl fmt::Display for Value {
 /// How long it is from `now` until `then`, in words, both in Unix seconds.
 pub fn distance(now: u64, then: u64) -> String {
     let (seconds, is_past) = (now.abs_diff(then), then <= now);
-    let (count, unit) = match seconds {
-        0..120 => return if is_past { "just now".to_owned() } else { "in a moment".to_owned() },
-        120..7_200 => (seconds / 60, "minutes"),
-        7_200..172_800 => (seconds / 3_600, "hours"),
-        _ => (seconds / 86_400, "days"),
-    };
-    if is_past { format!("{count} {unit} ago") } else { format!("in {count} {unit}") }
+    match (seconds, is_past) {
+        (0..120, true) => "just now".to_owned(),
+        (0..120, false) => "in a moment".to_owned(),
+        (_, true) => format!("{} ago", span(seconds)),
+        (_, false) => format!("in {}", span(seconds)),
+    }
+}
+
+/// How long something takes, in words.
+pub fn span(seconds: u64) -> String {
+    match seconds {
+        0..120 => format!("{seconds} seconds"),
+        120..7_200 => format!("{} minutes", seconds / 60),
+        7_200..172_800 => format!("{} hours", seconds / 3_600),
+        _ => format!("{} days", seconds / 86_400),
+    }
 }
 
 /// Points with their sign, as typographers write it.
@@ -109,6 +118,12 @@ pub const fn title(act: &Act) -> &'static str {
         Act::Repair(_) => "Repair",
         Act::SecurityAlert(_) => "Security alert",
         Act::Manifest(_) => "Manifest",
+        Act::Confirmation(_) => "Confirmation of a repair",
+        Act::Draft(_) => "Draft of a rule",
+        Act::Comment(_) => "Comment on a draft",
+        Act::Call(_) => "Call for help",
+        Act::Answer(_) => "Answer to a call for help",
+        Act::Erasure(_) => "Erasure",
     }
 }
 
@@ -185,6 +200,15 @@ fn particulars(act: &Act) -> Vec<Fact> {
             vec![text("Threat", threat(act.threat)), text("Title", act.title.as_str())]
         }
         Act::Manifest(act) => vec![text("Acts", act.count.to_string())],
+        Act::Confirmation(act) => vec![other("Has seen the repair", act.repair)],
+        Act::Draft(act) => vec![text("Why", act.reasons.as_str()), moment("Comments until", act.closes)],
+        Act::Comment(act) => vec![other("On the draft", act.draft), text("Says", act.text.as_str())],
+        Act::Call(act) => vec![text("Threat", threat(act.threat)), text("Needs", act.need.as_str())],
+        Act::Answer(act) => vec![other("On the call", act.call), text("Offers", act.text.as_str())],
+        Act::Erasure(act) => vec![
+            text("Because", erased(act.ground)),
+            text("What goes", format!("the payload of {} acts; their hashes stay", act.acts.len())),
+        ],
     }
 }
 
@@ -335,6 +359,13 @@ const fn control(control: Control) -> &'static str {
     match control {
         Control::Answered => "answered a challenge from inside the prefix",
         Control::Holder => "the holder speaks for them",
+    }
+}
+
+const fn erased(ground: Erased) -> &'static str {
+    match ground {
+        Erased::Retention => "they were kept as long as they may be",
+        Erased::Claim => "those concerned have a right to it",
     }
 }
 
