@@ -6,6 +6,7 @@
 //! erased is the book of those that are left.
 
 mod clocks;
+mod history;
 mod institution;
 mod records;
 

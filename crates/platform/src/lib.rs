@@ -11,7 +11,7 @@
 //! * [`request`]: requests that somebody has signed; [`access`]: who may ask for what;
 //! * [`store`]: the journal in a database;
 //! * [`serve`]: the two put together, and offered by HTTP;
-//! * `portal`: the pages that people read;
+//! * `portal`: the pages that people read; [`sign_in`]: how members and officers show who they are there;
 //! * [`words`]: acts told to people;
 //! * [`example`]: a world to try things out in;
 //! * [`keys`]: secret keys in files.
@@ -28,6 +28,7 @@ mod portal;
 pub mod published;
 pub mod request;
 pub mod serve;
+pub mod sign_in;
 pub mod store;
 pub mod view;
 pub mod witness;

@@ -2,6 +2,7 @@
 
 mod acts;
 mod backup;
+mod sign;
 mod verify;
 
 use std::net::SocketAddr;
@@ -122,6 +123,9 @@ enum Command {
     /// Make a signed act, to be handed in
     #[command(subcommand)]
     Act(acts::Make),
+    /// Sign what the portal asks for, with a key that stays here
+    #[command(subcommand)]
+    Sign(sign::Sign),
 }
 
 fn main() -> ExitCode {
@@ -155,6 +159,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         }
         Command::Request { world, key, method, path } => request(world, &key, &method, &path),
         Command::Act(make) => acts::make(make),
+        Command::Sign(sign) => sign::sign(sign),
     }
 }
 

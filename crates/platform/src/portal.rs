@@ -6,9 +6,13 @@
 
 mod act;
 mod answer;
+mod chart;
+mod desk;
+mod file;
 mod inquiry;
 mod institution;
 mod log;
+mod session;
 
 use std::sync::Arc;
 
@@ -20,16 +24,19 @@ use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
+use self::desk::Input;
 pub(crate) use self::inquiry::named;
 use crate::serve::Platform;
 
 /// The pages that each page leads to, with what they are called.
-const NAVIGATION: [(&str, &str); 5] = [
+const NAVIGATION: [(&str, &str); 7] = [
     ("/", "Look up"),
     ("/rules", "Rules"),
     ("/members", "Members"),
+    ("/record", "Record"),
     ("/log", "Log"),
     ("/how", "How it works"),
+    ("/desk", "Sign in"),
 ];
 
 /// The portal's pages.
@@ -37,8 +44,10 @@ pub(crate) fn router() -> Router<Arc<Platform>> {
     Router::new()
         .route("/", get(inquiry::page))
         .route("/act/{id}", get(act::page))
+        .route("/file", get(file::own))
         .route("/rules", get(institution::rules))
         .route("/members", get(institution::members))
+        .route("/record", get(institution::record))
         .route("/log", get(log::page))
         .route("/how", get(how))
         .route(
@@ -46,6 +55,7 @@ pub(crate) fn router() -> Router<Arc<Platform>> {
             get(async || still("text/css; charset=utf-8", include_str!("../templates/style.css"))),
         )
         .route("/icon.svg", get(async || still("image/svg+xml", include_str!("../templates/icon.svg"))))
+        .merge(desk::router(rand::random()))
         .fallback(missing)
 }
 

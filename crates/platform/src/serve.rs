@@ -17,12 +17,16 @@ use std::thread;
 
 use anyhow::{Context, bail};
 use credence_law::party::World;
+use credence_prefix::Prefix;
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::Instant;
 use tracing::{error, info};
 
 pub use http::router;
+
+pub(crate) use self::intake::Answer;
+pub(crate) use self::peer::Peer;
 
 use self::intake::Handed;
 use self::metrics::Metrics;
@@ -31,7 +35,7 @@ use crate::gate::{Gate, Limits};
 use crate::log::Signer;
 use crate::published::Published;
 use crate::request::Nonces;
-use crate::store::{Store, Writer};
+use crate::store::{Inquiry, Store, Writer};
 use crate::witness::Witness;
 
 /// Entries that are read together at the start.
@@ -144,6 +148,17 @@ impl Platform {
     /// Counts an inquiry.
     pub(crate) fn asked(&self) {
         self.metrics.asked();
+    }
+
+    /// Writes down who looks at a credit file with its history, and lets go of inquiries from before `until` (Unix seconds).
+    pub(crate) async fn inquired(&self, inquiry: &Inquiry, until: u64) -> sqlx::Result<()> {
+        let mut writer = self.writer.lock().await;
+        writer.as_mut().ok_or(sqlx::Error::PoolClosed)?.inquired(inquiry, until).await
+    }
+
+    /// Who looked at a subject's file, newest first.
+    pub(crate) async fn inquiries(&self, subject: Prefix) -> sqlx::Result<Vec<Inquiry>> {
+        self.store.inquiries(subject).await
     }
 
     /// Milliseconds since the start, by a clock that nobody sets.

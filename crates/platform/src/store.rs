@@ -4,6 +4,7 @@
 //! writes has it to itself ([`Writer`]). What is acknowledged has been written through to disk.
 
 mod address;
+mod inquiries;
 mod lock;
 
 use credence_credit::ActId;
@@ -12,6 +13,7 @@ use sqlx::migrate::Migrator;
 use sqlx::{AnyConnection, AnyPool, AssertSqlSafe, Connection, Row};
 
 pub use self::address::Address;
+pub use self::inquiries::Inquiry;
 use self::lock::Lock;
 use crate::desk::Entry;
 

@@ -14,12 +14,16 @@ mod browser;
 mod described;
 #[path = "served/doors.rs"]
 mod doors;
+#[path = "served/files.rs"]
+mod files;
 #[path = "served/inquiries.rs"]
 mod inquiries;
 #[path = "served/intake.rs"]
 mod intake;
 #[path = "served/life.rs"]
 mod life;
+#[path = "served/officers.rs"]
+mod officers;
 #[path = "served/portal.rs"]
 mod portal;
 #[path = "served/postgres.rs"]

@@ -252,3 +252,38 @@ fn a_manifest_lists_its_acts_and_no_others() {
     assert!(manifest.lists(&ids));
     assert!(!manifest.lists(&ids[..1]) && !manifest.lists(&[ids[1], ids[0]]) && !manifest.lists(&[]));
 }
+
+/// What a credit file said at each moment is what its history says of that moment later.
+#[test]
+fn history_is_what_the_files_of_those_moments_said() {
+    let mut platform = Platform::new();
+    let subject = own_alert().claim.subject.prefix;
+    let (mut moments, mut said) = (Vec::new(), Vec::new());
+    let note = |platform: &Platform, moments: &mut Vec<u64>, said: &mut Vec<Rating>| {
+        moments.push(platform.now);
+        said.push(platform.book.file(&platform.law, subject, platform.now).assessment.rating);
+    };
+    note(&platform, &mut moments, &mut said);
+    let mut alert = None;
+    for day in 1..=40 {
+        platform.now = NOW + day * DAY;
+        if day == 3 {
+            let mut act = own_alert();
+            (act.claim.seen_from, act.claim.seen_until) = (platform.now, platform.now);
+            alert = Some(platform.hand_in(act).unwrap());
+        }
+        if day == 30 {
+            let (corrects, ground, replacement) = (alert.unwrap(), Ground::Error, None);
+            let preamble = preamble(member(1), Purpose::Relief);
+            platform.hand_in(Correction { preamble, corrects, ground, replacement }).unwrap();
+        }
+        note(&platform, &mut moments, &mut said);
+    }
+    assert_eq!(platform.book.history(&platform.law, subject, &moments), said);
+    assert_eq!(
+        (said[2], said[40]),
+        (Rating::Unrated, Rating::Unrated),
+        "before it, and after it was taken back"
+    );
+    assert!(said[3].score() < said[29].score(), "what was said has faded in between");
+}

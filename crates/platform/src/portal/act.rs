@@ -7,6 +7,7 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use credence_credit::ActId;
+use credence_law::Accepted;
 
 use super::answer::{Holder, holder};
 use super::{Frame, absent, shown};
@@ -22,10 +23,12 @@ struct ActPage {
     act: Shown,
 }
 
-/// An act with all that everybody may read of it.
+/// An act with all that can be read of it.
 #[derive(Debug)]
-struct Shown {
+pub(super) struct Shown {
     id: ActId,
+    /// Whether everybody may read it.
+    is_public: bool,
     title: &'static str,
     standing: Standing,
     facts: Vec<Fact>,
@@ -45,18 +48,24 @@ pub(super) struct Standing {
 }
 
 pub(super) async fn page(State(platform): State<Arc<Platform>>, Path(id): Path<String>) -> Response {
-    let act = unhex(&id).and_then(|id| platform.read(|desk| read(desk, ActId(id), now())));
-    let Some(act) = act else { return absent(&platform) };
-    shown(StatusCode::OK, &ActPage { frame: Frame::new(&platform, act.title, ""), act })
+    let id = unhex(&id).map(ActId);
+    let act = id.and_then(|id| platform.read(|desk| read(desk, desk.public(&id)?, now())));
+    act.map_or_else(|| absent(&platform), |act| shown_page(&platform, act))
 }
 
-/// An act at `now`, in Unix seconds; none that is not there, or not for everybody.
-fn read(desk: &Desk, id: ActId, now: u64) -> Option<Shown> {
+/// The page of an act that whoever asks may read.
+pub(super) fn shown_page(platform: &Platform, act: Shown) -> Response {
+    shown(StatusCode::OK, &ActPage { frame: Frame::new(platform, act.title, ""), act })
+}
+
+/// An act at `now`, in Unix seconds.
+pub(super) fn read(desk: &Desk, accepted: &Accepted, now: u64) -> Option<Shown> {
     let law = desk.law().ok()?;
-    let accepted = desk.public(&id)?;
+    let id = accepted.id;
     let (receipt, preamble) = (desk.receipt(&id)?, accepted.act.preamble());
     Some(Shown {
         id,
+        is_public: desk.public(&id).is_some(),
         title: words::title(&accepted.act),
         standing: standing(desk.book().state(&id, now)?, now, preamble.expires),
         facts: words::facts(&accepted.act, Some(law)),

@@ -1,4 +1,4 @@
-//! The rules in force, and who the members are.
+//! The rules in force, who the members are, and how the institution itself has done.
 
 use std::sync::Arc;
 
@@ -6,6 +6,7 @@ use askama::Template;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
+use credence_law::book::{Durations, Institution};
 use credence_law::catalogue::{Catalogue, Direction};
 use credence_law::party::KeyId;
 use credence_law::registry::{Key, Office, Registry};
@@ -14,7 +15,7 @@ use credence_law::{ADOPTION, Law};
 
 use super::answer::{Band, bands};
 use super::{Frame, lawless, shown};
-use crate::serve::Platform;
+use crate::serve::{Platform, now};
 use crate::words::{self, Moment};
 
 #[derive(Template)]
@@ -94,6 +95,60 @@ fn weight(rule: &Rule, direction: Direction) -> (String, String) {
         Direction::Against => (format!("−{} of what is left", percent(rule.weight)), percent(rule.cap)),
         Direction::For => (format!("+{} points", rule.weight), format!("{} points", rule.cap)),
     }
+}
+
+#[derive(Template)]
+#[template(path = "portal/record.html")]
+struct RecordPage {
+    frame: Frame,
+    record: Institution,
+    share: String,
+    times: [(&'static str, Option<Took>); 3],
+    /// What has the institution's time, in days: opinion, decision, and the three steps of a complaint.
+    terms: [(&'static str, u16); 5],
+}
+
+/// How long something takes, in words.
+#[derive(Debug)]
+struct Took {
+    median: String,
+    longest: String,
+    count: usize,
+}
+
+impl Took {
+    /// None where there is nothing to tell yet.
+    fn of(durations: &Durations) -> Option<Self> {
+        let Durations { count, median, longest } = *durations;
+        (count > 0).then(|| Self { median: words::span(median), longest: words::span(longest), count })
+    }
+}
+
+pub(super) async fn record(State(platform): State<Arc<Platform>>) -> Response {
+    let frame = Frame::new(&platform, "The institution’s own record", "/record");
+    let now = now();
+    let page = platform.read(|desk| {
+        let law = desk.law().ok()?;
+        let (record, procedure) = (desk.book().institution(law, now), law.procedure(now));
+        Some(RecordPage {
+            frame,
+            share: percent(record.overturned_share()),
+            times: [
+                ("To decide, from the first report", Took::of(&record.decided_in)),
+                ("To hear a complaint to its end", Took::of(&record.heard_in)),
+                ("To correct what was wrong", Took::of(&record.corrected_in)),
+            ],
+            terms: [
+                ("Advisers give an opinion on a report", procedure.opinion),
+                ("The coordinating body decides after that", procedure.decision),
+                ("Issuer and subject talk about a complaint", procedure.consultation),
+                ("Advisers mediate", procedure.mediation),
+                ("The coordinating body rules", procedure.adjudication),
+            ],
+            record,
+        })
+    });
+    page.map_or_else(|| lawless(&platform), |page| shown(StatusCode::OK, &page))
 }
 
 /// Thousandths as a percentage.

@@ -172,6 +172,13 @@ impl Told {
     }
 }
 
+impl Answer {
+    /// Why it was not taken, for people; nothing where it was.
+    pub(crate) fn told(&self) -> String {
+        Told::from(self).text.unwrap_or_default()
+    }
+}
+
 impl From<&Answer> for Told {
     fn from(answer: &Answer) -> Self {
         let word = metrics::reason(answer);

@@ -205,6 +205,11 @@ impl Browser {
         self.tell("Emulation.setScriptExecutionDisabled", json!({ "value": is_forbidden }));
     }
 
+    /// Says where requests come from, as a proxy in front of the platform would.
+    pub(crate) fn come_from(&mut self, address: &str) {
+        self.tell("Network.setExtraHTTPHeaders", json!({ "headers": { "X-Forwarded-For": address } }));
+    }
+
     /// Presses a key by its name.
     pub(crate) fn press(&mut self, key: &str) {
         let code = HashMap::from([("Tab", 9), ("Enter", 13), ("Escape", 27), (" ", 32)])[key];
@@ -246,6 +251,31 @@ impl Browser {
         );
         assert!(self.evaluate(&found) == true, "{words:?} is not on the page:\n{}", self.words());
         self.enter();
+    }
+
+    /// Follows a link to a file, as a reader would keep it, and returns what it holds.
+    #[track_caller]
+    pub(crate) fn download(&mut self, link: &str) -> Vec<u8> {
+        let folder = tempfile::tempdir().unwrap();
+        let page = self.session.take();
+        let place =
+            json!({ "behavior": "allowAndName", "downloadPath": folder.path(), "eventsEnabled": true });
+        self.tell("Browser.setDownloadBehavior", place);
+        self.session = page;
+        self.evaluate(&format!("document.querySelector({link:?}).focus(), 0"));
+        self.press("Enter");
+        loop {
+            let is_whole = |event: &&Value| {
+                event["method"] == "Browser.downloadProgress" && event["params"]["state"] == "completed"
+            };
+            if let Some(event) = self.events.iter().find(is_whole) {
+                let file = folder.path().join(event["params"]["guid"].as_str().unwrap());
+                self.events.clear();
+                return fs::read(file).unwrap();
+            }
+            let event = self.next_answer("a file");
+            self.events.push(event);
+        }
     }
 
     /// Keeps a picture of the whole page for whoever wants to look at it.

@@ -81,6 +81,11 @@ fn the_institution_shows_itself() {
     let pages = [
         ("Rules", "rules", ["credential attack", "−40 % of what is left", "seriously dishonest"]),
         ("Members", "members", ["Fjord Fibre", "2001:db8:1000::/36", "Relief Desk"]),
+        (
+            "Record",
+            "record",
+            ["0 % of all alerts and decisions, 1 so far", "not yet", "The coordinating body rules 14"],
+        ),
         ("Log", "log", ["5 entries", "Alert by the holder", "credence/"]),
         ("How it works", "how", ["Addresses, not people", "Everything ends", "Nobody has to be believed"]),
     ];
@@ -146,8 +151,10 @@ fn everything_is_reached_by_keyboard_in_the_order_of_reading() {
         "Look up",
         "Rules",
         "Members",
+        "Record",
         "Log",
         "How it works",
+        "Sign in",
         "IPv6 address or prefix",
         "Look up",
         "How it works",
