@@ -10,6 +10,8 @@ mod backups;
 mod described;
 #[path = "served/doors.rs"]
 mod doors;
+#[path = "served/erasure.rs"]
+mod erasure;
 #[path = "served/inquiries.rs"]
 mod inquiries;
 #[path = "served/intake.rs"]
