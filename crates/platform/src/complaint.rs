@@ -41,6 +41,11 @@ pub enum Unproved {
     /// The law has no room for it.
     #[error(transparent)]
     Refused(#[from] Refusal),
+    /// Nobody hears it now.
+    #[error(
+        "complaints cannot be taken at the moment; come again, or ask the member that holds the addresses"
+    )]
+    Closed,
     /// The law says nothing yet.
     #[error("the world has no rules yet")]
     Lawless,

@@ -132,6 +132,11 @@ impl Desk {
         std::mem::take(&mut self.doomed)
     }
 
+    /// Takes back places whose payload could not be taken out of the journal.
+    pub fn doom(&mut self, places: Vec<u64>) {
+        self.doomed.extend(places);
+    }
+
     /// Checks something that is handed in at `now` (Unix seconds) and takes it. Returns the entry for the journal; none for what was
     /// taken before.
     ///

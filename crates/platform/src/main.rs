@@ -19,7 +19,7 @@ use credence_platform::gate::Limits;
 use credence_platform::keys;
 use credence_platform::published::Published;
 use credence_platform::request::{Asked, sign};
-use credence_platform::serve::{Platform, Settings, now, router};
+use credence_platform::serve::{Offices, Platform, Settings, now, router};
 use credence_platform::store::{Address, Store};
 use credence_platform::witness::Witness;
 use mimalloc::MiMalloc;
@@ -148,7 +148,8 @@ fn run(command: Command) -> anyhow::Result<()> {
             let strangers = Rate { each_second: strangers, burst: strangers.saturating_mul(5) };
             let witnesses = Witness::list(&dir.join(WITNESSES))?;
             let limits = Limits { issuer, strangers };
-            let settings = Settings { limits, is_behind_proxy: behind_proxy, witnesses };
+            let offices = offices(&Place::new(&dir))?;
+            let settings = Settings { limits, is_behind_proxy: behind_proxy, witnesses, offices };
             block_on(serve(&dir, listen, settings))
         }
         Command::Verify { dir, checkpoint } => block_on(verify::verify(&dir, checkpoint.as_deref())),
@@ -161,6 +162,12 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Act(make) => acts::make(make),
         Command::Sign(sign) => sign::sign(sign),
     }
+}
+
+/// The keys of the offices that have left theirs in a world's directory.
+fn offices(place: &Place) -> anyhow::Result<Offices> {
+    let read = |path: PathBuf| path.exists().then(|| keys::read(&path)).transpose();
+    Ok(Offices::new(read(place.operator())?, read(place.executive())?))
 }
 
 fn block_on(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {

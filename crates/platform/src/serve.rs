@@ -2,6 +2,7 @@
 
 mod api;
 mod door;
+mod duty;
 mod http;
 mod intake;
 mod members;
@@ -23,6 +24,7 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio::time::Instant;
 use tracing::{error, info};
 
+pub use duty::Offices;
 pub use http::router;
 
 pub(crate) use self::intake::Answer;
@@ -50,6 +52,8 @@ pub struct Settings {
     pub is_behind_proxy: bool,
     /// Whose word on the log is kept beside it.
     pub witnesses: Vec<Witness>,
+    /// For whom the platform acts.
+    pub offices: Offices,
 }
 
 /// What a witness has said of the log last: at which size, and the line of its note.
@@ -71,6 +75,8 @@ pub struct Platform {
     checkpoint: RwLock<(u64, Vec<u8>)>,
     cosigned: RwLock<Cosigned>,
     inbox: mpsc::Sender<Handed>,
+    /// Whose turn it is to make an act for an office.
+    turn: tokio::sync::Mutex<()>,
     /// Acts that may wait to be taken in.
     waiting: Arc<Semaphore>,
     /// Room for what is being handed in, in KiB.
@@ -112,6 +118,7 @@ impl Platform {
             checkpoint: RwLock::new(checkpoint),
             cosigned: RwLock::new(cosigned),
             inbox,
+            turn: tokio::sync::Mutex::default(),
             waiting: Arc::new(Semaphore::new(intake::WAITING_MAX)),
             room: Semaphore::new(submit::ROOM_KIB as usize),
             metrics: Metrics::new(),
@@ -122,6 +129,7 @@ impl Platform {
         let thread = thread::Builder::new().name("platform-desk".to_owned());
         let run = move || intake::take_in(handed, |batch| Some(taking.upgrade()?.take(batch, &handle)));
         thread.spawn(run).context("no thread for the desk")?;
+        tokio::spawn(duty::rounds(Arc::downgrade(&platform)));
         Ok(platform)
     }
 
@@ -176,6 +184,11 @@ async fn replay(store: &Store, world: World) -> anyhow::Result<Desk> {
     loop {
         let entries = store.read(desk.log().len(), PAGE).await?;
         if entries.is_empty() {
+            let missing = desk.unexplained().next();
+            anyhow::ensure!(
+                missing.is_none(),
+                "the payload of {missing:?} is missing, and nobody has erased it"
+            );
             info!(entries = desk.log().len(), "the journal was read");
             return Ok(desk);
         }

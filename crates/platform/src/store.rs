@@ -79,7 +79,7 @@ impl Store {
             Address::Server(_) => "SET synchronous_commit = on",
         };
         sqlx::query(durable).execute(&mut connection).await?;
-        Ok(Writer { connection, _lock: lock })
+        Ok(Writer { connection, address: self.address.clone(), _lock: lock })
     }
 
     /// Entries from a place on, at most so many, in order.
@@ -129,6 +129,7 @@ impl Store {
 #[derive(Debug)]
 pub struct Writer {
     connection: AnyConnection,
+    address: Address,
     _lock: Lock,
 }
 
@@ -152,6 +153,31 @@ impl Writer {
             insert.execute(&mut *transaction).await?;
         }
         transaction.commit().await
+    }
+
+    /// Takes the payload of entries out of the journal for good; what their places in the log rest on stays. SQLite writes over
+    /// what it frees and empties its log of changes; PostgreSQL writes the table anew, and its own log, which is an operator's to
+    /// keep or not, holds the payload until it is recycled.
+    ///
+    /// # Errors
+    /// When it is not on disk, or another reader keeps what was there; it can be done again.
+    pub async fn erase(&mut self, places: &[u64]) -> sqlx::Result<()> {
+        let is_file = matches!(self.address, Address::File(_));
+        if is_file {
+            sqlx::query("PRAGMA secure_delete = ON").execute(&mut self.connection).await?;
+        }
+        let mut transaction = self.connection.begin().await?;
+        for place in places {
+            let erase = sqlx::query("UPDATE journal SET sent = NULL WHERE place = $1").bind(*place as i64);
+            erase.execute(&mut *transaction).await?;
+        }
+        transaction.commit().await?;
+        if !is_file {
+            return sqlx::query("VACUUM FULL journal").execute(&mut self.connection).await.map(drop);
+        }
+        let emptied = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").fetch_one(&mut self.connection).await?;
+        let is_busy = emptied.try_get::<i64, _>(0)? != 0;
+        if is_busy { Err(sqlx::Error::PoolTimedOut) } else { Ok(()) }
     }
 
     /// Keeps what a witness says of the log at a size, in the place of what it said before.

@@ -31,6 +31,8 @@ pub(super) async fn verify(dir: &Path, checkpoint: Option<&Path>) -> anyhow::Res
             erased += u64::from(entry.sent.is_none());
         }
     }
+    let missing = desk.unexplained().count();
+    ensure!(missing == 0, "{missing} entries have lost their payload, and no erasure names them");
     let (size, acts) = (desk.log().len(), desk.book().acts().count());
     let epoch = Published::new(dir).epoch()?;
     let witnesses = Witness::list(&dir.join(WITNESSES))?;

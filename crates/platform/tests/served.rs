@@ -14,6 +14,8 @@ mod browser;
 mod described;
 #[path = "served/doors.rs"]
 mod doors;
+#[path = "served/erasure.rs"]
+mod erasure;
 #[path = "served/files.rs"]
 mod files;
 #[path = "served/inquiries.rs"]
