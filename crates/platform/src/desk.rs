@@ -200,9 +200,9 @@ impl Desk {
             self.doomed.extend(still_there.filter_map(|id| Some(self.receipts.get(id)?.place)));
         }
         if is_exercise {
-            self.drills.enter(accepted)
+            self.drills.enter(accepted);
         } else {
-            self.book.enter(accepted)
+            self.book.enter(accepted);
         }
         is_public
     }

@@ -7,6 +7,7 @@
 mod act;
 mod answer;
 mod chart;
+mod complaint;
 mod desk;
 mod file;
 mod inquiry;
@@ -45,6 +46,8 @@ pub(crate) fn router() -> Router<Arc<Platform>> {
         .route("/", get(inquiry::page))
         .route("/act/{id}", get(act::page))
         .route("/file", get(file::own))
+        .route("/complain", get(complaint::form).post(complaint::file))
+        .route("/complaint/{token}", get(complaint::hearing))
         .route("/rules", get(institution::rules))
         .route("/members", get(institution::members))
         .route("/record", get(institution::record))

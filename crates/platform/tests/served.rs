@@ -10,6 +10,8 @@ mod accessible;
 mod backups;
 #[path = "served/browser.rs"]
 mod browser;
+#[path = "served/complaints.rs"]
+mod complaints;
 #[path = "served/described.rs"]
 mod described;
 #[path = "served/doors.rs"]

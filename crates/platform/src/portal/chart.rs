@@ -23,8 +23,8 @@ pub(super) struct Chart {
     pub(super) grounds: Vec<(&'static str, u64, u64)>,
     /// Scores with where they stand on the scale.
     pub(super) marks: Vec<(u16, u64)>,
-    pub(super) first: Moment,
-    pub(super) last: Moment,
+    /// The first day and the last.
+    pub(super) ends: [String; 2],
     /// A row for each seventh day, newest first: when, the score, its status.
     pub(super) rows: Vec<(Moment, String, String)>,
     /// The same in a sentence.
@@ -44,14 +44,19 @@ impl Chart {
         let scores: Vec<_> = ratings.iter().filter_map(|rating| rating.score()).collect();
         Self {
             lines: lines(ratings),
-            grounds: bands.iter().map(|band| (band.class, height(band.until), span(band))).collect(),
+            grounds: bands.iter().map(ground).collect(),
             marks: [0, 250, 500, 750, 1_000].map(|score| (score, height(score))).into(),
-            first: Moment::at(moments.first().copied().unwrap_or(0)),
-            last: Moment::at(moments.last().copied().unwrap_or(0)),
+            ends: [moments.first(), moments.last()].map(|at| day(at.copied().unwrap_or(0))),
             rows,
             told: told(&scores),
         }
     }
+}
+
+/// The day of a moment, as in RFC 3339.
+fn day(unix_s: u64) -> String {
+    let exact = Moment::at(unix_s).exact;
+    exact.split('T').next().unwrap_or_default().to_owned()
 }
 
 /// Where a score stands: 0 at the bottom.
@@ -59,8 +64,10 @@ fn height(score: u16) -> u64 {
     HEIGHT - u64::from(score) * HEIGHT / 1_000
 }
 
-fn span(band: &Band) -> u64 {
-    height(band.from).saturating_sub(height(band.until))
+/// A status from where it begins up to where the next one does.
+fn ground(band: &Band) -> (&'static str, u64, u64) {
+    let top = height((band.until + 1).min(1_000));
+    (band.class, top, height(band.from).saturating_sub(top))
 }
 
 fn lines(ratings: &[Rating]) -> Vec<String> {
@@ -70,7 +77,12 @@ fn lines(ratings: &[Rating]) -> Vec<String> {
     };
     let points: Vec<_> = (0..).zip(ratings).map(point).collect();
     let runs = points.split(Option::is_none).filter(|run| !run.is_empty());
-    runs.map(|run| run.iter().flatten().cloned().collect::<Vec<_>>().join(" ")).collect()
+    let line = |run: &[Option<String>]| {
+        // A single day is a dot: a line from a point to itself, with round ends.
+        let again = run.first().filter(|_| run.len() == 1);
+        run.iter().chain(again).flatten().cloned().collect::<Vec<_>>().join(" ")
+    };
+    runs.map(line).collect()
 }
 
 fn row(at: u64, rating: Rating) -> (Moment, String, String) {
@@ -104,9 +116,9 @@ mod tests {
     #[test]
     fn a_day_without_a_score_parts_two_lines() {
         let ratings = [rated(1_000), rated(0), Rating::Unrated, rated(500), Rating::Unrated];
-        assert_eq!(lines(&ratings), ["40,0 190,200", "490,100"]);
+        assert_eq!(lines(&ratings), ["40,0 190,200", "490,100 490,100"]);
         assert_eq!(lines(&[Rating::Unrated; 3]), [""; 0]);
-        assert_eq!(lines(&[rated(500)]), ["40,100"]);
+        assert_eq!(lines(&[rated(500)]), ["40,100 40,100"]);
     }
 
     #[test]
@@ -116,6 +128,7 @@ mod tests {
         assert_eq!((moments.len(), moments[0], moments[90]), (91, now - 90 * DAY, now));
         let chart = Chart::new(&moments, &vec![rated(700); 91], &[]);
         assert_eq!((chart.rows.len(), chart.rows[0].1.as_str()), (13, "700"));
+        assert_eq!(chart.ends, ["2026-10-17", "2027-01-15"]);
         assert_eq!(chart.told, "Score over the last 90 days: between 700 and 700, last 700.");
         assert_eq!(
             Chart::new(&moments, &[Rating::Unrated; 91], &[]).told,

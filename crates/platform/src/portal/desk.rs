@@ -23,8 +23,7 @@ use credence_credit::ActId;
 use credence_law::{Act, Object, Signed};
 
 use self::draft::Kind;
-pub(super) use self::form::Input;
-use self::form::{Field, Typed};
+pub(super) use self::form::{Field, Input, Typed};
 use self::inbox::{Waiting, inbox};
 use super::session::{COOKIE, LASTS, Session, Sessions};
 use super::{Frame, absent, fault, lawless, shown};
@@ -35,7 +34,7 @@ use crate::sign_in::Challenge;
 use crate::words::{self, Fact, Moment};
 
 /// What a form sends.
-type Values = HashMap<String, String>;
+pub(super) type Values = HashMap<String, String>;
 type Shared = State<Arc<Platform>>;
 
 /// The pages for those who sign in. `secret` are 32 random bytes of this process.
