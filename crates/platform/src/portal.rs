@@ -19,7 +19,7 @@ use std::sync::Arc;
 
 use askama::Template;
 use axum::Router;
-use axum::extract::State;
+use axum::extract::{DefaultBodyLimit, State};
 use axum::http::StatusCode;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
@@ -37,8 +37,11 @@ const NAVIGATION: [(&str, &str); 7] = [
     ("/record", "Record"),
     ("/log", "Log"),
     ("/how", "How it works"),
-    ("/desk", "Sign in"),
+    ("/desk", "Desk"),
 ];
+
+/// The largest form: a signed act in base64, which browsers write as up to three times as many bytes.
+const FORM_BYTES_MAX: usize = 1 << 18;
 
 /// The portal's pages.
 pub(crate) fn router() -> Router<Arc<Platform>> {
@@ -59,6 +62,7 @@ pub(crate) fn router() -> Router<Arc<Platform>> {
         )
         .route("/icon.svg", get(async || still("image/svg+xml", include_str!("../templates/icon.svg"))))
         .merge(desk::router(rand::random()))
+        .layer(DefaultBodyLimit::max(FORM_BYTES_MAX))
         .fallback(missing)
 }
 

@@ -151,6 +151,10 @@ async fn page(platform: &Platform, inquiry: Inquiry, caller: Option<Caller>) -> 
     let (now, subject) = (inquiry.at, inquiry.subject);
     let is_own = caller.is_none();
     let looks = async {
+        let looks = platform.inquiries(subject).await?;
+        if looks.iter().any(|look| repeats(&inquiry, look)) {
+            return Ok(looks);
+        }
         platform.inquired(&inquiry, now.saturating_sub(KEPT)).await?;
         platform.inquiries(subject).await
     };
@@ -168,6 +172,13 @@ async fn page(platform: &Platform, inquiry: Inquiry, caller: Option<Caller>) -> 
     let frame =
         Frame::new(platform, format!("Credit file of {subject}"), if is_own { "/file" } else { "/desk" });
     shown(StatusCode::OK, &FilePage { frame, is_own, file, looks: looks.collect() })
+}
+
+/// Whether an inquiry is but another that is not an hour old, so that nobody fills the list by asking again.
+fn repeats(inquiry: &Inquiry, other: &Inquiry) -> bool {
+    let is_same =
+        (&inquiry.who, &inquiry.purpose, inquiry.subject) == (&other.who, &other.purpose, other.subject);
+    is_same && inquiry.at < other.at.saturating_add(3_600)
 }
 
 /// The file of a subject at `now` (Unix seconds), as a caller may read it, or the subject.
@@ -200,4 +211,21 @@ fn file(desk: &Desk, subject: Prefix, caller: Option<Caller>, now: u64) -> Optio
         chart: Chart::new(&moments, &ratings, &bands(standard)),
         rows: file.acts.iter().rev().filter_map(row).collect(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_look_is_another_one_after_an_hour_or_for_something_else() {
+        let look = |at, purpose: &str| {
+            let subject = "2001:db8::/64".parse().unwrap();
+            Inquiry { at, who: "member 3".to_owned(), purpose: purpose.to_owned(), subject }
+        };
+        let first = look(1_000, "Giving account");
+        assert!(repeats(&first, &first) && repeats(&look(4_599, "Giving account"), &first));
+        assert!(!repeats(&look(4_600, "Giving account"), &first));
+        assert!(!repeats(&look(1_001, "Hearing a complaint"), &first));
+    }
 }

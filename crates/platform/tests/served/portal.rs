@@ -1,8 +1,12 @@
 //! The pages for anyone, in a real browser.
 
+use credence_law::acts::{Preamble, Purpose, Repair};
+use credence_law::layout::Text;
+use credence_law::party::{Function, MemberId, Party};
+
 use super::accessible::{check, tabbed};
 use super::browser::{Browser, Look};
-use super::world::{Server, Site, id};
+use super::world::{Server, Site, claim, id, preamble};
 
 /// The page of an address.
 fn asked(server: &Server, address: &str) -> String {
@@ -154,7 +158,7 @@ fn everything_is_reached_by_keyboard_in_the_order_of_reading() {
         "Record",
         "Log",
         "How it works",
-        "Sign in",
+        "Desk",
         "IPv6 address or prefix",
         "Look up",
         "How it works",
@@ -173,4 +177,65 @@ fn everything_is_reached_by_keyboard_in_the_order_of_reading() {
     for name in ["scanning", "Alert by the holder", "entry 4 of the log", "https://complaints.example/1"] {
         assert!(names.iter().any(|reached| reached == name), "{name} is not among {names:?}");
     }
+}
+
+/// Words of parties are shown as they are, whatever they look like.
+#[test]
+fn hostile_words_are_shown_and_do_nothing() {
+    let Some(mut browser) = Browser::start() else { return };
+    let site = Site::new();
+    let server = site.serve();
+    let alert = site.alert(1, 0x20);
+    assert_eq!(server.hand_in(&alert).status, 201);
+    let hostile = "</dd><script>document.title='x'</script><img src=x onerror=alert(1)> =HYPERLINK(\"x\") {{7*7}} &lt;b&gt; ';--";
+    let preamble = preamble(Party::Member(MemberId(1)), 2, Purpose::Relief);
+    let repair = Repair {
+        probation_until: preamble.issued + 40 * 86_400,
+        preamble: Preamble { expires: preamble.issued + 60 * 86_400, ..preamble },
+        subject: claim("2001:db8:1020::/48".parse().unwrap()).subject,
+        act: id(&alert),
+        remedy: Text::new(hostile).unwrap(),
+    };
+    let repair = site.signed(repair, Function::Alerts, &[1]);
+    let taken = server.hand_in(&repair);
+    assert_eq!(taken.status, 201, "{}", taken.text());
+    browser.visit(&server.url(&format!("/act/{}", id(&repair))));
+    assert!(browser.words().contains(hostile), "{}", browser.words());
+    assert_eq!(browser.evaluate("document.querySelectorAll('main script, main img, main b').length"), 0);
+    assert!(browser.read("document.title").starts_with("Repair"));
+    check(&mut browser, "an act with hostile words");
+    // Characters that turn the direction of writing never come so far.
+    assert!(Text::new("abc\u{202e}def").is_err() && Text::new("a\nb").is_err());
+}
+
+#[test]
+fn every_page_is_guarded_and_kept_by_nobody() {
+    let site = Site::new();
+    let server = site.serve();
+    let pages = [
+        "/",
+        "/?address=2001:db8::1",
+        "/rules",
+        "/members",
+        "/record",
+        "/log",
+        "/how",
+        "/file",
+        "/sign-in",
+        "/x",
+    ];
+    for path in pages {
+        let head = server.get(path).head.to_lowercase();
+        for line in [
+            "content-security-policy: default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+            "x-content-type-options: nosniff",
+            "referrer-policy: no-referrer",
+            "cache-control: no-store",
+        ] {
+            assert!(head.contains(line), "{path} lacks {line}: {head}");
+        }
+    }
+    let large = vec![b'a'; (1 << 18) + 1];
+    let form = "Content-Type: application/x-www-form-urlencoded\r\n";
+    assert_eq!(server.ask_with("POST", "/sign-in", form, &large).unwrap().status, 413);
 }
