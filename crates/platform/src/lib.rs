@@ -11,6 +11,7 @@
 //! * [`request`]: requests that somebody has signed; [`access`]: who may ask for what;
 //! * [`store`]: the journal in a database;
 //! * [`serve`]: the two put together, and offered by HTTP;
+//! * [`stix`]: security alerts for other programs; [`envelope`]: documents that somebody has signed;
 //! * [`example`]: a world to try things out in;
 //! * [`keys`]: secret keys in files.
 
@@ -18,6 +19,7 @@ pub mod access;
 pub mod allowance;
 pub mod complaint;
 pub mod desk;
+pub mod envelope;
 pub mod example;
 pub mod gate;
 pub mod keys;
@@ -25,6 +27,7 @@ pub mod log;
 pub mod published;
 pub mod request;
 pub mod serve;
+pub mod stix;
 pub mod store;
 pub mod view;
 pub mod witness;

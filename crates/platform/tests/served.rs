@@ -6,12 +6,16 @@
 
 #[path = "served/backups.rs"]
 mod backups;
+#[path = "served/ceremony.rs"]
+mod ceremony;
 #[path = "served/described.rs"]
 mod described;
 #[path = "served/doors.rs"]
 mod doors;
 #[path = "served/erasure.rs"]
 mod erasure;
+#[path = "served/exports.rs"]
+mod exports;
 #[path = "served/inquiries.rs"]
 mod inquiries;
 #[path = "served/intake.rs"]
