@@ -32,8 +32,8 @@ pub struct Book {
     acts: HashMap<ActId, Accepted>,
     /// In the order in which they were entered.
     order: Vec<ActId>,
-    /// Acts about a prefix.
-    about: BTreeMap<Prefix, Vec<ActId>>,
+    /// Acts about a prefix, with their places in the order.
+    about: BTreeMap<Prefix, Vec<(usize, ActId)>>,
     /// For each act those that name it, whether it is here or not.
     citing: HashMap<ActId, Vec<ActId>>,
     /// Acts by the number of their kind.
@@ -111,7 +111,7 @@ impl Book {
         let last = self.numbers.entry(preamble.issuer).or_default();
         *last = preamble.number.max(*last);
         if let Some(subject) = act.subject() {
-            self.about.entry(subject.prefix).or_default().push(*id);
+            self.about.entry(subject.prefix).or_default().push((self.order.len(), *id));
         }
         act.cites().into_iter().for_each(|cited| note_once(self.citing.entry(cited).or_default(), *id));
         self.kinds.entry(act.kind()).or_default().push(*id);
@@ -139,10 +139,13 @@ impl Book {
 
     /// The acts about all of a prefix: about itself, and about wider ones.
     pub fn about(&self, prefix: Prefix) -> impl Iterator<Item = &Accepted> {
-        (0..=prefix.len())
-            .filter_map(move |len| self.about.get(&Prefix::containing(prefix.first(), len)))
-            .flatten()
-            .filter_map(|id| self.acts.get(id))
+        self.covering(prefix).filter_map(|(_, id)| self.acts.get(&id))
+    }
+
+    /// The same, with their places in the order.
+    fn covering(&self, prefix: Prefix) -> impl Iterator<Item = (usize, ActId)> {
+        let cover = move |len| self.about.get(&Prefix::containing(prefix.first(), len));
+        (0..=prefix.len()).filter_map(cover).flatten().copied()
     }
 
     /// The acts about any address of a prefix, in no order.
@@ -152,13 +155,14 @@ impl Book {
             .about(prefix)
             .map(|accepted| accepted.id)
             .filter(|id| self.act(id).and_then(Act::subject).is_some_and(|subject| subject.prefix != prefix));
-        inside.flat_map(|(_, ids)| ids.iter().copied()).chain(wider).collect()
+        inside.flat_map(|(_, ids)| ids.iter().map(|(_, id)| *id)).chain(wider).collect()
     }
 
     /// The credit file of a subject at `now`, in Unix seconds.
     pub fn file(&self, law: &Law, subject: Prefix, now: u64) -> CreditFile {
-        let found: BTreeSet<ActId> = self.about(subject).map(|accepted| accepted.id).collect();
-        let acts: Vec<_> = self.order.iter().filter(|id| found.contains(id)).copied().collect();
+        let mut found: Vec<_> = self.covering(subject).collect();
+        found.sort_unstable();
+        let acts: Vec<_> = found.into_iter().map(|(_, id)| id).collect();
         let entries: Vec<Entry> = acts.iter().flat_map(|id| self.entries(law, id, now)).collect();
         let (standard, catalogue) = law.newest();
         CreditFile {

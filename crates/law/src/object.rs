@@ -141,6 +141,7 @@ mod tests {
             Rules::Catalogue(catalogue),
             Rules::Supplement(supplement),
             Rules::Standard(crate::standard::Standard::first()),
+            Rules::Procedure(crate::procedure::Procedure::first()),
         ];
         all.map(|rule| Object::new(WORLD, rule)).into()
     }

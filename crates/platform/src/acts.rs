@@ -153,7 +153,7 @@ fn party(text: &str) -> Result<Party, String> {
         .ok_or_else(|| "a member's number, `body`, or `adviser-` with a number".to_owned())
 }
 
-fn lasting(text: &str) -> Result<Duration, String> {
+pub(super) fn lasting(text: &str) -> Result<Duration, String> {
     let span: jiff::SignedDuration = text
         .parse::<jiff::Span>()
         .and_then(|span| span.to_duration(jiff::SpanRelativeTo::days_are_24_hours()))

@@ -199,11 +199,8 @@ impl Desk {
             let still_there = erasure.acts.iter().filter(|id| !self.bare.remove(id));
             self.doomed.extend(still_there.filter_map(|id| Some(self.receipts.get(id)?.place)));
         }
-        if is_exercise {
-            self.drills.enter(accepted);
-        } else {
-            self.book.enter(accepted);
-        }
+        let book = if is_exercise { &mut self.drills } else { &mut self.book };
+        book.enter(accepted);
         is_public
     }
 

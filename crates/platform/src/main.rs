@@ -2,6 +2,8 @@
 
 mod acts;
 mod backup;
+mod ceremony;
+mod export;
 mod sign;
 mod verify;
 
@@ -14,7 +16,7 @@ use anyhow::Context;
 use clap::{Parser, Subcommand};
 use credence_law::party::World;
 use credence_platform::allowance::Rate;
-use credence_platform::example::{Place, make_world, read_world};
+use credence_platform::example::{Place, begin_world, make_world, read_world};
 use credence_platform::gate::Limits;
 use credence_platform::keys;
 use credence_platform::published::Published;
@@ -53,6 +55,10 @@ enum Command {
         /// A PostgreSQL database for the journal, which must be empty: postgres://USER@HOST/NAME; a file in the directory otherwise
         #[arg(long)]
         database: Option<String>,
+        /// Begin a world in earnest instead: its signed root, registry, catalogue and standard, in this order. The operator's key is
+        /// to be in the directory as `operator.key`
+        #[arg(long, num_args = 4, value_names = ["ROOT", "REGISTRY", "CATALOGUE", "STANDARD"])]
+        begin: Option<Vec<PathBuf>>,
     },
     /// Take acts in, and answer inquiries
     Serve {
@@ -123,6 +129,17 @@ enum Command {
     /// Make a signed act, to be handed in
     #[command(subcommand)]
     Act(acts::Make),
+    /// Make a trust root, offline
+    Ceremony(ceremony::Ceremony),
+    /// Make, show and use keys
+    #[command(subcommand)]
+    Key(ceremony::Keys),
+    /// Write down who the members are
+    #[command(subcommand)]
+    Member(ceremony::Admission),
+    /// Take credit files or security alerts out of a world
+    #[command(subcommand)]
+    Export(export::Export),
     /// Sign what the portal asks for, with a key that stays here
     #[command(subcommand)]
     Sign(sign::Sign),
@@ -142,7 +159,7 @@ fn main() -> ExitCode {
 
 fn run(command: Command) -> anyhow::Result<()> {
     match command {
-        Command::Init { dir, database } => block_on(init(&dir, database.as_deref())),
+        Command::Init { dir, database, begin } => block_on(init(&dir, database.as_deref(), begin.as_deref())),
         Command::Serve { dir, listen, rate, burst, strangers, behind_proxy } => {
             let issuer = Rate { each_second: rate, burst };
             let strangers = Rate { each_second: strangers, burst: strangers.saturating_mul(5) };
@@ -160,6 +177,10 @@ fn run(command: Command) -> anyhow::Result<()> {
         }
         Command::Request { world, key, method, path } => request(world, &key, &method, &path),
         Command::Act(make) => acts::make(make),
+        Command::Ceremony(ceremony) => ceremony::hold(&ceremony),
+        Command::Key(keys) => ceremony::keys(keys),
+        Command::Member(admission) => ceremony::admit(admission),
+        Command::Export(export) => block_on(export::export(export)),
         Command::Sign(sign) => sign::sign(sign),
     }
 }
@@ -180,7 +201,7 @@ async fn journal(dir: &Path) -> anyhow::Result<Store> {
     Store::open(&address).await.with_context(|| format!("the journal in {address} cannot be opened"))
 }
 
-async fn init(dir: &Path, database: Option<&str>) -> anyhow::Result<()> {
+async fn init(dir: &Path, database: Option<&str>, begin: Option<&[PathBuf]>) -> anyhow::Result<()> {
     let place = Place::new(dir);
     anyhow::ensure!(!place.world().exists(), "{} holds a world already", dir.display());
     if let Some(url) = database {
@@ -190,11 +211,15 @@ async fn init(dir: &Path, database: Option<&str>) -> anyhow::Result<()> {
     let journal = journal(dir).await?;
     let mut writer = journal.writer().await?;
     anyhow::ensure!(journal.read(0, 1).await?.is_empty(), "the database holds a journal already");
-    let (world, entries) = make_world(&place, now())?;
+    let (world, entries) = match begin {
+        Some(rules) => begin_world(&place, rules, now())?,
+        None => make_world(&place, now())?,
+    };
     writer.append(&entries).await.context("the journal cannot be written")?;
     writer.close().await?;
     journal.close().await;
-    println!("an example world is in {}", dir.display());
+    let kind = if begin.is_some() { "a" } else { "an example" };
+    println!("{kind} world is in {}", dir.display());
     println!("world {world}");
     println!("`credence-platform serve --dir {}` offers it", dir.display());
     Ok(())

@@ -175,8 +175,11 @@ impl Platform {
     }
 }
 
-/// The state at the end of the journal.
-async fn replay(store: &Store, world: World) -> anyhow::Result<Desk> {
+/// The state at the end of the journal of a world.
+///
+/// # Errors
+/// When it cannot be read, is another world's, or does not stand up to the checks.
+pub async fn replay(store: &Store, world: World) -> anyhow::Result<Desk> {
     let Some(first) = store.read(0, 1).await?.pop() else {
         bail!("the journal is empty; it begins with a root")
     };

@@ -10,6 +10,8 @@ mod accessible;
 mod backups;
 #[path = "served/browser.rs"]
 mod browser;
+#[path = "served/ceremony.rs"]
+mod ceremony;
 #[path = "served/complaints.rs"]
 mod complaints;
 #[path = "served/described.rs"]
@@ -18,6 +20,8 @@ mod described;
 mod doors;
 #[path = "served/erasure.rs"]
 mod erasure;
+#[path = "served/exports.rs"]
+mod exports;
 #[path = "served/files.rs"]
 mod files;
 #[path = "served/inquiries.rs"]

@@ -5,8 +5,8 @@ use credence_credit::ActId;
 use super::Act;
 
 impl Act {
-    /// The acts that it rests on or changes, in no order, some perhaps twice. What an erasure names is not among them: it
-    /// speaks of what is not to be found any more.
+    /// The acts that it rests on or changes, in no order, some perhaps twice. What an erasure names is not among them, which is not
+    /// to be found any more; nor what a network acted on, whose account stands by itself and comes from every gateway.
     pub fn cites(&self) -> Vec<ActId> {
         match self {
             Self::OwnAlert(act) => act.claim.repeats.into_iter().collect(),
@@ -18,7 +18,6 @@ impl Act {
             }
             Self::Proposal(act) => vec![act.decision],
             Self::Vote(act) => vec![act.proposal],
-            Self::Applied(act) => vec![act.because],
             Self::Correction(act) => [act.corrects].into_iter().chain(act.replacement).collect(),
             Self::Lifting(act) => vec![act.lifts],
             Self::Complaint(act) => vec![act.against],
@@ -28,7 +27,8 @@ impl Act {
             Self::Confirmation(act) => vec![act.repair],
             Self::Comment(act) => vec![act.draft],
             Self::Answer(act) => vec![act.call],
-            Self::SecurityAlert(_)
+            Self::Applied(_)
+            | Self::SecurityAlert(_)
             | Self::Manifest(_)
             | Self::Draft(_)
             | Self::Call(_)

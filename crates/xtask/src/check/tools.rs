@@ -76,6 +76,12 @@ const SYSTEM_TOOLS: &[SystemTool] = &[
         why: "scores are computed a second time by a program that shares no code",
     },
     SystemTool {
+        name: "ensurepip",
+        ask: &["python3", "-c", "import ensurepip, venv"],
+        package: "python3-venv",
+        why: "packages that others read exports with are put into an environment of their own",
+    },
+    SystemTool {
         name: "systemd-analyze",
         ask: &["systemd-analyze", "--version"],
         package: "systemd",
@@ -106,6 +112,9 @@ const AXE_CORE: (&str, &str) = ("axe-core@4.10.3", "AXE_CORE");
 
 /// What comes out of the package prometheus, and the variable by which the tests know where it is.
 const PROMETHEUS: [(&str, &str); 2] = [("promtool", "PROMTOOL"), ("prometheus", "PROMETHEUS")];
+
+/// A Python package that the tests read with, and the variable by which they know the interpreter that has it.
+const STIX2: (&str, &str) = ("stix2==3.0.1", "STIX2_PYTHON");
 
 /// A program that cargo builds.
 struct CargoTool {
@@ -152,6 +161,9 @@ impl Tools {
         if self.axe_core().exists() {
             command.env(AXE_CORE.1, self.axe_core());
         }
+        if self.python().exists() {
+            command.env(STIX2.1, self.python());
+        }
         command
     }
 
@@ -179,6 +191,11 @@ impl Tools {
         self.directory.join("usr/bin").join(name)
     }
 
+    /// The interpreter that has the packages the tests need, and none of the system's.
+    fn python(&self) -> PathBuf {
+        self.directory.join("python/bin/python3")
+    }
+
     /// Brings everything that is missing.
     ///
     /// # Errors
@@ -194,6 +211,7 @@ impl Tools {
         fs::create_dir_all(&self.directory)?;
         self.install_system_tools(limit)?;
         self.install_prometheus(limit)?;
+        self.install_stix2(limit)?;
         for tool in CARGO_TOOLS {
             if !process::succeeds(&mut self.cargo(&tool.ask.join(" ")), ASK) {
                 let mut install = self.cargo("install --locked");
@@ -261,6 +279,17 @@ impl Tools {
         Ok(())
     }
 
+    /// Puts a Python package into an environment of its own.
+    fn install_stix2(&self, limit: Duration) -> Result<()> {
+        if process::succeeds(self.command(self.python()).args(["-c", "import stix2"]), ASK) {
+            return Ok(());
+        }
+        let directory = self.directory.join("python");
+        process::run(self.command("python3").args(["-m", "venv", "--clear"]).arg(&directory), limit)
+            .context("`python3 -m venv` fails: run `sudo apt-get install python3-venv`")?;
+        process::run(self.command(self.python()).args(["-m", "pip", "install", "--quiet", STIX2.0]), limit)
+    }
+
     fn has_prometheus(&self) -> bool {
         let there = |program: &OsStr| process::succeeds(self.command(program).arg("--version"), ASK);
         PROMETHEUS.iter().all(|(name, _)| there(self.unpacked(name).as_os_str()) || there(OsStr::new(name)))
@@ -298,7 +327,7 @@ mod tests {
         }
         assert!(
             text.ends_with(
-                "`sudo apt-get install iproute2 nftables ethtool iputils-ping g++ clang libbpf-dev valgrind python3 systemd postgresql chromium npm`"
+                "`sudo apt-get install iproute2 nftables ethtool iputils-ping g++ clang libbpf-dev valgrind python3 python3-venv systemd postgresql chromium npm`"
             ),
             "{text}"
         );
