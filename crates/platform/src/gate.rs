@@ -187,3 +187,73 @@ fn keys(law: &Law, signed: &Signed) -> Result<(), Refusal> {
 pub const fn is_forged(refusal: Refusal) -> bool {
     matches!(refusal, Refusal::BadSignature | Refusal::UnknownKey | Refusal::Unsigned | Refusal::RevokedKey)
 }
+
+#[cfg(test)]
+mod tests {
+    use credence_law::acts::{Ground, Lifting, Preamble, Purpose};
+    use credence_law::party::{Function, MemberId};
+    use ed25519_dalek::SigningKey;
+
+    use super::*;
+    use crate::desk::Desk;
+    use crate::example::{Place, make_world};
+    use crate::keys;
+
+    const NOW: u64 = 1_800_000_000;
+    const LIMITS: Limits =
+        Limits { issuer: Rate { each_second: 1, burst: 2 }, strangers: Rate { each_second: 1, burst: 3 } };
+
+    /// The law of an example world, and the first two members' keys.
+    fn world() -> (Desk, [SigningKey; 2]) {
+        let directory = tempfile::tempdir().unwrap();
+        let place = Place::new(directory.path());
+        let (world, entries) = make_world(&place, NOW).unwrap();
+        let mut desk = Desk::begin(&entries[0], world).unwrap();
+        entries[1..].iter().for_each(|entry| desk.replay(entry).unwrap());
+        (desk, [1, 2].map(|member| keys::read(&place.member(member, Function::Alerts)).unwrap()))
+    }
+
+    fn act(law: &Law, issuer: Party, key: &SigningKey) -> Signed {
+        let (issued, expires, purpose) = (NOW, NOW + 60, Purpose::Relief);
+        let preamble = Preamble { issuer, number: 1, issued, expires, registry: 1, purpose };
+        let lifting = Lifting { preamble, lifts: credence_credit::ActId([1; 32]), ground: Ground::Remedied };
+        Signed::with(Object::new(law.world, Act::from(lifting)).encode(), [key])
+    }
+
+    #[test]
+    fn each_issuer_has_an_allowance_and_pays_for_no_forgery() {
+        let (desk, [one, two]) = world();
+        let law = desk.law().unwrap();
+        let mut gate = Gate::new(LIMITS, RandomState::new());
+        let here = "2001:db8::1".parse().unwrap();
+        let member = |number| Party::Member(MemberId(number));
+        let mut pass = |issuer, key, ms| gate.pass(law, &act(law, issuer, key), here, (NOW, ms));
+        let charge = pass(member(1), &one, 0).unwrap();
+        assert!(pass(member(1), &one, 0).is_ok());
+        assert_eq!(pass(member(1), &one, 0), Err(Turned::Quota { wait_ms: 1_000 }));
+        assert!(pass(member(2), &two, 0).is_ok(), "another's allowance is whole");
+        assert_eq!(pass(member(9), &one, 0), Err(Turned::Refused(Refusal::UnknownIssuer)));
+        gate.forged(charge, 0);
+        assert!(gate.pass(law, &act(law, member(1), &one), here, (NOW, 0)).is_ok(), "it was given back");
+        assert!(gate.pass(law, &act(law, member(1), &one), here, (NOW, 0)).is_err());
+    }
+
+    #[test]
+    fn a_network_that_forges_waits_and_others_do_not() {
+        let mut gate = Gate::new(LIMITS, RandomState::new());
+        let [here, neighbour, mapped] =
+            ["2001:db8::1", "2001:db8::2", "::ffff:192.0.2.1"].map(|text| text.parse::<IpAddr>().unwrap());
+        for _ in 0..3 {
+            let charge = gate.admit(here, 0).unwrap();
+            gate.forged(charge, 0);
+        }
+        assert_eq!(gate.admit(here, 0), Err(Turned::Strangers { wait_ms: 1_000 }));
+        assert_eq!(gate.admit(neighbour, 0), Err(Turned::Strangers { wait_ms: 1_000 }), "the same /64");
+        assert!(gate.admit(here, 1_000).is_ok());
+        let four: IpAddr = "192.0.2.1".parse().unwrap();
+        assert_eq!(gate.cell(four), gate.cell(mapped), "one address, however it is written");
+        let others = (0..200_u8).map(|byte| IpAddr::from([198, 51, 100, byte]));
+        let free = others.filter(|other| gate.admit(*other, 0).is_ok()).count();
+        assert!(free > 190, "{free} of 200: few share a cell");
+    }
+}

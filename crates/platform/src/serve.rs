@@ -148,6 +148,11 @@ impl Platform {
         read(&self.desk.read().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// How much of the log is on disk.
+    fn on_disk(&self) -> u64 {
+        self.checkpoint.read().unwrap_or_else(PoisonError::into_inner).0
+    }
+
     /// How much of the log is on disk, and the signed checkpoint of that.
     pub(crate) fn checkpoint(&self) -> (u64, Vec<u8>) {
         self.checkpoint.read().unwrap_or_else(PoisonError::into_inner).clone()

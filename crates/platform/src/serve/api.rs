@@ -2,7 +2,7 @@
 //!
 //! A route stands here once: what the router answers and what the document says come from the same lines.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
@@ -77,8 +77,12 @@ fn document() -> OpenApi {
 /// This document
 #[utoipa::path(get, path = "/openapi.json", responses((status = 200, body = Object)))]
 async fn described() -> Response {
-    let (_, document) = routes();
-    Json(document).into_response()
+    // It is the same for as long as the process lives.
+    static DOCUMENT: LazyLock<String> = LazyLock::new(|| {
+        let (_, document) = routes();
+        document.to_json().expect("a document is JSON")
+    });
+    ([(CONTENT_TYPE, "application/json")], DOCUMENT.as_str()).into_response()
 }
 
 /// The bytes of an act, as they were handed in

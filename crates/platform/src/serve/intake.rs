@@ -90,7 +90,7 @@ impl Platform {
     /// The answer to what was taken before and is on disk.
     fn known(&self, id: &credence_credit::ActId) -> Option<Answer> {
         let receipt = self.read(|desk| desk.receipt(id).copied())?;
-        let is_on_disk = receipt.place < self.checkpoint().0;
+        let is_on_disk = receipt.place < self.on_disk();
         is_on_disk.then_some(Answer::Taken { receipt, is_new: false })
     }
 

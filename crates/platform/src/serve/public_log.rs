@@ -132,7 +132,7 @@ pub(super) async fn cosign(State(platform): State<Arc<Platform>>, handed: Bytes)
 fn seen(platform: &Platform, log: &Log, handed: &[u8]) -> Option<u64> {
     let handed = Note::from_bytes(handed).ok()?;
     let size = Checkpoint::from_bytes(handed.text()).ok()?.size();
-    let own = platform.signer.checkpoint_of(log, size).filter(|_| size <= platform.checkpoint().0)?;
+    let own = platform.signer.checkpoint_of(log, size).filter(|_| size <= platform.on_disk())?;
     (Note::from_bytes(&own).ok()?.text() == handed.text()).then_some(size)
 }
 
@@ -187,7 +187,7 @@ pub(super) async fn proof(State(platform): State<Arc<Platform>>, Path(id): Path<
     let proof = platform.read(|desk| {
         let receipt = desk.receipt(&unhex(&id).map(ActId)?)?;
         desk.public(&receipt.id)?;
-        let (log, (size, _)) = (desk.log(), platform.checkpoint());
+        let (log, size) = (desk.log(), platform.on_disk());
         Some(Inclusion {
             place: receipt.place,
             size,
@@ -213,10 +213,10 @@ pub(super) async fn consistency(
     State(platform): State<Arc<Platform>>,
     Path((before, size)): Path<(u64, u64)>,
 ) -> Response {
-    let (published, _) = platform.checkpoint();
+    let on_disk = platform.on_disk();
     let proof = platform.read(|desk| {
         let log = desk.log();
-        let path = log.consistency(before, size).filter(|_| size <= published)?;
+        let path = log.consistency(before, size).filter(|_| size <= on_disk)?;
         let (before_root, root) = (hex(&log.root(before)?), hex(&log.root(size)?));
         Some(Consistency { before, before_root, size, root, path: digits(&path) })
     });
