@@ -1,120 +1,16 @@
 //! What parties say, act by act.
 
+mod cites;
+mod words;
+
 use credence_credit::{ActId, EvidenceClass, Learned, Measure, Rating};
 use credence_prefix::Prefix;
 
-use crate::layout::{DecodeError, Fault, Input, Layout, Text, fields, in_order, listed};
+pub use words::{Ballot, Control, Erased, Finding, Ground, Purpose, Ruling, Stage, Threat};
+
+use crate::layout::{DecodeError, Fault, Input, Layout, Text, fields, in_order};
 use crate::object::Body;
 use crate::party::{MemberId, Party};
-
-/// What a record is kept for. Nothing is kept for anything else.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Purpose {
-    /// Warning others of a risk.
-    Warning,
-    /// Deciding what is to be done, and by whom.
-    Governance,
-    /// Hearing those concerned, and mending what is wrong.
-    Relief,
-    /// Giving account of what was done.
-    Account,
-}
-
-/// What advisers found.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Finding {
-    /// The evidence bears the decision.
-    Supports,
-    /// It does not.
-    Opposes,
-    /// There is too little of it.
-    Insufficient,
-}
-
-/// A member's word on a proposal.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Ballot {
-    /// For it.
-    Yes,
-    /// Against it; one is enough.
-    No,
-    /// Neither.
-    Abstain,
-}
-
-/// Why an act is taken back or replaced.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Ground {
-    /// What it says was wrong.
-    Error,
-    /// The addresses have another holder since.
-    Reassigned,
-    /// What was wrong has been mended.
-    Remedied,
-    /// It rested on a key or a party that is not trusted any more.
-    Distrusted,
-    /// A complaint about it was upheld.
-    Upheld,
-    /// It goes further than it has to.
-    Excessive,
-}
-
-/// How far a complaint has gone.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Stage {
-    /// The issuer and the subject talk.
-    Consultation,
-    /// Somebody who has no part in it helps.
-    Mediation,
-    /// The coordinating body says how it is.
-    Adjudication,
-}
-
-/// How a complaint ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Ruling {
-    /// The subject was right.
-    Upheld,
-    /// It was right in part, and the act has become milder.
-    Settled,
-    /// It was not.
-    Rejected,
-}
-
-/// How somebody has shown that they have a say over addresses.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Control {
-    /// They have answered a challenge from inside the prefix.
-    Answered,
-    /// The member that holds the addresses speaks for them.
-    Holder,
-}
-
-/// What a security alert is about. Nothing follows from it for anybody's credit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Threat {
-    /// A weakness that is being used.
-    Vulnerability,
-    /// Malicious software that spreads.
-    Malware,
-    /// An attack that is under way.
-    Campaign,
-    /// Something that others should look for.
-    Indicator,
-}
-
-listed! {
-    Purpose: [Purpose::Warning, Purpose::Governance, Purpose::Relief, Purpose::Account],
-    Finding: [Finding::Supports, Finding::Opposes, Finding::Insufficient],
-    Ballot: [Ballot::Yes, Ballot::No, Ballot::Abstain],
-    Ground: [
-        Ground::Error, Ground::Reassigned, Ground::Remedied, Ground::Distrusted, Ground::Upheld, Ground::Excessive,
-    ],
-    Stage: [Stage::Consultation, Stage::Mediation, Stage::Adjudication],
-    Ruling: [Ruling::Upheld, Ruling::Settled, Ruling::Rejected],
-    Control: [Control::Answered, Control::Holder],
-    Threat: [Threat::Vulnerability, Threat::Malware, Threat::Campaign, Threat::Indicator],
-}
 
 fields! {
     /// What all acts begin with.
@@ -320,6 +216,8 @@ fields! {
         pub preamble: Preamble,
         /// The complaint.
         pub complaint: ActId,
+        /// The act that it is about, for those who cannot read the complaint.
+        pub act: ActId,
         /// How far it has gone.
         pub stage: Stage,
         /// The result, if this is the end.
@@ -340,6 +238,68 @@ fields! {
         pub remedy: Text,
         /// When probation ends, in Unix seconds; until then the subject is watched.
         pub probation_until: u64,
+    }
+
+    /// Somebody else has seen that what a repair tells was done.
+    pub struct Confirmation {
+        /// What all acts begin with.
+        pub preamble: Preamble,
+        /// The repair.
+        pub repair: ActId,
+        /// A commitment to what was seen.
+        pub commitment: [u8; 32],
+    }
+
+    /// A rule that a member lays open for comment before anybody adopts it.
+    pub struct Draft {
+        /// What all acts begin with.
+        pub preamble: Preamble,
+        /// Why it is wanted, for everybody to read.
+        pub reasons: Text,
+        /// The rule's object, byte for byte as it is to be signed; a catalogue, a standard or a procedure of at most 65,535 bytes.
+        pub rules: Vec<u8>,
+        /// Until when members comment, in Unix seconds. It is adopted after that.
+        pub closes: u64,
+    }
+
+    /// What a member says of a draft.
+    pub struct Comment {
+        /// What all acts begin with.
+        pub preamble: Preamble,
+        /// The draft.
+        pub draft: ActId,
+        /// For everybody to read.
+        pub text: Text,
+    }
+
+    /// A member in an emergency asks the others for help.
+    pub struct Call {
+        /// What all acts begin with.
+        pub preamble: Preamble,
+        /// What it is about.
+        pub threat: Threat,
+        /// What is asked for, for everybody to read.
+        pub need: Text,
+    }
+
+    /// What a member does about another's call.
+    pub struct Answer {
+        /// What all acts begin with.
+        pub preamble: Preamble,
+        /// The call.
+        pub call: ActId,
+        /// What is offered, for everybody to read.
+        pub text: Text,
+    }
+
+    /// The payload of acts goes, and with it whatever followed from them. The log keeps their hashes.
+    pub struct Erasure {
+        /// What all acts begin with.
+        pub preamble: Preamble,
+        /// The acts, in the order of their identities: with each all that name it.
+        pub acts: Vec<ActId>,
+        /// Why.
+        pub ground: Erased,
     }
 
     /// A warning about an incident. It is no statement about anybody's credit.
@@ -445,6 +405,18 @@ bodies! {
     SecurityAlert = 29,
     /// What an issuer's acts of a moment are.
     Manifest = 30,
+    /// Somebody else has seen a repair.
+    Confirmation = 31,
+    /// A rule that is laid open for comment.
+    Draft = 32,
+    /// What is said of it.
+    Comment = 33,
+    /// A call for help.
+    Call = 34,
+    /// What is done about it.
+    Answer = 35,
+    /// The payload of acts goes.
+    Erasure = 36,
 }
 
 impl Act {
@@ -497,6 +469,7 @@ impl Act {
         match self {
             Self::Opinion(act) => in_order(&act.reports, |report| *report),
             Self::Decision(act) => in_order(&act.sources, |source| source.report),
+            Self::Erasure(act) => in_order(&act.acts, |act| *act),
             _ => Ok(()),
         }
     }

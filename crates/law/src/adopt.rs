@@ -3,7 +3,8 @@
 //! The first registry, catalogue and standard are signed by the root. What follows takes two thirds of the members of the registry
 //! in force, each with its key for rules; or the root again, whose keys lie offline, for the day on which members' keys are lost. A
 //! root is followed by one that the threshold of the old and of the new have signed, as in section 5.3 of the specification of The
-//! Update Framework. Versions go up one by one, and each names the one before.
+//! Update Framework. Versions go up one by one, and each names the one before. A catalogue, a standard or a procedure that
+//! members adopt was laid open for comment before, byte for byte, and the time for that has passed.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,9 +12,11 @@ use credence_credit::ActId;
 use credence_credit::guard::NeverBlock;
 use ed25519_dalek::VerifyingKey;
 
-use crate::check::Law;
+use crate::check::{Acts, Law};
+use crate::cycle::draft;
 use crate::object::Object;
 use crate::party::{Function, KeyId, Party, World, act_id};
+use crate::procedure::Procedure;
 use crate::refusal::Refusal;
 use crate::registry::{Register, RegistryError};
 use crate::rules::{ADOPTION, Root, Rules};
@@ -50,9 +53,16 @@ pub enum AdoptError {
         "a root needs from one to all of its different keys to sign, and every key must be an Ed25519 key"
     )]
     Root,
-    /// A catalogue or standard at odds with itself, or with the other.
-    #[error("its items are out of order, or the standard has no rule for one of them")]
+    /// A catalogue, standard or procedure at odds with itself, or with another.
+    #[error(
+        "its items are out of order, the standard has no rule for one of them, or the procedure no time for something"
+    )]
     Rules,
+    /// Members adopt what nobody could comment on.
+    #[error(
+        "it was not laid open for comment, or the time for that has not passed: hand in a draft of these very bytes"
+    )]
+    Comment,
     /// Acts cannot be judged yet.
     #[error("a {0} is needed before that; it comes first")]
     Before(&'static str),
@@ -89,6 +99,8 @@ impl Trust {
             catalogues: BTreeMap::new(),
             supplements: BTreeMap::new(),
             standards: BTreeMap::new(),
+            procedures: BTreeMap::from([(0, Procedure::first())]),
+            adopted: BTreeMap::new(),
             protected,
         };
         Ok(Self { root: first, root_id, last: BTreeMap::new(), law })
@@ -109,11 +121,11 @@ impl Trust {
         missing.map_or(Ok(&self.law), |kind| Err(AdoptError::Before(kind)))
     }
 
-    /// Brings a rule into force at `now`, in Unix seconds.
+    /// Brings a rule into force at `now`, in Unix seconds. Whether it was laid open for comment is seen from `acts`.
     ///
     /// # Errors
-    /// When it is not signed as it must be, does not follow, or is at odds with itself.
-    pub fn adopt(&mut self, signed: &Signed, now: u64) -> Result<(), AdoptError> {
+    /// When it is not signed as it must be, was not laid open, does not follow, or is at odds with itself.
+    pub fn adopt(&mut self, signed: &Signed, acts: &impl Acts, now: u64) -> Result<(), AdoptError> {
         let object = Object::<Rules>::decode(signed.bytes()).map_err(Refusal::from)?;
         if object.world != self.law.world {
             return Err(Refusal::World.into());
@@ -136,14 +148,29 @@ impl Trust {
                 Ok(())
             }
             rules => {
-                self.may_adopt(signed, now)?;
-                self.replace(rules, id)
+                let is_commented = matches!(rules, Rules::Registry(_)) || self.is_commented(&id, acts, now);
+                if !self.is_roots(signed, now) {
+                    self.may_adopt(signed, now)?;
+                    if !is_commented {
+                        return Err(AdoptError::Comment);
+                    }
+                }
+                self.replace(rules, id, now)
             }
         }
     }
 
-    /// Puts a registry, catalogue or standard in force.
-    fn replace(&mut self, rules: Rules, id: ActId) -> Result<(), AdoptError> {
+    /// Whether members have had their time to comment on rules of this identity.
+    fn is_commented(&self, id: &ActId, acts: &impl Acts, now: u64) -> bool {
+        let is_ready = |draft: &ActId| {
+            let running = draft::at(&self.law, acts, draft, now);
+            running.is_some_and(|running| running.state == draft::State::Ready)
+        };
+        !self.law.registers.is_empty() && acts.drafts(id).iter().any(is_ready)
+    }
+
+    /// Puts a registry, catalogue, standard or procedure in force.
+    fn replace(&mut self, rules: Rules, id: ActId, now: u64) -> Result<(), AdoptError> {
         let version = rules.version();
         let kind = match rules {
             Rules::Registry(registry) => {
@@ -170,8 +197,18 @@ impl Trust {
                 self.law.standards.insert(version.0, standard);
                 "standard"
             }
+            Rules::Procedure(procedure) => {
+                let before = self.law.procedure(u64::MAX).version;
+                self.due("procedure", before, version)?;
+                if !procedure.is_valid() {
+                    return Err(AdoptError::Rules);
+                }
+                self.law.procedures.insert(now, procedure);
+                "procedure"
+            }
             Rules::Root(_) | Rules::Supplement(_) => unreachable!("these come into force in their own ways"),
         };
+        self.law.adopted.insert(id, now);
         self.last.insert(kind, id);
         Ok(())
     }
@@ -180,11 +217,13 @@ impl Trust {
         follows(self.last.get(kind).copied(), before, found)
     }
 
-    /// That enough have signed: the root's threshold, or two thirds of the members.
+    /// Whether as many of the root's keys have signed as it takes, in its time.
+    fn is_roots(&self, signed: &Signed, now: u64) -> bool {
+        now < self.root.expires && signed_by(&self.root, signed)
+    }
+
+    /// That two thirds of the members have signed.
     fn may_adopt(&self, signed: &Signed, now: u64) -> Result<(), AdoptError> {
-        if now < self.root.expires && signed_by(&self.root, signed) {
-            return Ok(());
-        }
         let makers: BTreeSet<_> = self.rule_makers(signed, now)?.into_iter().collect();
         let members = self.law.register().registry().members.len();
         let enough = makers.len() * ADOPTION.1 >= members * ADOPTION.0;

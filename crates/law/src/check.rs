@@ -5,22 +5,30 @@
 //! same organisation.
 
 mod claim;
+mod complaint;
 mod restriction;
+mod rule;
 mod signers;
 mod subject;
 
 use std::collections::BTreeMap;
 
+use credence_credit::ActId;
 use credence_credit::guard::NeverBlock;
-use credence_credit::{ActId, Measure};
 
 pub use claim::{EVIDENCE_DAYS_MAX, SOURCES_MIN};
+pub use complaint::COMPLAINTS_MAX;
+use complaint::relieves;
+use restriction::vote_counts;
 pub use restriction::{MEMBERS_YES, RESTRICTION_LEN_MIN, RESTRICTIONS_MAX, VOTING_DAYS_MIN};
+use rule::commented_in_time;
+pub(crate) use rule::{closed, is_erasable};
 
-use crate::acts::{Act, Complaint, Control, Preamble, Purpose, Relief};
+use crate::acts::{Act, Block, Preamble, Purpose};
 use crate::catalogue::{Catalogue, Supplement};
 use crate::object::Object;
 use crate::party::{MemberId, Party, World, act_id};
+use crate::procedure::Procedure;
 use crate::refusal::Refusal;
 use crate::registry::{Register, Speaker};
 use crate::sign::Signed;
@@ -44,8 +52,19 @@ pub trait Acts {
         false
     }
 
-    /// Whether a complaint has made this act milder before.
-    fn is_relieved(&self, id: &ActId) -> bool;
+    /// Whether these are the acts of exercises. A drill rests on nothing real, and nothing real on a drill.
+    fn are_exercises(&self) -> bool {
+        false
+    }
+
+    /// The acts that name this one, in the order in which they were accepted.
+    fn citing(&self, id: &ActId) -> Vec<ActId>;
+
+    /// The drafts of rules of this identity, in the order in which they were accepted.
+    fn drafts(&self, rules: &ActId) -> Vec<ActId>;
+
+    /// Whether the payload of this act was erased here.
+    fn is_erased(&self, id: &ActId) -> bool;
 
     /// The highest number that an accepted act of this issuer has; 0 for none.
     fn last_number(&self, issuer: Party) -> u64;
@@ -67,6 +86,10 @@ pub struct Law {
     pub supplements: BTreeMap<MemberId, Supplement>,
     /// Standards by version.
     pub standards: BTreeMap<u32, Standard>,
+    /// Procedures by the moment at which they came into force, in Unix seconds. The first is there from the beginning.
+    pub procedures: BTreeMap<u64, Procedure>,
+    /// Rules that came into force, and when, in Unix seconds.
+    pub adopted: BTreeMap<ActId, u64>,
     /// What is never blocked, whatever anybody signs.
     pub protected: NeverBlock,
 }
@@ -104,6 +127,15 @@ impl Law {
         )
     }
 
+    /// The procedure in force at a moment, in Unix seconds: whatever has begun goes on by the rules that it began under.
+    ///
+    /// # Panics
+    /// When the law has none.
+    pub fn procedure(&self, at: u64) -> &Procedure {
+        let (_, newest) = self.procedures.range(..=at).next_back().expect("a law begins with a procedure");
+        newest
+    }
+
     /// Checks an act that arrives at `now`, in Unix seconds.
     ///
     /// Votes and proposals pass by themselves, each on its own; whether a proposal has become a restriction is what
@@ -117,7 +149,7 @@ impl Law {
         if object.world != self.world {
             return Err(Refusal::World);
         }
-        if object.exercise {
+        if object.exercise != acts.are_exercises() {
             return Err(Refusal::Exercise);
         }
         let act = object.body;
@@ -184,7 +216,7 @@ impl Law {
             Act::Opinion(opinion) => self.opinion(opinion, acts),
             Act::Decision(decision) => self.decision(decision, acts),
             Act::Proposal(proposal) => self.proposal(proposal, acts),
-            Act::Vote(vote) => expect(acts, &vote.proposal, |act| matches!(act, Act::Proposal(_))).map(drop),
+            Act::Vote(vote) => vote_counts(vote, acts),
             Act::Applied(applied) => self.subject(&applied.subject).map(drop),
             Act::Correction(correction) => {
                 may_change(act, acts, &correction.corrects)?;
@@ -194,26 +226,17 @@ impl Law {
             Act::Lifting(lifting) => may_change(act, acts, &lifting.lifts),
             Act::Complaint(complaint) => self.complaint(complaint, acts),
             Act::Relief(relief) => relieves(relief, acts),
-            Act::Outcome(outcome) => expect(acts, &outcome.complaint, is_complaint).map(drop),
-            Act::Repair(repair) => {
-                self.holds(act.member(), &repair.subject)?;
-                let about = expect(acts, &repair.act, |act| act.subject().is_some())?;
-                same_subject(act, about)
+            Act::Outcome(outcome) => self.outcome(outcome, acts),
+            Act::Repair(repair) => self.repair(repair, acts),
+            Act::Confirmation(confirmation) => self.confirmation(confirmation, acts),
+            Act::Draft(draft) => self.draft(draft),
+            Act::Comment(comment) => commented_in_time(comment, acts),
+            Act::Answer(answer) => {
+                let call = expect(acts, &answer.call, |act| matches!(act, Act::Call(_)))?;
+                if call.issuer() == act.issuer() { Err(Refusal::OwnMatter) } else { Ok(()) }
             }
-            Act::SecurityAlert(_) | Act::Manifest(_) => Ok(()),
-        }
-    }
-
-    /// A complaint needs a say over addresses that the act covers.
-    fn complaint(&self, complaint: &Complaint, acts: &impl Acts) -> Result<(), Refusal> {
-        let against = expect(acts, &complaint.against, |act| act.subject().is_some())?;
-        let about = against.subject().ok_or(Refusal::UnknownAct)?.prefix;
-        if !about.covers(complaint.subject.prefix) {
-            return Err(Refusal::OtherSubject);
-        }
-        match complaint.control {
-            Control::Holder => self.holds(complaint.preamble.issuer.member(), &complaint.subject),
-            Control::Answered => Ok(()),
+            Act::Erasure(erasure) => self.erasure(erasure, acts),
+            Act::SecurityAlert(_) | Act::Manifest(_) | Act::Call(_) => Ok(()),
         }
     }
 }
@@ -223,32 +246,19 @@ fn expect<'a>(acts: &'a impl Acts, id: &ActId, is: impl FnOnce(&Act) -> bool) ->
     acts.act(id).filter(|act| is(act)).ok_or(Refusal::UnknownAct)
 }
 
-const fn is_complaint(act: &Act) -> bool {
-    matches!(act, Act::Complaint(_))
+/// That an act speaks of these addresses.
+fn same_subject(subject: &Block, act: &Act) -> Result<(), Refusal> {
+    let is_same = act.subject().is_some_and(|other| other.prefix == subject.prefix);
+    if is_same { Ok(()) } else { Err(Refusal::OtherSubject) }
 }
 
-/// That two acts speak of the same addresses.
-fn same_subject(one: &Act, other: &Act) -> Result<(), Refusal> {
-    let prefix = |act: &Act| act.subject().map(|subject| subject.prefix);
-    if prefix(one) == prefix(other) { Ok(()) } else { Err(Refusal::OtherSubject) }
-}
-
-/// That the act of this identity is the issuer's own, unless it is the coordinating body who mends it.
+/// That the act of this identity is the issuer's own, unless it is the coordinating body who mends it. A complaint, and what a
+/// member says of rules, only its issuer takes back.
 fn may_change(act: &Act, acts: &impl Acts, id: &ActId) -> Result<(), Refusal> {
     let other = expect(acts, id, |_| true)?;
-    let may = act.issuer() == Party::Body || act.issuer() == other.issuer();
+    let is_mendable = !matches!(other, Act::Complaint(_) | Act::Vote(_) | Act::Draft(_) | Act::Comment(_));
+    let may = act.issuer() == Party::Body && is_mendable || act.issuer() == other.issuer();
     if may { Ok(()) } else { Err(Refusal::NotTheirs) }
-}
-
-/// That a complaint is heard about an act that cuts somebody off, for the first time.
-fn relieves(relief: &Relief, acts: &impl Acts) -> Result<(), Refusal> {
-    let complaint = expect(acts, &relief.complaint, is_complaint)?;
-    let act = expect(acts, &relief.act, |_| true)?;
-    if !matches!(complaint, Act::Complaint(complaint) if complaint.against == relief.act) {
-        return Err(Refusal::OtherSubject);
-    }
-    let cuts_off = act.measure() == Some(Measure::Drop);
-    if cuts_off && !acts.is_relieved(&relief.act) { Ok(()) } else { Err(Refusal::NoRelief) }
 }
 
 /// How long an act of this kind may last at most, in seconds.
@@ -256,30 +266,46 @@ const fn lifetime_max(act: &Act) -> u64 {
     match act {
         // So that nobody can withhold what was lifted for longer.
         Act::Manifest(_) => HOUR,
+        Act::Call(_) | Act::Answer(_) => 30 * DAY,
         Act::Proposal(_) | Act::Vote(_) => 60 * DAY,
         Act::OwnAlert(_) | Act::Decision(_) | Act::SecurityAlert(_) | Act::Report(_) => 90 * DAY,
-        Act::Relief(_) | Act::Complaint(_) | Act::Repair(_) => 365 * DAY,
+        Act::Relief(_)
+        | Act::Complaint(_)
+        | Act::Repair(_)
+        | Act::Confirmation(_)
+        | Act::Draft(_)
+        | Act::Comment(_) => 365 * DAY,
         // What says that something was, or is no more, outlives what it speaks of.
-        Act::Opinion(_) | Act::Applied(_) | Act::Correction(_) | Act::Lifting(_) | Act::Outcome(_) => {
-            730 * DAY
-        }
+        Act::Opinion(_)
+        | Act::Applied(_)
+        | Act::Correction(_)
+        | Act::Lifting(_)
+        | Act::Outcome(_)
+        | Act::Erasure(_) => 730 * DAY,
     }
 }
 
 /// What an act of this kind is kept for.
 const fn purpose_of(act: &Act) -> Purpose {
     match act {
-        Act::OwnAlert(_) | Act::Report(_) | Act::SecurityAlert(_) => Purpose::Warning,
-        Act::Opinion(_) | Act::Decision(_) | Act::Proposal(_) | Act::Vote(_) | Act::Manifest(_) => {
-            Purpose::Governance
+        Act::OwnAlert(_) | Act::Report(_) | Act::SecurityAlert(_) | Act::Call(_) | Act::Answer(_) => {
+            Purpose::Warning
         }
+        Act::Opinion(_)
+        | Act::Decision(_)
+        | Act::Proposal(_)
+        | Act::Vote(_)
+        | Act::Draft(_)
+        | Act::Comment(_)
+        | Act::Manifest(_) => Purpose::Governance,
         Act::Correction(_)
         | Act::Lifting(_)
         | Act::Complaint(_)
         | Act::Relief(_)
         | Act::Outcome(_)
-        | Act::Repair(_) => Purpose::Relief,
-        Act::Applied(_) => Purpose::Account,
+        | Act::Repair(_)
+        | Act::Confirmation(_) => Purpose::Relief,
+        Act::Applied(_) | Act::Erasure(_) => Purpose::Account,
     }
 }
 

@@ -9,6 +9,7 @@
 //! * [`acts`]: what parties say;
 //! * [`Trust`]: how rules come into force, from a pinned root on;
 //! * [`check`]: whether an act stands, with a [`Refusal`] where it does not;
+//! * [`cycle`]: the lives of acts, with the clocks that [`procedure`] sets;
 //! * [`book`]: what follows from all acts together, down to the records that gateways enforce.
 //!
 //! What this crate refuses to do: it reads no clock, opens no file and no socket, keeps no secret key, and asks nobody. Bytes
@@ -19,9 +20,11 @@ mod adopt;
 pub mod book;
 pub mod catalogue;
 pub mod check;
+pub mod cycle;
 pub mod layout;
 mod object;
 pub mod party;
+pub mod procedure;
 mod refusal;
 pub mod registry;
 mod rules;
@@ -34,8 +37,9 @@ mod world;
 
 pub use acts::Act;
 pub use adopt::{AdoptError, Trust};
-pub use book::{Book, CreditFile, State};
+pub use book::{Book, CreditFile, Institution};
 pub use check::{Accepted, Acts, Law};
+pub use cycle::{Due, Matter, Turn, standing::State};
 pub use object::{Body, Extension, Object};
 pub use refusal::Refusal;
 pub use rules::{ADOPTION, Root, Rules};

@@ -141,6 +141,7 @@ mod tests {
             Rules::Catalogue(catalogue),
             Rules::Supplement(supplement),
             Rules::Standard(crate::standard::Standard::first()),
+            Rules::Procedure(crate::procedure::Procedure::first()),
         ];
         all.map(|rule| Object::new(WORLD, rule)).into()
     }
@@ -188,7 +189,7 @@ mod tests {
         /// Nothing is read as two different things: a changed byte is either refused or makes another object.
         #[test]
         fn a_changed_object_is_refused_or_another(
-            which in 0..15_usize,
+            which in 0..21_usize,
             changes in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
         ) {
             let mut bytes = acts()[which].encode();

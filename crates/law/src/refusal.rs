@@ -127,6 +127,18 @@ refusals! {
     VoteAgainst: "vote_against", "a member is against it";
     /// Too few yes.
     TooFewYes: "too_few_yes", "fewer than two thirds of the members are for it";
+    /// These addresses are heard about the act, or as many as can be.
+    Heard: "heard", "a complaint of these addresses about the act is heard already, or as many as are heard at a time";
+    /// Not the next step.
+    Stage: "stage", "the complaint is past this stage, or not there yet, or has ended";
+    /// Watched for less than it takes.
+    Probation: "probation", "probation ends before the procedure in force lets it";
+    /// One says that its own word is true.
+    OwnMatter: "own_matter", "it is the issuer's own matter; somebody else must say so";
+    /// Too little time to comment, or too late.
+    CommentTime: "comment_time", "members have had less time to comment than they must, or it has passed";
+    /// It must be kept.
+    Kept: "kept", "the acts are to be kept longer, or others rest on them, or somebody else erases them";
     /// Somebody else's act.
     NotTheirs: "not_theirs", "only the act's issuer and the coordinating body may change it";
     /// There is nothing to relieve.

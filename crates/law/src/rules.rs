@@ -6,6 +6,7 @@ use crate::catalogue::{Catalogue, Supplement};
 use crate::layout::{DecodeError, Input, Layout, Text, fields};
 use crate::object::Body;
 use crate::party::World;
+use crate::procedure::Procedure;
 use crate::registry::Registry;
 use crate::standard::Standard;
 
@@ -45,6 +46,8 @@ pub enum Rules {
     Supplement(Supplement),
     /// How records become a score.
     Standard(Standard),
+    /// How long everything takes.
+    Procedure(Procedure),
 }
 
 impl Body for Rules {
@@ -55,6 +58,7 @@ impl Body for Rules {
             Self::Catalogue(_) => 3,
             Self::Supplement(_) => 4,
             Self::Standard(_) => 5,
+            Self::Procedure(_) => 6,
         }
     }
 
@@ -65,6 +69,7 @@ impl Body for Rules {
             Self::Catalogue(rule) => rule.put(out),
             Self::Supplement(rule) => rule.put(out),
             Self::Standard(rule) => rule.put(out),
+            Self::Procedure(rule) => rule.put(out),
         }
     }
 
@@ -75,6 +80,7 @@ impl Body for Rules {
             3 => Catalogue::take(input).map(Self::Catalogue),
             4 => Supplement::take(input).map(Self::Supplement),
             5 => Standard::take(input).map(Self::Standard),
+            6 => Procedure::take(input).map(Self::Procedure),
             _ => return None,
         })
     }
@@ -89,6 +95,7 @@ impl Rules {
             Self::Catalogue(rule) => (rule.version, rule.previous),
             Self::Supplement(rule) => (rule.version, None),
             Self::Standard(rule) => (rule.version, rule.previous),
+            Self::Procedure(rule) => (rule.version, rule.previous),
         }
     }
 }

@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use crate::catalogue::Catalogue;
 use crate::object::{Body, Object};
 use crate::party::{Function, Party, act_id};
+use crate::procedure::Procedure;
 use crate::rules::Rules;
 use crate::sign::Signed;
 use crate::standard::{Entry, Standard};
@@ -63,6 +64,7 @@ fn objects_have_the_bytes_that_are_published() {
         Rules::Registry(registry()),
         Rules::Catalogue(Catalogue::first()),
         Rules::Standard(Standard::first()),
+        Rules::Procedure(Procedure { version: 1, ..Procedure::first() }),
     ];
     let acts = all(&mut Known::default()).into_iter().map(|act| vector(&name_of(&act), &signed(act)));
     let public = registry().members[0].keys[0].public;

@@ -7,17 +7,19 @@ use credence_credit::{ActId, EvidenceClass, Learned, Measure, Rating, Reason, Sc
 use ed25519_dalek::SigningKey;
 
 use crate::acts::{
-    Act, Applied, Ballot, Block, Claim, Complaint, Control, Correction, Decision, Finding, Ground, Lifting,
-    Manifest, Opinion, Outcome, OwnAlert, Preamble, Proposal, Purpose, Relief, Repair, Report, SecurityAlert,
-    Source, Stage, Threat, Vote,
+    Act, Answer, Applied, Ballot, Block, Call, Claim, Comment, Complaint, Confirmation, Control, Correction,
+    Decision, Draft, Erased, Erasure, Finding, Ground, Lifting, Manifest, Opinion, Outcome, OwnAlert,
+    Preamble, Proposal, Purpose, Relief, Repair, Report, SecurityAlert, Source, Stage, Threat, Vote,
 };
 use crate::catalogue::Catalogue;
 use crate::check::{Accepted, Acts, Law};
 use crate::layout::Text;
 use crate::object::Object;
-use crate::party::{Function, MemberId, Party, World};
+use crate::party::{Function, MemberId, Party, World, act_id};
+use crate::procedure::Procedure;
 use crate::refusal::Refusal;
 use crate::registry::{Holding, Key, Member, Office, Register, Registry};
+use crate::rules::Rules;
 use crate::sign::Signed;
 use crate::standard::Standard;
 
@@ -112,6 +114,8 @@ pub(crate) fn law_with(registry: Registry) -> Law {
         catalogues: BTreeMap::from([(1, Catalogue::first())]),
         supplements: BTreeMap::new(),
         standards: BTreeMap::from([(1, Standard::first())]),
+        procedures: BTreeMap::from([(0, Procedure::first())]),
+        adopted: BTreeMap::new(),
         protected: NeverBlock::new(["2a00:3:53::/48".parse().unwrap()]),
     }
 }
@@ -120,7 +124,6 @@ pub(crate) fn law_with(registry: Registry) -> Law {
 #[derive(Debug, Default)]
 pub(crate) struct Known {
     pub(crate) acts: BTreeMap<ActId, Act>,
-    pub(crate) relieved: Vec<ActId>,
     pub(crate) numbers: BTreeMap<Party, u64>,
     pub(crate) hidden: bool,
 }
@@ -144,8 +147,20 @@ impl Acts for Known {
         self.hidden
     }
 
-    fn is_relieved(&self, id: &ActId) -> bool {
-        self.relieved.contains(id)
+    /// By looking at every act there is, in the order in which they were made.
+    fn citing(&self, id: &ActId) -> Vec<ActId> {
+        let mut citing: Vec<_> = self.acts.iter().filter(|(_, act)| act.cites().contains(id)).collect();
+        citing.sort_by_key(|(_, act)| act.preamble().issued);
+        citing.into_iter().map(|(id, _)| *id).collect()
+    }
+
+    fn drafts(&self, rules: &ActId) -> Vec<ActId> {
+        let proposes = |act: &Act| matches!(act, Act::Draft(draft) if act_id(&draft.rules) == *rules);
+        self.acts.iter().filter(|(_, act)| proposes(act)).map(|(id, _)| *id).collect()
+    }
+
+    fn is_erased(&self, _id: &ActId) -> bool {
+        false
     }
 
     fn last_number(&self, issuer: Party) -> u64 {
@@ -248,6 +263,38 @@ pub(crate) fn complaint(against: ActId) -> Complaint {
     }
 }
 
+/// Member 4 repairs the site that a decision is about.
+pub(crate) fn repair(act: ActId) -> Repair {
+    Repair {
+        preamble: preamble(member(4), Purpose::Relief),
+        subject: block("2a00:4:2::/48"),
+        act,
+        remedy: text("The machine was set up anew."),
+        probation_until: NOW + 30 * DAY,
+    }
+}
+
+/// Member 5 lays a second catalogue open for comment.
+pub(crate) fn draft() -> Draft {
+    let catalogue = Catalogue { version: 2, previous: Some(ActId([1; 32])), ..Catalogue::first() };
+    let preamble = preamble(member(5), Purpose::Governance);
+    Draft {
+        preamble: Preamble { expires: NOW + 60 * DAY, ..preamble },
+        reasons: text("Items have become too many."),
+        rules: Object::new(WORLD, Rules::Catalogue(catalogue)).encode(),
+        closes: NOW + 30 * DAY,
+    }
+}
+
+/// What is kept no longer: an act of two years ago.
+pub(crate) fn forgotten(known: &mut Known) -> ActId {
+    let mut old = own_alert();
+    let issued = NOW - 730 * DAY;
+    (old.preamble.issued, old.preamble.expires) = (issued, issued + 7 * DAY);
+    (old.claim.seen_from, old.claim.seen_until) = (issued - DAY, issued - DAY);
+    known.with(old)
+}
+
 /// One act of each kind that stands, with what it refers to.
 pub(crate) fn all(known: &mut Known) -> Vec<Act> {
     let decision = decision(known, &[1, 2, 3], rated(100));
@@ -257,6 +304,14 @@ pub(crate) fn all(known: &mut Known) -> Vec<Act> {
     let reported = known.with(report(1));
     let proposal = proposal(known);
     let proposed = known.with(proposal.clone());
+    let (repaired, drafted) = (known.with(repair(decided)), known.with(draft()));
+    let call = Call {
+        preamble: preamble(member(2), Purpose::Warning),
+        threat: Threat::Campaign,
+        need: text("Capacity to filter at the border."),
+    };
+    let called = known.with(call.clone());
+    let gone = forgotten(known);
     let relief = |issuer| preamble(issuer, Purpose::Relief);
     vec![
         own_alert().into(),
@@ -279,11 +334,12 @@ pub(crate) fn all(known: &mut Known) -> Vec<Act> {
         Correction { preamble: relief(Party::Body), corrects: own, ground: Ground::Error, replacement: None }
             .into(),
         Lifting { preamble: relief(member(1)), lifts: own, ground: Ground::Remedied }.into(),
-        complaint(decided).into(),
+        Complaint { subject: block("2a00:4:2:2::/64"), ..complaint(decided) }.into(),
         Relief { preamble: relief(Party::Executive), complaint: complained, act: decided }.into(),
         Outcome {
             preamble: relief(Party::Body),
             complaint: complained,
+            act: decided,
             stage: Stage::Adjudication,
             ruling: None,
             reasons: [5; 32],
@@ -310,6 +366,27 @@ pub(crate) fn all(known: &mut Known) -> Vec<Act> {
             digest: [8; 32],
         }
         .into(),
+        Confirmation { preamble: relief(member(3)), repair: repaired, commitment: [11; 32] }.into(),
+        draft().into(),
+        Comment {
+            preamble: preamble(member(1), Purpose::Governance),
+            draft: drafted,
+            text: text("Two of them are one."),
+        }
+        .into(),
+        call.into(),
+        Answer {
+            preamble: preamble(member(3), Purpose::Warning),
+            call: called,
+            text: text("Two gateways from noon on."),
+        }
+        .into(),
+        Erasure {
+            preamble: preamble(Party::Operator, Purpose::Account),
+            acts: vec![gone],
+            ground: Erased::Retention,
+        }
+        .into(),
     ]
 }
 
@@ -318,6 +395,7 @@ pub(crate) fn signers(act: &Act) -> Vec<SigningKey> {
     let own = |function| vec![key(act.issuer(), function, 1)];
     match act.issuer() {
         Party::Member(_) if matches!(act, Act::Proposal(_) | Act::Vote(_)) => own(Function::Votes),
+        Party::Member(_) if matches!(act, Act::Draft(_) | Act::Comment(_)) => own(Function::Rules),
         Party::Member(_) => own(Function::Alerts),
         Party::Body => (1..=3).map(|id| key(member(id), Function::Decisions, 1)).collect(),
         Party::Adviser(_) => [0, 1].map(|place| key(Party::Adviser(place), Function::Advice, 1)).into(),

@@ -135,7 +135,7 @@ fn identity(text: &str) -> Result<ActId, String> {
     keys::unhex(text).map(ActId).ok_or_else(|| "an act's identity has 64 hexadecimal digits".to_owned())
 }
 
-fn world(text: &str) -> Result<World, String> {
+pub(super) fn world(text: &str) -> Result<World, String> {
     keys::unhex(text).map(World).ok_or_else(|| "a world's name has 64 hexadecimal digits".to_owned())
 }
 
@@ -153,7 +153,7 @@ fn party(text: &str) -> Result<Party, String> {
         .ok_or_else(|| "a member's number, `body`, or `adviser-` with a number".to_owned())
 }
 
-fn lasting(text: &str) -> Result<Duration, String> {
+pub(super) fn lasting(text: &str) -> Result<Duration, String> {
     let span: jiff::SignedDuration = text
         .parse::<jiff::Span>()
         .and_then(|span| span.to_duration(jiff::SpanRelativeTo::days_are_24_hours()))

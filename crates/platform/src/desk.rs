@@ -1,6 +1,6 @@
 //! What is taken, and what follows from it.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use credence_credit::ActId;
 use credence_credit::guard::NeverBlock;
@@ -13,7 +13,7 @@ use crate::log::{Leaf, Log};
 pub const ACT_BYTES_MAX: usize = 1 << 16;
 /// Kinds of objects from this one on are acts; those below are rules.
 const FIRST_ACT: u8 = 16;
-/// Where an object's kind stands.
+/// Where an object's kind stands; behind it, whether it is an exercise.
 const KIND_AT: usize = 5;
 
 /// One line of the journal.
@@ -67,8 +67,14 @@ pub struct Receipt {
 pub struct Desk {
     trust: Trust,
     book: Book,
+    /// Acts of exercises, which nothing follows from.
+    drills: Book,
     log: Log,
     receipts: HashMap<ActId, Receipt>,
+    /// Entries without a payload that no erasure has named so far.
+    bare: BTreeSet<ActId>,
+    /// Places of entries whose payload is to go from the journal.
+    doomed: Vec<u64>,
 }
 
 impl Desk {
@@ -80,12 +86,21 @@ impl Desk {
         let sent = first.sent.as_deref().unwrap_or_default();
         let root = Signed::decode(sent).map_err(Refusal::from)?;
         let trust = Trust::begin(&root, world, NeverBlock::default())?;
-        let mut desk = Self { trust, book: Book::default(), log: Log::default(), receipts: HashMap::new() };
+        let mut desk = Self {
+            trust,
+            book: Book::default(),
+            drills: Book::of_exercises(),
+            log: Log::default(),
+            receipts: HashMap::new(),
+            bare: BTreeSet::new(),
+            doomed: Vec::new(),
+        };
         desk.note(first)?;
         Ok(desk)
     }
 
-    /// Takes an entry of the journal as it was taken once, with all checks.
+    /// Takes an entry of the journal as it was taken once, with all checks. What was erased since is passed over: whatever
+    /// rested on it was erased with it, so that what follows from the rest is the same.
     ///
     /// # Errors
     /// When it would not be taken, or is out of its place.
@@ -97,8 +112,29 @@ impl Desk {
             }
             self.take(&signed, entry.accepted)
                 .map_err(|fault| Rejection::Journal(entry.place, fault.to_string()))?;
+        } else {
+            self.bare.insert(entry.id);
+            self.book.erase([entry.id]);
+            self.drills.erase([entry.id]);
         }
         self.note(entry)
+    }
+
+    /// Entries whose payload is gone without a word: no erasure names them. There are none in a journal that nobody has
+    /// tampered with.
+    pub fn unexplained(&self) -> impl Iterator<Item = &ActId> {
+        self.bare.iter()
+    }
+
+    /// The places of entries whose payload is to go from the journal: each erasure that is taken adds what it names. They are
+    /// told once, and again by whoever reads the journal anew while it still holds them.
+    pub fn take_doomed(&mut self) -> Vec<u64> {
+        std::mem::take(&mut self.doomed)
+    }
+
+    /// Takes back places whose payload could not be taken out of the journal.
+    pub fn doom(&mut self, places: Vec<u64>) {
+        self.doomed.extend(places);
     }
 
     /// Checks something that is handed in at `now` (Unix seconds) and takes it. Returns the entry for the journal; none for what was
@@ -114,13 +150,7 @@ impl Desk {
         now: u64,
         salt: [u8; 32],
     ) -> Result<(Receipt, Option<Entry>), Rejection> {
-        if sent.len() > BYTES_MAX {
-            return Err(Rejection::Large(sent.len()));
-        }
-        let signed = Signed::decode(sent).map_err(Refusal::from)?;
-        if is_act(&signed) && sent.len() > ACT_BYTES_MAX {
-            return Err(Rejection::Large(sent.len()));
-        }
+        let signed = shape(sent)?;
         let id = act_id(signed.bytes());
         if let Some(receipt) = self.receipts.get(&id) {
             return Ok((*receipt, None));
@@ -136,8 +166,8 @@ impl Desk {
         }
         let is_public = if is_act(&signed) {
             // What a stranger hands in must be new; a journal's acts were.
-            let accepted = self.law()?.submit(&signed, &self.book, now)?;
-            self.enter(accepted)
+            let accepted = self.law()?.submit(&signed, self.acts(&signed), now)?;
+            self.enter(accepted, is_exercise(&signed))
         } else {
             self.take(&signed, now)?
         };
@@ -150,17 +180,27 @@ impl Desk {
     /// Takes an object; whether everybody may read it.
     fn take(&mut self, signed: &Signed, now: u64) -> Result<bool, Rejection> {
         if !is_act(signed) {
-            self.trust.adopt(signed, now)?;
+            self.trust.adopt(signed, &self.book, now)?;
             return Ok(true);
         }
-        let accepted = self.law()?.examine(signed, &self.book, now)?;
-        Ok(self.enter(accepted))
+        let accepted = self.law()?.examine(signed, self.acts(signed), now)?;
+        Ok(self.enter(accepted, is_exercise(signed)))
+    }
+
+    /// The acts that an object stands among.
+    fn acts(&self, signed: &Signed) -> &Book {
+        if is_exercise(signed) { &self.drills } else { &self.book }
     }
 
     /// Enters an act that was checked; whether everybody may read it.
-    fn enter(&mut self, accepted: Accepted) -> bool {
+    fn enter(&mut self, accepted: Accepted, is_exercise: bool) -> bool {
         let is_public = is_public(&accepted.act);
-        self.book.enter(accepted);
+        if let Act::Erasure(erasure) = &accepted.act {
+            let still_there = erasure.acts.iter().filter(|id| !self.bare.remove(id));
+            self.doomed.extend(still_there.filter_map(|id| Some(self.receipts.get(id)?.place)));
+        }
+        let book = if is_exercise { &mut self.drills } else { &mut self.book };
+        book.enter(accepted);
         is_public
     }
 
@@ -188,6 +228,11 @@ impl Desk {
         &self.book
     }
 
+    /// All acts of exercises: a feed of its own, which no gateway follows.
+    pub const fn drills(&self) -> &Book {
+        &self.drills
+    }
+
     /// The log.
     pub const fn log(&self) -> &Log {
         &self.log
@@ -200,11 +245,33 @@ impl Desk {
 
     /// An act that everybody may read.
     pub fn public(&self, id: &ActId) -> Option<&Accepted> {
-        self.book.accepted(id).filter(|accepted| is_public(&accepted.act))
+        let accepted = self.book.accepted(id).or_else(|| self.drills.accepted(id));
+        accepted.filter(|accepted| is_public(&accepted.act))
     }
 }
 
-fn is_act(signed: &Signed) -> bool {
+/// Something as it was handed in, if it is of the right shape and size.
+///
+/// # Errors
+/// When it is not.
+pub(crate) fn shape(sent: &[u8]) -> Result<Signed, Rejection> {
+    if sent.len() > BYTES_MAX {
+        return Err(Rejection::Large(sent.len()));
+    }
+    let signed = Signed::decode(sent).map_err(Refusal::from)?;
+    if is_act(&signed) && sent.len() > ACT_BYTES_MAX {
+        return Err(Rejection::Large(sent.len()));
+    }
+    Ok(signed)
+}
+
+/// Whether an act says it is an exercise.
+fn is_exercise(signed: &Signed) -> bool {
+    is_act(signed) && signed.bytes().get(KIND_AT + 1) == Some(&1)
+}
+
+/// Whether an object says it is an act, and no rule.
+pub(crate) fn is_act(signed: &Signed) -> bool {
     signed.bytes().get(KIND_AT).is_some_and(|&kind| kind >= FIRST_ACT)
 }
 
@@ -231,6 +298,12 @@ pub fn kind_name(act: &Act) -> &'static str {
         27 => "outcome",
         28 => "repair",
         29 => "security_alert",
-        _ => "manifest",
+        30 => "manifest",
+        31 => "confirmation",
+        32 => "draft",
+        33 => "comment",
+        34 => "call",
+        35 => "answer",
+        _ => "erasure",
     }
 }

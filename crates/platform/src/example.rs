@@ -69,7 +69,8 @@ impl Place {
         self.0.join(format!("parties/adviser-{place}/advice.key"))
     }
 
-    fn executive(&self) -> PathBuf {
+    /// The executive's key, where the example has put it. With it the platform publishes reliefs by itself.
+    pub fn executive(&self) -> PathBuf {
         self.0.join("parties/executive/execution.key")
     }
 
@@ -100,7 +101,26 @@ pub fn make_world(place: &Place, now: u64) -> anyhow::Result<(World, Vec<Entry>)
     let rules =
         [Rules::Registry(registry), Rules::Catalogue(Catalogue::first()), Rules::Standard(Standard::first())];
     let signed = std::iter::once(first).chain(rules.into_iter().map(|rules| sign(world, rules, &roots)));
-    let entries: Vec<_> = (0..).zip(signed).map(|(number, signed)| entry(number, now, &signed)).collect();
+    begun(place, &signed.collect::<Vec<_>>(), now)
+}
+
+/// Begins a world at `now` (Unix seconds) with a root that was made elsewhere, and rules that its keys have signed: those in these
+/// files, in their order. No key of it is made here.
+///
+/// # Errors
+/// When a file holds something else, or what it holds does not come into force.
+pub fn begin_world(place: &Place, rules: &[PathBuf], now: u64) -> anyhow::Result<(World, Vec<Entry>)> {
+    let read = |path: &PathBuf| {
+        let bytes = std::fs::read(path).with_context(|| format!("{} cannot be read", path.display()))?;
+        Signed::decode(&bytes).with_context(|| format!("{} holds nothing that is signed", path.display()))
+    };
+    begun(place, &rules.iter().map(read).collect::<anyhow::Result<Vec<_>>>()?, now)
+}
+
+/// The journal that these rules begin, and the world's name in a file.
+fn begun(place: &Place, rules: &[Signed], now: u64) -> anyhow::Result<(World, Vec<Entry>)> {
+    let world = World(act_id(rules.first().context("a world begins with a root")?.bytes()).0);
+    let entries: Vec<_> = (0..).zip(rules).map(|(number, signed)| entry(number, now, signed)).collect();
     // That the journal is one is seen here, and not at the first start.
     let mut desk = Desk::begin(&entries[0], world)?;
     entries[1..].iter().try_for_each(|entry| desk.replay(entry))?;

@@ -4,16 +4,35 @@
 //! when the process starts. Reading order:
 //!
 //! * [`log`]: the public log over the journal;
-//! * [`desk`]: what is taken and what is not, without clock, network or disk;
+//! * [`published`]: what was published of it last; [`witness`]: others who have seen it;
+//! * [`desk`]: what is taken and what is not, without clock, network or disk; [`complaint`]: those who are no members are heard,
+//!   and what the platform owes by itself;
+//! * [`gate`]: what is turned away before its signatures are looked at, by [`allowance`]s among others;
+//! * [`request`]: requests that somebody has signed; [`access`]: who may ask for what;
 //! * [`store`]: the journal in a database;
 //! * [`serve`]: the two put together, and offered by HTTP;
+//! * [`stix`]: security alerts for other programs; [`envelope`]: documents that somebody has signed;
+//! * `portal`: the pages that people read; [`sign_in`]: how members and officers show who they are there;
+//! * [`words`]: acts told to people;
 //! * [`example`]: a world to try things out in;
 //! * [`keys`]: secret keys in files.
 
+pub mod access;
+pub mod allowance;
+pub mod complaint;
 pub mod desk;
+pub mod envelope;
 pub mod example;
+pub mod gate;
 pub mod keys;
 pub mod log;
+mod portal;
+pub mod published;
+pub mod request;
 pub mod serve;
+pub mod sign_in;
+pub mod stix;
 pub mod store;
 pub mod view;
+pub mod witness;
+pub mod words;

@@ -152,14 +152,28 @@ impl Signer {
         }
     }
 
+    /// The name of its log.
+    pub fn origin(&self) -> &str {
+        &self.origin
+    }
+
     /// The signed checkpoint of the whole log.
     pub fn checkpoint(&self, log: &Log) -> Vec<u8> {
-        let root = log.root(log.len()).expect("it has as many leaves as it has");
-        let checkpoint = Checkpoint::new(&self.origin, log.len(), Hash(root), "").expect("a log has a name");
-        let mut note = Note::new(&checkpoint.to_bytes(), &[]).expect("a checkpoint is plain text");
-        note.add_sigs(&[&self.key]).expect("it is signed by one key once");
-        note.to_bytes()
+        self.checkpoint_of(log, log.len()).expect("it has as many leaves as it has")
     }
+
+    /// The signed checkpoint of the first `size` leaves; none when there are fewer.
+    pub fn checkpoint_of(&self, log: &Log, size: u64) -> Option<Vec<u8>> {
+        let text = checkpoint_text(&self.origin, log, size)?;
+        let mut note = Note::new(&text, &[]).expect("a checkpoint is plain text");
+        note.add_sigs(&[&self.key]).expect("it is signed by one key once");
+        Some(note.to_bytes())
+    }
+}
+
+/// What a checkpoint of the first `size` leaves says; none when there are fewer, or the name is none.
+pub fn checkpoint_text(origin: &str, log: &Log, size: u64) -> Option<Vec<u8>> {
+    Some(Checkpoint::new(origin, size, Hash(log.root(size)?), "").ok()?.to_bytes())
 }
 
 /// Says nothing of the key.

@@ -1,146 +1,190 @@
 //! The platform as a process: one thread that takes things in, and a server that answers.
 
+mod api;
+mod door;
+mod duty;
 mod http;
+mod intake;
+mod members;
 mod metrics;
+mod peer;
+mod public_log;
+mod submit;
 
-use std::sync::{Arc, RwLock};
+use std::collections::BTreeMap;
+use std::hash::RandomState;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread;
 
 use anyhow::{Context, bail};
 use credence_law::party::World;
+use credence_prefix::Prefix;
 use tokio::runtime::Handle;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc};
+use tokio::time::Instant;
 use tracing::{error, info};
 
+pub use duty::Offices;
 pub use http::router;
 
-use self::metrics::Metrics;
-use crate::desk::{Desk, Entry, Receipt, Rejection};
-use crate::log::Signer;
-use crate::store::Store;
+pub(crate) use self::intake::Answer;
+pub(crate) use self::peer::Peer;
 
-/// Things that wait to be taken in, at most: what comes when it is full is told to come again.
-const WAITING_MAX: usize = 1_024;
-/// Things that are written to disk together, at most.
-const TOGETHER_MAX: usize = 256;
+use self::intake::Handed;
+use self::metrics::Metrics;
+use crate::desk::Desk;
+use crate::gate::{Gate, Limits};
+use crate::log::Signer;
+use crate::published::Published;
+use crate::request::Nonces;
+use crate::store::{Inquiry, Store, Writer};
+use crate::witness::Witness;
+
 /// Entries that are read together at the start.
 const PAGE: u32 = 4_096;
+
+/// What an operator chooses.
+#[derive(Clone, Debug, Default)]
+pub struct Settings {
+    /// How much may be handed in.
+    pub limits: Limits,
+    /// Whether all requests come through a proxy that says for whom: the last address of `X-Forwarded-For`.
+    pub is_behind_proxy: bool,
+    /// Whose word on the log is kept beside it.
+    pub witnesses: Vec<Witness>,
+    /// For whom the platform acts.
+    pub offices: Offices,
+}
+
+/// What a witness has said of the log last: at which size, and the line of its note.
+type Cosigned = BTreeMap<String, (u64, Vec<u8>)>;
 
 /// What all requests share.
 #[derive(Debug)]
 pub struct Platform {
     desk: RwLock<Desk>,
+    gate: Mutex<Gate>,
+    /// Signed requests that were heard.
+    nonces: Mutex<Nonces>,
     store: Store,
+    /// The way to the disk, until the journal is closed.
+    writer: tokio::sync::Mutex<Option<Writer>>,
     signer: Signer,
+    published: Published,
     /// How much of the log is on disk, and the checkpoint of that.
     checkpoint: RwLock<(u64, Vec<u8>)>,
+    cosigned: RwLock<Cosigned>,
     inbox: mpsc::Sender<Handed>,
+    /// Whose turn it is to make an act for an office.
+    turn: tokio::sync::Mutex<()>,
+    /// Acts that may wait to be taken in.
+    waiting: Arc<Semaphore>,
+    /// Room for what is being handed in, in KiB.
+    room: Semaphore,
     metrics: Metrics,
-}
-
-/// Something that was handed in, and where the answer goes.
-struct Handed {
-    sent: Vec<u8>,
-    answer: oneshot::Sender<Answer>,
-}
-
-/// What becomes of something that was handed in.
-#[derive(Debug)]
-pub(crate) enum Answer {
-    /// It was taken now, or before.
-    Taken { receipt: Receipt, is_new: bool },
-    /// It was not.
-    Rejected(Rejection),
-    /// It could not be written down.
-    Failed,
+    settings: Settings,
+    started: Instant,
 }
 
 impl Platform {
     /// The platform of a world, from its journal on. Must be called inside a runtime.
     ///
     /// # Errors
-    /// When the journal cannot be read, is another world's, or does not stand up to the checks.
-    pub async fn open(store: Store, world: World, signer: Signer) -> anyhow::Result<Arc<Self>> {
+    /// When the journal cannot be read, another process writes to it, it is another world's, does not stand up to the checks, or
+    /// is not the one that was published.
+    pub async fn open(
+        store: Store,
+        world: World,
+        signer: Signer,
+        published: Published,
+        settings: Settings,
+    ) -> anyhow::Result<Arc<Self>> {
+        // Before anything is read, so that nothing comes behind what was read.
+        let writer = store.writer().await?;
         let desk = replay(&store, world).await?;
+        published.go_on(&signer, desk.log())?;
         let checkpoint = (desk.log().len(), signer.checkpoint(desk.log()));
-        let (inbox, waiting) = mpsc::channel(WAITING_MAX);
+        let said = store.cosignatures().await?.into_iter();
+        let cosigned = said.map(|(witness, size, line)| (witness, (size, line))).collect();
+        let (inbox, handed) = mpsc::channel(intake::WAITING_MAX);
         let platform = Arc::new(Self {
             desk: RwLock::new(desk),
+            gate: Mutex::new(Gate::new(settings.limits, RandomState::new())),
+            nonces: Mutex::new(Nonces::new(now())),
             store,
+            writer: tokio::sync::Mutex::new(Some(writer)),
             signer,
+            published,
             checkpoint: RwLock::new(checkpoint),
+            cosigned: RwLock::new(cosigned),
             inbox,
+            turn: tokio::sync::Mutex::default(),
+            waiting: Arc::new(Semaphore::new(intake::WAITING_MAX)),
+            room: Semaphore::new(submit::ROOM_KIB as usize),
             metrics: Metrics::new(),
+            settings,
+            started: Instant::now(),
         });
         let (taking, handle) = (Arc::downgrade(&platform), Handle::current());
         let thread = thread::Builder::new().name("platform-desk".to_owned());
-        let run = move || take_in(waiting, |batch| Some(taking.upgrade()?.take(batch, &handle)));
+        let run = move || intake::take_in(handed, |batch| Some(taking.upgrade()?.take(batch, &handle)));
         thread.spawn(run).context("no thread for the desk")?;
+        tokio::spawn(duty::rounds(Arc::downgrade(&platform)));
         Ok(platform)
     }
 
     /// Closes the journal, when nothing more is to come.
     pub async fn close(&self) {
+        if let Some(writer) = self.writer.lock().await.take()
+            && let Err(fault) = writer.close().await
+        {
+            error!(%fault, "the journal was not closed in order; it is whole");
+        }
         self.store.close().await;
     }
 
     /// Reads the state, which the desk's thread alone changes.
     pub(crate) fn read<T>(&self, read: impl FnOnce(&Desk) -> T) -> T {
-        read(&self.desk.read().unwrap_or_else(std::sync::PoisonError::into_inner))
+        read(&self.desk.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// How much of the log is on disk.
+    fn on_disk(&self) -> u64 {
+        self.checkpoint.read().unwrap_or_else(PoisonError::into_inner).0
     }
 
     /// How much of the log is on disk, and the signed checkpoint of that.
     pub(crate) fn checkpoint(&self) -> (u64, Vec<u8>) {
-        self.checkpoint.read().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+        self.checkpoint.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Takes things in together; whether they are on disk.
-    fn take(&self, batch: Vec<Handed>, runtime: &Handle) -> bool {
-        let (mut entries, mut answers) = (Vec::new(), Vec::with_capacity(batch.len()));
-        for handed in batch {
-            let (answer, entry) = self.decide(&handed.sent);
-            entries.extend(entry);
-            answers.push((handed.answer, answer));
-        }
-        if !entries.is_empty() {
-            if let Err(fault) = runtime.block_on(self.store.append(&entries)) {
-                error!(%fault, "the journal cannot be written; nothing more is taken until the platform is started again");
-                answers.into_iter().for_each(|(to, _)| drop(to.send(Answer::Failed)));
-                return false;
-            }
-            let checkpoint = self.read(|desk| (desk.log().len(), self.signer.checkpoint(desk.log())));
-            *self.checkpoint.write().unwrap_or_else(std::sync::PoisonError::into_inner) = checkpoint;
-        }
-        for (to, answer) in answers {
-            self.metrics.answered(&answer);
-            // Whoever has gone away asks again, and is told the same.
-            drop(to.send(answer));
-        }
-        true
+    /// Counts an inquiry.
+    pub(crate) fn asked(&self) {
+        self.metrics.asked();
     }
 
-    fn decide(&self, sent: &[u8]) -> (Answer, Option<Entry>) {
-        let mut desk = self.desk.write().unwrap_or_else(std::sync::PoisonError::into_inner);
-        match desk.receive(sent, now(), rand::random()) {
-            Ok((receipt, entry)) => (Answer::Taken { receipt, is_new: entry.is_some() }, entry),
-            Err(rejection) => (Answer::Rejected(rejection), None),
-        }
+    /// Writes down who looks at a credit file with its history, and lets go of inquiries from before `until` (Unix seconds).
+    pub(crate) async fn inquired(&self, inquiry: &Inquiry, until: u64) -> sqlx::Result<()> {
+        let mut writer = self.writer.lock().await;
+        writer.as_mut().ok_or(sqlx::Error::PoolClosed)?.inquired(inquiry, until).await
+    }
+
+    /// Who looked at a subject's file, newest first.
+    pub(crate) async fn inquiries(&self, subject: Prefix) -> sqlx::Result<Vec<Inquiry>> {
+        self.store.inquiries(subject).await
+    }
+
+    /// Milliseconds since the start, by a clock that nobody sets.
+    fn elapsed_ms(&self) -> u64 {
+        u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 }
 
-/// Hands batches of what waits to `take`, until nobody can hand anything in, or one could not be written. What is in memory is
-/// ahead of the disk then, so that nothing more may rest on it.
-fn take_in(mut waiting: mpsc::Receiver<Handed>, take: impl Fn(Vec<Handed>) -> Option<bool>) {
-    let mut batch = Vec::new();
-    while waiting.blocking_recv_many(&mut batch, TOGETHER_MAX) > 0 {
-        if take(std::mem::take(&mut batch)) != Some(true) {
-            return;
-        }
-    }
-}
-
-/// The state at the end of the journal.
-async fn replay(store: &Store, world: World) -> anyhow::Result<Desk> {
+/// The state at the end of the journal of a world.
+///
+/// # Errors
+/// When it cannot be read, is another world's, or does not stand up to the checks.
+pub async fn replay(store: &Store, world: World) -> anyhow::Result<Desk> {
     let Some(first) = store.read(0, 1).await?.pop() else {
         bail!("the journal is empty; it begins with a root")
     };
@@ -148,6 +192,11 @@ async fn replay(store: &Store, world: World) -> anyhow::Result<Desk> {
     loop {
         let entries = store.read(desk.log().len(), PAGE).await?;
         if entries.is_empty() {
+            let missing = desk.unexplained().next();
+            anyhow::ensure!(
+                missing.is_none(),
+                "the payload of {missing:?} is missing, and nobody has erased it"
+            );
             info!(entries = desk.log().len(), "the journal was read");
             return Ok(desk);
         }

@@ -1,66 +1,85 @@
-//! The journal in a database.
+//! The journal in a database: SQLite in a file, or PostgreSQL.
 //!
-//! One table, the same statements for all databases. What is acknowledged has been written through to disk.
+//! One table, the same migrations and the same statements for both. Whoever reads shares the database with others; whoever
+//! writes has it to itself ([`Writer`]). What is acknowledged has been written through to disk.
 
-use std::path::Path;
+mod address;
+mod inquiries;
+mod lock;
 
 use credence_credit::ActId;
 use sqlx::any::{AnyPoolOptions, install_default_drivers};
 use sqlx::migrate::Migrator;
-use sqlx::{AnyPool, Row};
+use sqlx::{AnyConnection, AnyPool, AssertSqlSafe, Connection, Row};
 
+pub use self::address::Address;
+pub use self::inquiries::Inquiry;
+use self::lock::Lock;
 use crate::desk::Entry;
 
 static MIGRATIONS: Migrator = sqlx::migrate!();
 
-/// The journal.
+/// Entries that one statement inserts, at most: five values each, far from what a statement may hold in either database. On
+/// PostgreSQL each statement is a round trip.
+const TOGETHER: usize = 64;
+
+/// Why a journal cannot be written.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// Another process writes to it.
+    #[error("another process writes to this journal; stop it first, or give this one a database of its own")]
+    Taken,
+    /// The file that keeps other processes out cannot be had.
+    #[error("{0} cannot be locked")]
+    Lock(String, #[source] std::io::Error),
+    /// The database does not answer, or says no.
+    #[error(transparent)]
+    Database(#[from] sqlx::Error),
+}
+
+/// The journal, to be read.
 #[derive(Clone, Debug)]
-pub struct Store(AnyPool);
+pub struct Store {
+    pool: AnyPool,
+    address: Address,
+}
 
 impl Store {
     /// Opens the journal at a database's address, and brings its tables up to this version.
     ///
     /// # Errors
     /// When the database cannot be reached, or was written by a later version.
-    pub async fn open(url: &str) -> sqlx::Result<Self> {
+    pub async fn open(address: &Address) -> sqlx::Result<Self> {
         install_default_drivers();
-        let pool = AnyPoolOptions::new().max_connections(4).connect(url).await?;
-        // Each acknowledged transaction is on disk, and readers do not wait for the writer.
-        if url.starts_with("sqlite:") {
+        let pool = AnyPoolOptions::new().max_connections(4).connect(&address.url()).await?;
+        if matches!(address, Address::File(_)) {
+            // Kept in the file. Readers do not wait for the writer then.
             sqlx::query("PRAGMA journal_mode = WAL").execute(&pool).await?;
-            sqlx::query("PRAGMA synchronous = FULL").execute(&pool).await?;
         }
         MIGRATIONS.run(&pool).await?;
-        Ok(Self(pool))
-    }
-
-    /// The address of a database in a file, which is made if it is not there.
-    pub fn file(path: &Path) -> String {
-        format!("sqlite://{}?mode=rwc", path.display())
+        Ok(Self { pool, address: address.clone() })
     }
 
     /// Closes it, so that all of it lies in one file where it is in a file.
     pub async fn close(&self) {
-        self.0.close().await;
+        self.pool.close().await;
     }
 
-    /// Appends entries, all or none.
+    /// The way to write to it, which nobody else has until it is closed.
     ///
     /// # Errors
-    /// When they are not on disk.
-    pub async fn append(&self, entries: &[Entry]) -> sqlx::Result<()> {
-        let mut transaction = self.0.begin().await?;
-        for entry in entries {
-            sqlx::query("INSERT INTO journal (place, accepted, id, salt, sent) VALUES ($1, $2, $3, $4, $5)")
-                .bind(entry.place as i64)
-                .bind(entry.accepted as i64)
-                .bind(entry.id.0.to_vec())
-                .bind(entry.salt.map(|salt| salt.to_vec()))
-                .bind(entry.sent.clone())
-                .execute(&mut *transaction)
-                .await?;
-        }
-        transaction.commit().await
+    /// When another process has it, or the database cannot be reached.
+    pub async fn writer(&self) -> Result<Writer, StoreError> {
+        let mut connection = AnyConnection::connect(&self.address.url()).await?;
+        let lock = Lock::take(&self.address, &mut connection).await?;
+        // Whatever the database does otherwise: what it says is committed is on disk.
+        let durable = match self.address {
+            Address::File(_) => "PRAGMA synchronous = FULL",
+            Address::Server(_) => "SET synchronous_commit = on",
+        };
+        sqlx::query(durable).execute(&mut connection).await?;
+        Ok(Writer { connection, address: self.address.clone(), _lock: lock })
     }
 
     /// Entries from a place on, at most so many, in order.
@@ -73,9 +92,21 @@ impl Store {
         )
         .bind(from as i64)
         .bind(i64::from(most))
-        .fetch_all(&self.0)
+        .fetch_all(&self.pool)
         .await?;
         rows.iter().map(entry).collect()
+    }
+
+    /// The last checkpoint of each witness: its name, the size of the log, and its line.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    pub async fn cosignatures(&self) -> sqlx::Result<Vec<(String, u64, Vec<u8>)>> {
+        let rows = sqlx::query("SELECT witness, size, line FROM cosignatures").fetch_all(&self.pool).await?;
+        let read = |row: &sqlx::any::AnyRow| {
+            Ok((row.try_get("witness")?, row.try_get::<i64, _>("size")? as u64, row.try_get("line")?))
+        };
+        rows.iter().map(read).collect()
     }
 
     /// The entry of an object.
@@ -85,10 +116,97 @@ impl Store {
     pub async fn find(&self, id: &ActId) -> sqlx::Result<Option<Entry>> {
         let row = sqlx::query("SELECT place, accepted, id, salt, sent FROM journal WHERE id = $1")
             .bind(id.0.to_vec())
-            .fetch_optional(&self.0)
+            .fetch_optional(&self.pool)
             .await?;
         row.as_ref().map(entry).transpose()
     }
+}
+
+/// The journal, to be written.
+///
+/// In PostgreSQL the connection that writes is the one that holds the lock: when it breaks, both are lost together, and nothing
+/// is written that another process could write beside.
+#[derive(Debug)]
+pub struct Writer {
+    connection: AnyConnection,
+    address: Address,
+    _lock: Lock,
+}
+
+impl Writer {
+    /// Appends entries, all or none.
+    ///
+    /// # Errors
+    /// When they are not on disk.
+    pub async fn append(&mut self, entries: &[Entry]) -> sqlx::Result<()> {
+        let mut transaction = self.connection.begin().await?;
+        for together in entries.chunks(TOGETHER) {
+            let mut insert = sqlx::query(AssertSqlSafe(insertion(together.len())));
+            for entry in together {
+                insert = insert
+                    .bind(entry.place as i64)
+                    .bind(entry.accepted as i64)
+                    .bind(entry.id.0.to_vec())
+                    .bind(entry.salt.map(|salt| salt.to_vec()))
+                    .bind(entry.sent.clone());
+            }
+            insert.execute(&mut *transaction).await?;
+        }
+        transaction.commit().await
+    }
+
+    /// Takes the payload of entries out of the journal for good; what their places in the log rest on stays. SQLite writes over
+    /// what it frees and empties its log of changes; PostgreSQL writes the table anew, and its own log, which is an operator's to
+    /// keep or not, holds the payload until it is recycled.
+    ///
+    /// # Errors
+    /// When it is not on disk, or another reader keeps what was there; it can be done again.
+    pub async fn erase(&mut self, places: &[u64]) -> sqlx::Result<()> {
+        let is_file = matches!(self.address, Address::File(_));
+        if is_file {
+            sqlx::query("PRAGMA secure_delete = ON").execute(&mut self.connection).await?;
+        }
+        let mut transaction = self.connection.begin().await?;
+        for place in places {
+            let erase = sqlx::query("UPDATE journal SET sent = NULL WHERE place = $1").bind(*place as i64);
+            erase.execute(&mut *transaction).await?;
+        }
+        transaction.commit().await?;
+        if !is_file {
+            return sqlx::query("VACUUM FULL journal").execute(&mut self.connection).await.map(drop);
+        }
+        let emptied = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").fetch_one(&mut self.connection).await?;
+        let is_busy = emptied.try_get::<i64, _>(0)? != 0;
+        if is_busy { Err(sqlx::Error::PoolTimedOut) } else { Ok(()) }
+    }
+
+    /// Keeps what a witness says of the log at a size, in the place of what it said before.
+    ///
+    /// # Errors
+    /// When it is not on disk.
+    pub async fn cosign(&mut self, witness: &str, size: u64, line: &[u8]) -> sqlx::Result<()> {
+        let keep = "INSERT INTO cosignatures (witness, size, line) VALUES ($1, $2, $3) \
+                    ON CONFLICT (witness) DO UPDATE SET size = excluded.size, line = excluded.line";
+        let keep = sqlx::query(keep).bind(witness).bind(size as i64).bind(line);
+        keep.execute(&mut self.connection).await.map(drop)
+    }
+
+    /// Lets others write.
+    ///
+    /// # Errors
+    /// When the database cannot be told; it finds out by itself.
+    pub async fn close(self) -> sqlx::Result<()> {
+        self.connection.close().await
+    }
+}
+
+/// The statement that inserts so many entries. Both databases know numbered parameters, and nothing else of the kind.
+fn insertion(entries: usize) -> String {
+    let row = |first: usize| {
+        format!("(${}, ${}, ${}, ${}, ${})", first, first + 1, first + 2, first + 3, first + 4)
+    };
+    let rows: Vec<String> = (0..entries).map(|number| row(number * 5 + 1)).collect();
+    format!("INSERT INTO journal (place, accepted, id, salt, sent) VALUES {}", rows.join(", "))
 }
 
 fn entry(row: &sqlx::any::AnyRow) -> sqlx::Result<Entry> {

@@ -1,16 +1,16 @@
-//! What everybody may see of a subject, as JSON and as a page.
+//! What everybody may see of a subject, as JSON.
 
-use askama::Template;
 use credence_credit::ActId;
 use credence_law::registry::Register;
 use credence_law::{Law, State};
 use credence_prefix::Prefix;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::desk::{Desk, kind_name};
 
 /// A subject's credit, and the acts that it rests on.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct SubjectView {
     /// Whom it is about.
     pub subject: String,
@@ -19,6 +19,7 @@ pub struct SubjectView {
     /// The score from 0 to 1000; none for an unrated subject.
     pub score: Option<u16>,
     /// The word for it.
+    #[schema(value_type = Option<String>)]
     pub status: Option<&'static str>,
     /// What the score begins with; this and the terms add up to it.
     pub base: u16,
@@ -31,7 +32,7 @@ pub struct SubjectView {
 }
 
 /// The member that answers for addresses.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct HolderView {
     /// What it is called.
     pub name: String,
@@ -40,13 +41,15 @@ pub struct HolderView {
 }
 
 /// An act about a subject.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct ActView {
     /// Its identity.
     pub id: String,
     /// What it is.
+    #[schema(value_type = String)]
     pub kind: &'static str,
     /// How it stands.
+    #[schema(value_type = String)]
     pub state: &'static str,
     /// Whose it is.
     pub issuer: String,
@@ -55,8 +58,10 @@ pub struct ActView {
     /// The item of the catalogue.
     pub item: Option<String>,
     /// How far its evidence can be forged.
+    #[schema(value_type = Option<String>)]
     pub evidence: Option<&'static str>,
     /// What it asks for.
+    #[schema(value_type = Option<String>)]
     pub measure: Option<&'static str>,
     /// Versions of catalogue and standard that it cites.
     pub rules: Option<(u32, u32)>,
@@ -118,7 +123,7 @@ fn act(desk: &Desk, law: &Law, id: &ActId, state: State, points: Option<i32>) ->
 }
 
 /// The word for how an act stands.
-const fn state_name(state: State) -> &'static str {
+pub(crate) const fn state_name(state: State) -> &'static str {
     match state {
         State::InForce => "in_force",
         State::Relieved => "relieved",
@@ -132,16 +137,4 @@ const fn state_name(state: State) -> &'static str {
 pub fn moment(unix_s: u64) -> String {
     let moment = i64::try_from(unix_s).ok().and_then(|seconds| jiff::Timestamp::from_second(seconds).ok());
     moment.map_or_else(|| "never".to_owned(), |moment| moment.to_string())
-}
-
-/// The page on which anybody looks an address up.
-#[derive(Debug, Template)]
-#[template(path = "inquiry.html")]
-pub struct InquiryPage {
-    /// What was asked for, as it was typed.
-    pub asked: String,
-    /// Why it cannot be answered.
-    pub fault: Option<String>,
-    /// The answer.
-    pub answer: Option<SubjectView>,
 }

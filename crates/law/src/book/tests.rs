@@ -1,11 +1,16 @@
+mod cast;
+mod hostile;
+mod lives;
+
 use credence_credit::guard::Guards;
-use credence_credit::{Cache, Header, Snapshot};
+use credence_credit::{Cache, Header, Measure, Rating, Snapshot};
 
 use super::*;
-use crate::acts::{Ballot, Correction, Ground, Lifting, Outcome, Purpose, Relief, Stage};
+use crate::acts::{Ballot, Claim, Correction, Ground, Lifting, Outcome, Purpose, Relief, Ruling, Stage};
+use crate::refusal::Refusal;
 use crate::world::{
-    DAY, Known, MEMBERS, NOW, complaint, decision, law, member, opinion, own_alert, preamble, proposal,
-    rated, report, signed, vote,
+    DAY, Known, MEMBERS, NOW, complaint, decision, law_with, member, opinion, own_alert, preamble, proposal,
+    rated, registry, report, signed, text, vote,
 };
 
 /// A platform in miniature: acts are handed in, and entered when they stand.
@@ -14,30 +19,59 @@ struct Platform {
     book: Book,
     number: u64,
     now: u64,
+    /// Who plays the part of each member.
+    cast: Vec<u16>,
 }
 
 impl Platform {
     fn new() -> Self {
-        Self { law: law(), book: Book::default(), number: 0, now: NOW }
+        Self::with_cast((1..=MEMBERS).collect())
     }
 
-    /// Hands an act in under the next number.
-    #[track_caller]
-    fn accept(&mut self, act: impl Into<Act>) -> ActId {
+    /// A world in which the number at place `n` has what member `n + 1` has in the other.
+    fn with_cast(cast: Vec<u16>) -> Self {
+        let mut registry = registry();
+        for (part, number) in registry.members.clone().into_iter().zip(&cast) {
+            let played = &mut registry.members[usize::from(*number) - 1];
+            (played.holdings, played.mandate_until) = (part.holdings, part.mandate_until);
+            (played.organisation, played.name) = (part.organisation, text(&format!("état {number}")));
+        }
+        Self { law: law_with(registry), book: Book::default(), number: 0, now: NOW, cast }
+    }
+
+    fn plays(&self, party: Party) -> Party {
+        party.member().map_or(party, |id| member(self.cast[usize::from(id.0) - 1]))
+    }
+
+    /// Hands an act in under the next number, by whoever plays its issuer.
+    fn hand_in(&mut self, act: impl Into<Act>) -> Result<ActId, Refusal> {
         let mut act = act.into();
         self.number += 1;
+        let issuer = self.plays(act.issuer());
         let preamble = act.preamble_mut();
-        (preamble.number, preamble.issued, preamble.expires) =
-            (self.number, self.now, preamble.expires + self.now - NOW);
-        let accepted = self.law.submit(&signed(act), &self.book, self.now).unwrap();
+        (preamble.issuer, preamble.number) = (issuer, self.number);
+        (preamble.issued, preamble.expires) = (self.now, preamble.expires + self.now - NOW);
+        let accepted = self.law.submit(&signed(act), &self.book, self.now)?;
         let id = accepted.id;
         self.book.enter(accepted);
-        id
+        Ok(id)
+    }
+
+    #[track_caller]
+    fn accept(&mut self, act: impl Into<Act>) -> ActId {
+        self.hand_in(act).unwrap()
     }
 
     /// Reports by three members, an opinion, and a decision.
     fn decide(&mut self, score: u16) -> ActId {
-        let reports: Vec<_> = [1, 2, 3].map(|by| self.accept(report(by))).into();
+        let recent = |claim: &mut Claim, now| (claim.seen_from, claim.seen_until) = (now - DAY, now - 60);
+        let reports: Vec<_> = [1, 2, 3]
+            .map(|by| {
+                let mut report = report(by);
+                recent(&mut report.claim, self.now);
+                self.accept(report)
+            })
+            .into();
         let opinion = self.accept(opinion(reports.clone(), crate::acts::Finding::Supports));
         let mut decision = decision(&mut Known::default(), &[1, 2, 3], rated(score));
         for (source, report) in decision.sources.iter_mut().zip(&reports) {
@@ -45,13 +79,13 @@ impl Platform {
         }
         decision.sources.sort_unstable_by_key(|source| source.report);
         decision.opinion = opinion;
+        recent(&mut decision.claim, self.now);
         self.accept(decision)
     }
 
     /// What gateways would do to an address.
     fn measure(&self, addr: &str) -> Measure {
-        let (issuers, mut records) = self.book.records(&self.law, self.now);
-        records.sort_by_key(|record| (record.prefix, record.authority, record.issuer));
+        let (issuers, records) = self.book.records(&self.law, self.now);
         let snapshot = Snapshot::new(Header::default(), issuers, records).unwrap();
         let cache = Cache::build(vec![snapshot], &Guards::default()).unwrap();
         let addr = addr.parse::<std::net::Ipv6Addr>().unwrap().to_bits();
@@ -65,9 +99,9 @@ fn relief(issuer: Party) -> crate::acts::Preamble {
     preamble(issuer, Purpose::Relief)
 }
 
-fn outcome(complaint: ActId, ruling: Option<Ruling>) -> Outcome {
+fn outcome((complaint, act): (ActId, ActId), ruling: Option<Ruling>) -> Outcome {
     let preamble = relief(Party::Body);
-    Outcome { preamble, complaint, stage: Stage::Adjudication, ruling, reasons: [0; 32] }
+    Outcome { preamble, complaint, act, stage: Stage::Adjudication, ruling, reasons: [0; 32] }
 }
 
 #[test]
@@ -94,16 +128,19 @@ fn a_complaint_is_heard_without_cutting_its_subject_off() {
         let mut platform = Platform::new();
         let act = platform.decide(100);
         let complained = platform.accept(complaint(act));
-        assert_eq!(platform.book.complaints().collect::<Vec<_>>(), [(complained, act)]);
-        let relief = Relief { preamble: relief(Party::Executive), complaint: complained, act };
-        platform.accept(relief);
+        assert_eq!(platform.book.complaints(&platform.law, platform.now), [(complained, act)]);
+        assert_eq!(platform.measure(SUBJECT), Measure::RateLimit, "by the standing rule, at once");
+        assert_eq!(platform.book.unpublished_reliefs(&platform.law, platform.now), [(complained, act)]);
+        platform.accept(Relief { preamble: relief(Party::Executive), complaint: complained, act });
+        assert_eq!(platform.book.unpublished_reliefs(&platform.law, platform.now), []);
         assert_eq!(platform.measure(SUBJECT), Measure::RateLimit);
-        platform.accept(outcome(complained, None));
+        platform.accept(outcome((complained, act), None));
         assert_eq!(platform.measure(SUBJECT), Measure::RateLimit, "it goes on");
-        platform.accept(outcome(complained, Some(ruling)));
+        platform.accept(outcome((complained, act), Some(ruling)));
         assert_eq!(platform.measure(SUBJECT), after, "{ruling:?}");
-        assert_eq!(platform.book.complaints().count(), 0);
-        assert!(platform.book.is_relieved(&act), "once an act");
+        assert_eq!(platform.book.complaints(&platform.law, platform.now), []);
+        platform.accept(complaint(act));
+        assert_eq!(platform.measure(SUBJECT), after, "once an act");
     }
 }
 
@@ -179,6 +216,19 @@ fn acts_count_for_what_they_cover_and_are_entered_once() {
     assert_eq!(platform.book.acts().count(), 2);
 }
 
+/// Once they made two, and with them a snapshot that nobody could read.
+#[test]
+fn two_alerts_of_an_issuer_about_one_prefix_make_one_record() {
+    let mut platform = Platform::new();
+    let hard = platform.accept(own_alert());
+    let mut mild = own_alert();
+    mild.measure = Measure::Observe;
+    platform.accept(mild);
+    let (_, records) = platform.book.records(&platform.law, NOW);
+    assert_eq!(records.iter().map(|record| record.act).collect::<Vec<_>>(), [Some(hard)]);
+    assert_eq!(platform.measure("2a00:1:2::1"), Measure::RateLimit);
+}
+
 #[test]
 fn the_same_acts_in_the_same_order_make_the_same_book() {
     let mut platform = Platform::new();
@@ -186,11 +236,12 @@ fn the_same_acts_in_the_same_order_make_the_same_book() {
     let complained = platform.accept(complaint(act));
     platform.accept(Relief { preamble: relief(Party::Executive), complaint: complained, act });
     platform.accept(own_alert());
-    platform.accept(outcome(complained, Some(Ruling::Settled)));
+    platform.accept(outcome((complained, act), Some(Ruling::Settled)));
     let mut again = Book::default();
     platform.book.acts().cloned().for_each(|accepted| again.enter(accepted));
     assert_eq!(again.records(&platform.law, NOW), platform.book.records(&platform.law, NOW));
-    assert_eq!(again.changed, platform.book.changed);
+    let states = |book: &Book| book.acts().map(|accepted| book.state(&accepted.id, NOW)).collect::<Vec<_>>();
+    assert_eq!(states(&again), states(&platform.book));
 }
 
 #[test]
@@ -200,4 +251,39 @@ fn a_manifest_lists_its_acts_and_no_others() {
     let manifest = Manifest { preamble: preamble(Party::Body, Purpose::Governance), count, digest };
     assert!(manifest.lists(&ids));
     assert!(!manifest.lists(&ids[..1]) && !manifest.lists(&[ids[1], ids[0]]) && !manifest.lists(&[]));
+}
+
+/// What a credit file said at each moment is what its history says of that moment later.
+#[test]
+fn history_is_what_the_files_of_those_moments_said() {
+    let mut platform = Platform::new();
+    let subject = own_alert().claim.subject.prefix;
+    let (mut moments, mut said) = (Vec::new(), Vec::new());
+    let note = |platform: &Platform, moments: &mut Vec<u64>, said: &mut Vec<Rating>| {
+        moments.push(platform.now);
+        said.push(platform.book.file(&platform.law, subject, platform.now).assessment.rating);
+    };
+    note(&platform, &mut moments, &mut said);
+    let mut alert = None;
+    for day in 1..=40 {
+        platform.now = NOW + day * DAY;
+        if day == 3 {
+            let mut act = own_alert();
+            (act.claim.seen_from, act.claim.seen_until) = (platform.now, platform.now);
+            alert = Some(platform.hand_in(act).unwrap());
+        }
+        if day == 30 {
+            let (corrects, ground, replacement) = (alert.unwrap(), Ground::Error, None);
+            let preamble = preamble(member(1), Purpose::Relief);
+            platform.hand_in(Correction { preamble, corrects, ground, replacement }).unwrap();
+        }
+        note(&platform, &mut moments, &mut said);
+    }
+    assert_eq!(platform.book.history(&platform.law, subject, &moments), said);
+    assert_eq!(
+        (said[2], said[40]),
+        (Rating::Unrated, Rating::Unrated),
+        "before it, and after it was taken back"
+    );
+    assert!(said[3].score() < said[29].score(), "what was said has faded in between");
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use credence_credit::{ActId, Status};
 
-use super::{Accepted, Acts, DAY, Law};
+use super::{Accepted, Acts, DAY, Law, expect};
 use crate::acts::{Act, Ballot, Proposal, Vote};
 use crate::party::MemberId;
 use crate::refusal::Refusal;
@@ -52,7 +52,7 @@ impl Law {
     /// Whether a proposal, accepted before with this identity, has become a restriction at `now` (Unix seconds) by votes that were
     /// accepted before as well: none against, two thirds for, and everybody has had their time.
     ///
-    /// Each vote is a member's first; a member who takes another one is told that it is a second. The subject's holder votes like all
+    /// Votes that came late and members' second ones never are among them: they were refused. The subject's holder votes like all
     /// others.
     ///
     /// # Errors
@@ -102,5 +102,22 @@ impl Law {
             }
         }
         Ok(ballots)
+    }
+}
+
+/// That a vote is a member's first on a proposal, in its time. One that were taken late or twice would undo what all agreed on.
+pub(super) fn vote_counts(vote: &Vote, acts: &impl Acts) -> Result<(), Refusal> {
+    let Act::Proposal(proposal) = expect(acts, &vote.proposal, |act| matches!(act, Act::Proposal(_)))? else {
+        return Err(Refusal::UnknownAct);
+    };
+    let is_theirs = |id: &ActId| match acts.act(id) {
+        Some(Act::Vote(other)) => other.preamble.issuer == vote.preamble.issuer,
+        _ => false,
+    };
+    let is_late = vote.preamble.issued >= proposal.closes;
+    if is_late || acts.citing(&vote.proposal).iter().any(is_theirs) {
+        Err(Refusal::StrayVote)
+    } else {
+        Ok(())
     }
 }

@@ -60,20 +60,32 @@ fn function(act: &Act) -> Result<Function, Refusal> {
         Party::Operator => Function::Operation,
     };
     let (function, may) = match act {
-        Act::OwnAlert(_) | Act::Report(_) | Act::Applied(_) | Act::Repair(_) | Act::SecurityAlert(_) => {
-            (Function::Alerts, by_issuer == Function::Alerts)
-        }
+        Act::OwnAlert(_)
+        | Act::Report(_)
+        | Act::Applied(_)
+        | Act::Repair(_)
+        | Act::SecurityAlert(_)
+        | Act::Call(_)
+        | Act::Answer(_) => (Function::Alerts, by_issuer == Function::Alerts),
+        Act::Confirmation(_) => (by_issuer, matches!(by_issuer, Function::Alerts | Function::Advice)),
+        // Who makes rules says what it thinks of them with the same key.
+        Act::Draft(_) | Act::Comment(_) => (Function::Rules, by_issuer == Function::Alerts),
         Act::Proposal(_) | Act::Vote(_) => (Function::Votes, by_issuer == Function::Alerts),
         Act::Opinion(_) => (Function::Advice, by_issuer == Function::Advice),
-        Act::Decision(_) | Act::Outcome(_) => (Function::Decisions, by_issuer == Function::Decisions),
+        Act::Decision(_) => (Function::Decisions, by_issuer == Function::Decisions),
         Act::Relief(_) => (Function::Execution, by_issuer == Function::Execution),
         Act::Complaint(complaint) => match complaint.control {
             Control::Answered => (Function::Operation, by_issuer == Function::Operation),
             Control::Holder => (Function::Alerts, by_issuer == Function::Alerts),
         },
-        Act::Correction(_) | Act::Lifting(_) => {
+        Act::Correction(_) | Act::Outcome(_) => {
             (by_issuer, matches!(by_issuer, Function::Alerts | Function::Decisions))
         }
+        // Each takes back its own; what the operator has brought in for somebody else as well.
+        Act::Lifting(_) => {
+            (by_issuer, matches!(by_issuer, Function::Alerts | Function::Decisions | Function::Operation))
+        }
+        Act::Erasure(_) => (by_issuer, matches!(by_issuer, Function::Operation | Function::Decisions)),
         Act::Manifest(_) => (by_issuer, true),
     };
     if may { Ok(function) } else { Err(Refusal::WrongSigner) }

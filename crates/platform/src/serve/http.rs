@@ -1,221 +1,34 @@
-//! What is answered by HTTP.
+//! What is answered by HTTP: the interface for machines behind its door, and the pages for people.
 
 use std::sync::Arc;
 
-use askama::Template;
-use axum::body::Bytes;
-use axum::extract::{DefaultBodyLimit, Path, Query, Request, State};
-use axum::http::header::{
-    CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS,
-};
-use axum::http::{HeaderValue, StatusCode};
-use axum::middleware::{Next, from_fn};
-use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
-use axum::{Json, Router};
-use credence_credit::ActId;
-use credence_law::{AdoptError, BYTES_MAX, Refusal};
-use credence_prefix::Prefix;
-use serde::Deserialize;
-use serde_json::json;
-use tokio::sync::{mpsc, oneshot};
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, Request};
+use axum::http::HeaderValue;
+use axum::http::header::{CONTENT_SECURITY_POLICY, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
+use axum::response::Response;
 
-use super::{Answer, Handed, Platform, metrics, now};
-use crate::desk::Rejection;
-use crate::keys::{hex, unhex};
-use crate::view::{self, InquiryPage, SubjectView};
+use super::{Platform, api, door};
+use crate::portal;
 
-type Shared = State<Arc<Platform>>;
-
-/// All pages.
+/// All that is answered.
 pub fn router(platform: Arc<Platform>) -> Router {
-    Router::new()
-        .route("/", get(inquiry))
-        .route("/style.css", get(style))
-        .route("/acts", post(hand_in).layer(DefaultBodyLimit::max(BYTES_MAX + 1)))
-        .route("/acts/{id}", get(sent))
-        .route("/subjects/{*subject}", get(subject))
-        .route("/log/checkpoint", get(checkpoint))
-        .route("/log/proof/{id}", get(proof))
-        .route("/log/{*tile}", get(tile))
-        .route("/healthz", get(async || "ok\n"))
-        .route("/readyz", get(ready))
-        .route("/metrics", get(page))
-        .layer(from_fn(guarded))
-        .with_state(platform)
+    let (api, _) = api::routes();
+    // Acts have their own limit, which goes further.
+    let api = api
+        .layer(DefaultBodyLimit::max(1 << 16))
+        .route_layer(from_fn_with_state(Arc::clone(&platform), door::guarded));
+    Router::new().merge(api).merge(portal::router()).layer(from_fn(guarded)).with_state(platform)
 }
 
 /// No script, no frame, nothing from elsewhere, on any page.
 async fn guarded(request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
-    let policy =
-        "default-src 'none'; style-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+    let policy = "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
     let headers = response.headers_mut();
     headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     response
-}
-
-async fn hand_in(State(platform): Shared, sent: Bytes) -> Response {
-    let (answer, answered) = oneshot::channel();
-    match platform.inbox.try_send(Handed { sent: sent.into(), answer }) {
-        Ok(()) => answered.await.map_or_else(|_| failed(), answered_with),
-        Err(mpsc::error::TrySendError::Full(_)) => {
-            let body =
-                Json(json!({ "refusal": "busy", "text": "too much is waiting; come again in a second" }));
-            (StatusCode::SERVICE_UNAVAILABLE, [(RETRY_AFTER, "1")], body).into_response()
-        }
-        Err(mpsc::error::TrySendError::Closed(_)) => failed(),
-    }
-}
-
-fn answered_with(answer: Answer) -> Response {
-    match answer {
-        Answer::Taken { receipt, is_new } => {
-            let status = if is_new { StatusCode::CREATED } else { StatusCode::OK };
-            let body = json!({
-                "id": receipt.id.to_string(),
-                "place": receipt.place,
-                "accepted": view::moment(receipt.accepted),
-            });
-            (status, Json(body)).into_response()
-        }
-        Answer::Rejected(rejection) => {
-            let body = json!({ "refusal": metrics::reason(&rejection), "text": rejection.to_string() });
-            (status(&rejection), Json(body)).into_response()
-        }
-        Answer::Failed => failed(),
-    }
-}
-
-fn failed() -> Response {
-    let text = "it could not be written down, and was not taken; the operator must start the platform again";
-    (StatusCode::SERVICE_UNAVAILABLE, Json(json!({ "refusal": "failed", "text": text }))).into_response()
-}
-
-/// The status that comes nearest to a rejection.
-const fn status(rejection: &Rejection) -> StatusCode {
-    match rejection {
-        Rejection::Refused(refusal) | Rejection::Rules(AdoptError::Refused(refusal)) => match refusal {
-            Refusal::Malformed | Refusal::Critical => StatusCode::BAD_REQUEST,
-            Refusal::Unsigned
-            | Refusal::UnknownKey
-            | Refusal::RevokedKey
-            | Refusal::KeyTime
-            | Refusal::WrongSigner
-            | Refusal::BadSignature => StatusCode::UNAUTHORIZED,
-            Refusal::Replayed => StatusCode::CONFLICT,
-            _ => StatusCode::UNPROCESSABLE_ENTITY,
-        },
-        Rejection::Rules(AdoptError::Succession { .. }) => StatusCode::CONFLICT,
-        Rejection::Rules(_) => StatusCode::UNPROCESSABLE_ENTITY,
-        Rejection::Large(_) => StatusCode::PAYLOAD_TOO_LARGE,
-        Rejection::Clock | Rejection::Journal(..) => StatusCode::SERVICE_UNAVAILABLE,
-    }
-}
-
-/// What is told to whoever asks for something that is not there, or not for everybody: the same.
-fn absent() -> Response {
-    (StatusCode::NOT_FOUND, "nothing that everybody may read has this name\n").into_response()
-}
-
-fn identity(text: &str) -> Option<ActId> {
-    unhex(text).map(ActId)
-}
-
-async fn sent(State(platform): Shared, Path(id): Path<String>) -> Response {
-    let Some(id) = identity(&id) else { return absent() };
-    match platform.store.find(&id).await {
-        Ok(Some(entry)) if entry.salt.is_none() => match entry.sent {
-            Some(sent) => ([(CONTENT_TYPE, "application/octet-stream")], sent).into_response(),
-            None => (StatusCode::GONE, "it was erased; the log keeps its hash\n").into_response(),
-        },
-        Ok(_) => absent(),
-        Err(_) => StatusCode::SERVICE_UNAVAILABLE.into_response(),
-    }
-}
-
-async fn checkpoint(State(platform): Shared) -> Response {
-    ([(CONTENT_TYPE, "text/plain; charset=utf-8")], platform.checkpoint().1).into_response()
-}
-
-async fn tile(State(platform): Shared, Path(path): Path<String>) -> Response {
-    let tile = platform.read(|desk| desk.log().tile(&path));
-    tile.map_or_else(absent, |tile| ([(CONTENT_TYPE, "application/octet-stream")], tile).into_response())
-}
-
-async fn proof(State(platform): Shared, Path(id): Path<String>) -> Response {
-    let proof = platform.read(|desk| {
-        let receipt = desk.receipt(&identity(&id)?)?;
-        desk.public(&receipt.id)?;
-        let (log, (size, _)) = (desk.log(), platform.checkpoint());
-        let path: Vec<String> = log.inclusion(receipt.place, size)?.iter().map(|hash| hex(hash)).collect();
-        Some(json!({
-            "place": receipt.place,
-            "size": size,
-            "root": hex(&log.root(size)?),
-            "leaf": hex(&log.leaf(receipt.place)?.bytes()),
-            "path": path,
-        }))
-    });
-    proof.map_or_else(absent, |proof| Json(proof).into_response())
-}
-
-/// The subject that a text names: a prefix, or an address with the /64 that it lies in.
-fn named(text: &str) -> Result<Prefix, String> {
-    let text = text.trim();
-    if let Ok(address) = text.parse::<std::net::Ipv6Addr>() {
-        return Ok(Prefix::containing(address.to_bits(), credence_credit::Subject::DEFAULT_LEN));
-    }
-    text.parse().map_err(|_| {
-        "This is no IPv6 address or prefix. One looks like 2001:db8:1:2::3 or 2001:db8:1::/48.".to_owned()
-    })
-}
-
-fn answer(platform: &Platform, text: &str) -> Result<SubjectView, String> {
-    let subject = named(text)?;
-    platform.metrics.asked();
-    platform
-        .read(|desk| view::subject(desk, subject, now()))
-        .ok_or_else(|| "The world has no rules yet.".to_owned())
-}
-
-async fn subject(State(platform): Shared, Path(text): Path<String>) -> Response {
-    match answer(&platform, &text) {
-        Ok(answer) => Json(answer).into_response(),
-        Err(text) => (StatusCode::BAD_REQUEST, Json(json!({ "text": text }))).into_response(),
-    }
-}
-
-/// What the form sends.
-#[derive(Deserialize)]
-struct Inquiry {
-    address: Option<String>,
-}
-
-async fn inquiry(State(platform): Shared, Query(inquiry): Query<Inquiry>) -> Response {
-    let asked = inquiry.address.unwrap_or_default();
-    let answered = (!asked.is_empty()).then(|| answer(&platform, &asked)).transpose();
-    let (answer, fault) = answered.map_or_else(|fault| (None, Some(fault)), |answer| (answer, None));
-    let status = if fault.is_some() { StatusCode::BAD_REQUEST } else { StatusCode::OK };
-    match (InquiryPage { asked, fault, answer }).render() {
-        Ok(page) => (status, [(CONTENT_TYPE, "text/html; charset=utf-8")], page).into_response(),
-        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
-    }
-}
-
-async fn style() -> Response {
-    ([(CONTENT_TYPE, "text/css; charset=utf-8")], include_str!("../../templates/style.css")).into_response()
-}
-
-/// Whether things can be taken in.
-async fn ready(State(platform): Shared) -> Response {
-    if platform.inbox.is_closed() { failed() } else { "ready\n".into_response() }
-}
-
-async fn page(State(platform): Shared) -> Response {
-    let entries = platform.read(|desk| desk.log().len());
-    let page = platform.metrics.page(entries);
-    ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], page).into_response()
 }

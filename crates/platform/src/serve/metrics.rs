@@ -2,15 +2,17 @@
 
 use prometheus::{IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncoder};
 
-use super::Answer;
+use super::intake::Answer;
 use crate::desk::Rejection;
+use crate::gate::Turned;
 
 #[derive(Debug)]
 pub(super) struct Metrics {
     registry: Registry,
     taken: IntCounter,
     repeated: IntCounter,
-    failed: IntCounter,
+    commits: IntCounter,
+    signatures: IntCounter,
     refused: IntCounterVec,
     entries: IntGauge,
     inquiries: IntCounter,
@@ -36,7 +38,14 @@ impl Metrics {
                 "credence_platform_repeated_total",
                 "Objects handed in again that had been taken",
             ),
-            failed: counter("credence_platform_failed_total", "Objects that could not be written down"),
+            commits: counter(
+                "credence_platform_commits_total",
+                "Transactions with which objects were written down",
+            ),
+            signatures: counter(
+                "credence_platform_signatures_looked_at_total",
+                "Signatures of objects whose signatures were looked at",
+            ),
             inquiries: counter("credence_platform_inquiries_total", "Subjects that were asked for"),
             refused,
             entries,
@@ -48,9 +57,16 @@ impl Metrics {
         match answer {
             Answer::Taken { is_new: true, .. } => self.taken.inc(),
             Answer::Taken { .. } => self.repeated.inc(),
-            Answer::Rejected(rejection) => self.refused.with_label_values(&[reason(rejection)]).inc(),
-            Answer::Failed => self.failed.inc(),
+            _ => self.refused.with_label_values(&[reason(answer)]).inc(),
         }
+    }
+
+    pub(super) fn committed(&self) {
+        self.commits.inc();
+    }
+
+    pub(super) fn looked_at(&self, signatures: usize) {
+        self.signatures.inc_by(signatures as u64);
     }
 
     pub(super) fn asked(&self) {
@@ -64,13 +80,20 @@ impl Metrics {
     }
 }
 
-/// The word for a rejection, from a closed list.
-pub(super) const fn reason(rejection: &Rejection) -> &'static str {
-    match rejection {
-        Rejection::Refused(refusal) => refusal.name(),
-        Rejection::Rules(_) => "rules_not_adopted",
-        Rejection::Large(_) => "large",
-        Rejection::Clock => "clock",
-        Rejection::Journal(..) => "journal",
+/// The word for why something was not taken, from a closed list.
+pub(super) const fn reason(answer: &Answer) -> &'static str {
+    match answer {
+        Answer::Taken { .. } => "taken",
+        Answer::Rejected(Rejection::Refused(refusal)) | Answer::Turned(Turned::Refused(refusal)) => {
+            refusal.name()
+        }
+        Answer::Rejected(Rejection::Rules(_)) => "rules_not_adopted",
+        Answer::Rejected(Rejection::Large(_)) => "large",
+        Answer::Rejected(Rejection::Clock) => "clock",
+        Answer::Rejected(Rejection::Journal(..)) => "journal",
+        Answer::Turned(Turned::Quota { .. }) => "quota",
+        Answer::Turned(Turned::Strangers { .. }) => "strangers",
+        Answer::Busy => "busy",
+        Answer::Failed => "failed",
     }
 }

@@ -125,7 +125,7 @@ fn pages_hold_no_script_and_hostile_text_is_text() {
     assert!(!page.text().contains("<script"), "{}", page.text());
     assert!(page.head.contains("content-security-policy: default-src 'none'"), "{}", page.head);
     let page = server.get("/?address=2001:db8:1020::1");
-    assert!(page.status == 200 && page.text().contains("Unrated") && page.text().contains("example world"));
+    assert!(page.status == 200 && page.text().contains("unrated") && page.text().contains("Example world"));
     assert_eq!(server.get("/subjects/nonsense").status, 400);
     assert_eq!((server.get("/healthz").status, server.get("/readyz").status), (200, 200));
     for path in ["/acts/xyz", "/log/tile/9/000", "/log/nothing", "/nothing"] {

@@ -12,8 +12,11 @@ use credence_law::standard::Standard;
 use credence_law::{Act, Object, Signed};
 use credence_platform::example::{Place, read_world};
 use credence_platform::keys;
+use credence_platform::request::{Asked, sign};
 use credence_platform::serve::now;
+use credence_platform::store::Address;
 use serde_json::Value;
+use sqlx::{AnyConnection, Connection, Row};
 use tempfile::TempDir;
 
 /// The program.
@@ -40,7 +43,10 @@ pub(crate) struct Site {
 impl Site {
     pub(crate) fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let made = run(&["init", "--dir", directory.path().to_str().unwrap()]);
+        let database = super::postgres::database();
+        let database = database.iter().flat_map(|url| ["--database", url]);
+        let dir = ["init", "--dir", directory.path().to_str().unwrap()];
+        let made = run(&dir.into_iter().chain(database).collect::<Vec<_>>());
         assert!(made.status.success(), "{}", told(&made));
         let world = read_world(&Place::new(directory.path())).unwrap();
         Self { directory, world }
@@ -58,9 +64,50 @@ impl Site {
         Place::new(self.path())
     }
 
+    /// Works on the journal's database, behind everybody's back.
+    fn behind<T>(&self, work: impl AsyncFnOnce(&mut AnyConnection) -> sqlx::Result<T>) -> T {
+        let url = match Address::of(self.path()).unwrap() {
+            Address::File(path) => format!("sqlite://{}", path.display()),
+            Address::Server(url) => url,
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            sqlx::any::install_default_drivers();
+            let mut connection = AnyConnection::connect(&url).await.unwrap();
+            let done = work(&mut connection).await.unwrap();
+            connection.close().await.unwrap();
+            done
+        })
+    }
+
+    /// Flips a bit of an entry.
+    pub(crate) fn tamper(&self, place: i64) {
+        self.behind(async |connection| {
+            let sent = sqlx::query("SELECT sent FROM journal WHERE place = $1").bind(place);
+            let mut sent: Vec<u8> = sent.fetch_one(&mut *connection).await?.get("sent");
+            sent[60] ^= 1;
+            let update = sqlx::query("UPDATE journal SET sent = $1 WHERE place = $2").bind(sent).bind(place);
+            update.execute(connection).await
+        });
+    }
+
+    /// Loses the entries from a place on.
+    pub(crate) fn lose(&self, from: i64) {
+        self.behind(async |connection| {
+            sqlx::query("DELETE FROM journal WHERE place >= $1").bind(from).execute(connection).await
+        });
+    }
+
     pub(crate) fn serve(&self) -> Server {
+        // Tests hand in as fast as they can.
+        self.serve_with(&["--rate", "100000", "--burst", "100000"])
+    }
+
+    /// With these arguments besides.
+    pub(crate) fn serve_with(&self, more: &[&str]) -> Server {
         let mut process = program()
             .args(["serve", "--dir", self.dir(), "--listen", "127.0.0.1:0"])
+            .args(more)
             .env("NO_COLOR", "1")
             .stderr(Stdio::piped())
             .spawn()
@@ -143,11 +190,27 @@ impl Answer {
 }
 
 impl Server {
+    /// Where a page is.
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
     /// Asks, or hands in.
     pub(crate) fn ask(&self, method: &str, path: &str, body: &[u8]) -> std::io::Result<Answer> {
+        self.ask_with(method, path, "", body)
+    }
+
+    /// With these lines in the head besides.
+    pub(crate) fn ask_with(
+        &self,
+        method: &str,
+        path: &str,
+        more: &str,
+        body: &[u8],
+    ) -> std::io::Result<Answer> {
         let mut stream = TcpStream::connect(&self.address)?;
         let head = format!(
-            "{method} {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\nContent-Length: {}\r\n\r\n",
+            "{method} {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\nContent-Length: {}\r\n{more}\r\n",
             self.address,
             body.len()
         );
@@ -171,6 +234,16 @@ impl Server {
     #[track_caller]
     pub(crate) fn hand_in(&self, signed: &Signed) -> Answer {
         self.ask("POST", "/acts", &signed.encode()).unwrap()
+    }
+
+    /// Asks with a signature by the key in a file, made now.
+    #[track_caller]
+    pub(crate) fn get_signed(&self, world: World, key: &Path, path: &str) -> Answer {
+        let (target, query) = path.split_once('?').unwrap_or((path, ""));
+        let asked = Asked { method: "GET", path: target, query };
+        let [input, signature] = sign(&keys::read(key).unwrap(), world, &asked, now(), rand::random());
+        let more = format!("Signature-Input: {input}\r\nSignature: {signature}\r\n");
+        self.ask_with("GET", path, &more, b"").unwrap()
     }
 
     pub(crate) fn process_id(&self) -> String {

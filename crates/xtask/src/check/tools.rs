@@ -76,15 +76,45 @@ const SYSTEM_TOOLS: &[SystemTool] = &[
         why: "scores are computed a second time by a program that shares no code",
     },
     SystemTool {
+        name: "ensurepip",
+        ask: &["python3", "-c", "import ensurepip, venv"],
+        package: "python3-venv",
+        why: "packages that others read exports with are put into an environment of their own",
+    },
+    SystemTool {
         name: "systemd-analyze",
         ask: &["systemd-analyze", "--version"],
         package: "systemd",
         why: "the unit is judged by it",
     },
+    SystemTool {
+        name: "initdb",
+        ask: &["sh", "-c", "ls /usr/lib/postgresql/*/bin/initdb"],
+        package: "postgresql",
+        why: "the platform's tests run on a server of their own once more",
+    },
+    SystemTool {
+        name: "chromium",
+        ask: &["chromium", "--version"],
+        package: "chromium",
+        why: "the portal's pages are read and used in it",
+    },
+    SystemTool {
+        name: "npm",
+        ask: &["npm", "--version"],
+        package: "npm",
+        why: "it brings axe-core, which judges how accessible pages are",
+    },
 ];
+
+/// The judge of accessible pages, in the version whose rules the pages meet, and the variable by which the tests know where it is.
+const AXE_CORE: (&str, &str) = ("axe-core@4.10.3", "AXE_CORE");
 
 /// What comes out of the package prometheus, and the variable by which the tests know where it is.
 const PROMETHEUS: [(&str, &str); 2] = [("promtool", "PROMTOOL"), ("prometheus", "PROMETHEUS")];
+
+/// A Python package that the tests read with, and the variable by which they know the interpreter that has it.
+const STIX2: (&str, &str) = ("stix2==3.0.1", "STIX2_PYTHON");
 
 /// A program that cargo builds.
 struct CargoTool {
@@ -128,6 +158,12 @@ impl Tools {
                 command.env(variable, program);
             }
         }
+        if self.axe_core().exists() {
+            command.env(AXE_CORE.1, self.axe_core());
+        }
+        if self.python().exists() {
+            command.env(STIX2.1, self.python());
+        }
         command
     }
 
@@ -155,6 +191,11 @@ impl Tools {
         self.directory.join("usr/bin").join(name)
     }
 
+    /// The interpreter that has the packages the tests need, and none of the system's.
+    fn python(&self) -> PathBuf {
+        self.directory.join("python/bin/python3")
+    }
+
     /// Brings everything that is missing.
     ///
     /// # Errors
@@ -170,6 +211,7 @@ impl Tools {
         fs::create_dir_all(&self.directory)?;
         self.install_system_tools(limit)?;
         self.install_prometheus(limit)?;
+        self.install_stix2(limit)?;
         for tool in CARGO_TOOLS {
             if !process::succeeds(&mut self.cargo(&tool.ask.join(" ")), ASK) {
                 let mut install = self.cargo("install --locked");
@@ -177,7 +219,26 @@ impl Tools {
                 process::run(&mut install, limit)?;
             }
         }
-        Ok(None)
+        Ok(self.install_axe_core(limit).is_err().then(|| {
+            "axe-core cannot be fetched, it needs the network: pages are judged by the tests' own checks alone".into()
+        }))
+    }
+
+    fn axe_core(&self) -> PathBuf {
+        self.directory.join("axe-core/package/axe.min.js")
+    }
+
+    /// Unpacks axe-core, and runs nothing of it here.
+    fn install_axe_core(&self, limit: Duration) -> Result<()> {
+        if self.axe_core().exists() {
+            return Ok(());
+        }
+        let place = self.directory.join("axe-core");
+        fs::create_dir_all(&place)?;
+        let packed =
+            process::read(self.command("npm").args(["pack", AXE_CORE.0]).current_dir(&place), limit)?;
+        let packed = packed.lines().next_back().context("npm pack names no file")?.to_owned();
+        process::run(self.command("tar").args(["-xzf", packed.trim()]).current_dir(&place), limit)
     }
 
     fn install_system_tools(&self, limit: Duration) -> Result<()> {
@@ -218,6 +279,17 @@ impl Tools {
         Ok(())
     }
 
+    /// Puts a Python package into an environment of its own.
+    fn install_stix2(&self, limit: Duration) -> Result<()> {
+        if process::succeeds(self.command(self.python()).args(["-c", "import stix2"]), ASK) {
+            return Ok(());
+        }
+        let directory = self.directory.join("python");
+        process::run(self.command("python3").args(["-m", "venv", "--clear"]).arg(&directory), limit)
+            .context("`python3 -m venv` fails: run `sudo apt-get install python3-venv`")?;
+        process::run(self.command(self.python()).args(["-m", "pip", "install", "--quiet", STIX2.0]), limit)
+    }
+
     fn has_prometheus(&self) -> bool {
         let there = |program: &OsStr| process::succeeds(self.command(program).arg("--version"), ASK);
         PROMETHEUS.iter().all(|(name, _)| there(self.unpacked(name).as_os_str()) || there(OsStr::new(name)))
@@ -255,7 +327,7 @@ mod tests {
         }
         assert!(
             text.ends_with(
-                "`sudo apt-get install iproute2 nftables ethtool iputils-ping g++ clang libbpf-dev valgrind python3 systemd`"
+                "`sudo apt-get install iproute2 nftables ethtool iputils-ping g++ clang libbpf-dev valgrind python3 python3-venv systemd postgresql chromium npm`"
             ),
             "{text}"
         );

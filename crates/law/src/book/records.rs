@@ -1,0 +1,151 @@
+//! What gateways are told.
+
+use std::collections::BTreeMap;
+
+use credence_credit::{
+    ActId, Authority, EvidenceClass, Issuer, IssuerId, Measure, Rating, Reason, Reasons, Record,
+};
+use credence_prefix::Prefix;
+
+use super::Book;
+use crate::acts::{Act, Claim, Proposal};
+use crate::check::{Accepted, Acts, Law, RESTRICTIONS_MAX};
+use crate::cycle::proposal;
+use crate::cycle::standing::State;
+use crate::party::Party;
+use crate::registry::Register;
+
+impl Book {
+    /// What gateways are told at `now`, in Unix seconds: a record for each act in force that speaks of credit, and for each
+    /// restriction, and who issued them. In the order of a snapshot; of several acts by which one issuer says something of one
+    /// prefix on the same authority, the hardest speaks, and of equals the one that lasts longest.
+    pub fn records(&self, law: &Law, now: u64) -> (Vec<Issuer>, Vec<Record>) {
+        let issuers = Issuers::of(law.register());
+        let restrictions = self.restrictions(law, now);
+        let in_force = self.acts().filter_map(|accepted| self.record(accepted, &issuers, now));
+        let all =
+            in_force.chain(restrictions.into_iter().filter_map(|id| self.restricting(&id, &issuers, now)));
+        let mut records: BTreeMap<_, Record> = BTreeMap::new();
+        let strength = |record: &Record| (record.measure, record.expires, record.act);
+        for record in all {
+            let key = (record.prefix, record.authority, record.issuer);
+            if records.get(&key).is_none_or(|other| strength(other) < strength(&record)) {
+                records.insert(key, record);
+            }
+        }
+        (issuers.names, records.into_values().collect())
+    }
+
+    /// The proposals that have become restrictions, the first 1,000 of those in force.
+    pub fn restrictions(&self, law: &Law, now: u64) -> Vec<ActId> {
+        let agreed = self.proposals().filter(|id| self.is_agreed(law, id, now));
+        agreed.take(RESTRICTIONS_MAX).collect()
+    }
+
+    fn is_agreed(&self, law: &Law, id: &ActId, now: u64) -> bool {
+        let is_in_force = |id: &ActId| self.state(id, now).is_some_and(State::is_in_force);
+        let Some(Act::Proposal(proposal)) = self.act(id) else { return false };
+        let agreed = proposal::at(law, self, id, now);
+        // What was decided about the subject must stand as well.
+        is_in_force(id)
+            && is_in_force(&proposal.decision)
+            && agreed.is_some_and(|running| running.state == proposal::State::Agreed)
+    }
+
+    /// What an alert or a decision comes to.
+    fn record(&self, accepted: &Accepted, issuers: &Issuers, now: u64) -> Option<Record> {
+        let (authority, claim, rating) = match &accepted.act {
+            Act::OwnAlert(alert) => (Authority::OwnAlert, &alert.claim, alert.rating),
+            Act::Decision(decision) => (Authority::Decision, &decision.claim, decision.rating),
+            _ => return None,
+        };
+        self.stated(accepted, (authority, claim.subject.prefix, claim.evidence, rating), claim, issuers, now)
+    }
+
+    fn restricting(&self, id: &ActId, issuers: &Issuers, now: u64) -> Option<Record> {
+        let accepted = self.acts.get(id)?;
+        let Act::Proposal(Proposal { decision, subject, rating, .. }) = &accepted.act else { return None };
+        let claim = self.act(decision)?.claim()?;
+        self.stated(
+            accepted,
+            (Authority::Restriction, subject.prefix, claim.evidence, *rating),
+            claim,
+            issuers,
+            now,
+        )
+    }
+
+    fn stated(
+        &self,
+        accepted: &Accepted,
+        (authority, prefix, evidence, rating): (Authority, Prefix, EvidenceClass, Rating),
+        claim: &Claim,
+        issuers: &Issuers,
+        now: u64,
+    ) -> Option<Record> {
+        let most = match self.state(&accepted.id, now)? {
+            State::InForce => Measure::Drop,
+            State::Relieved => Measure::RateLimit,
+            State::Lifted | State::Corrected | State::Expired => return None,
+        };
+        let signatures = match authority {
+            // All members stand behind it.
+            Authority::Restriction => u16::MAX,
+            _ => accepted.signatures,
+        };
+        Some(Record {
+            prefix,
+            rating,
+            measure: accepted.act.measure()?.min(most),
+            reasons: reason(claim.item).map_or(Reasons::NONE, Reasons::from),
+            issuer: issuers.id(accepted.act.issuer()),
+            evidence,
+            authority,
+            signatures,
+            expires: accepted.act.preamble().expires,
+            act: Some(accepted.id),
+        })
+    }
+}
+
+/// The item of the first catalogue as gateways show it; those of later ones have no word there.
+fn reason(item: u16) -> Option<Reason> {
+    Reason::ALL.into_iter().find(|reason| *reason as u16 == item)
+}
+
+/// Issuers by name, as a snapshot lists them.
+#[derive(Debug)]
+struct Issuers {
+    names: Vec<Issuer>,
+    places: BTreeMap<Party, IssuerId>,
+}
+
+impl Issuers {
+    /// The members and the coordinating body, with where their subjects complain.
+    fn of(register: &Register) -> Self {
+        let members = register.registry().members.iter().map(|member| {
+            let party = Party::Member(member.id);
+            (party, named(&format!("{party}: {}", member.name), member.complaints.as_str()))
+        });
+        let mut parties: Vec<_> =
+            members.chain([(Party::Body, named(&Party::Body.to_string(), ""))]).collect();
+        parties.sort_by(|left, right| left.1.cmp(&right.1));
+        let places = parties.iter().enumerate().map(|(place, (party, _))| (*party, IssuerId(place as u16)));
+        Self { places: places.collect(), names: parties.into_iter().map(|(_, issuer)| issuer).collect() }
+    }
+
+    /// A restriction is everybody's, and stands under the coordinating body's name.
+    fn id(&self, party: Party) -> IssuerId {
+        self.places.get(&party).or_else(|| self.places.get(&Party::Body)).copied().expect("the body is there")
+    }
+}
+
+/// An issuer of this name, cut to the length that names have.
+fn named(name: &str, complaints: &str) -> Issuer {
+    let cut = |text: &str| {
+        let end = (0..=text.len().min(Issuer::TEXT_LEN_MAX)).rev().find(|&end| text.is_char_boundary(end));
+        text[..end.unwrap_or(0)].to_owned()
+    };
+    let issuer = Issuer::new(cut(name)).expect("a party's number and plain text");
+    issuer.clone().with_complaints(cut(complaints)).unwrap_or(issuer)
+}
