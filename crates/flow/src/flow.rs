@@ -77,8 +77,11 @@ impl Flow<'_> {
     /// does not fold although [`Counted::full`] says so finds the flow's record exact and too little [`Pending`].
     #[inline]
     pub fn count(&mut self, seen: &Sighting, harmless: Anomalies) -> Counted {
-        self.hot.packets = self.hot.packets.wrapping_add(1);
-        if self.hot.packets == 0 {
+        // Kept for below: there it would be read back together with what lies beside it, four bytes after two were written,
+        // and a core waits for such a read.
+        let packets = self.hot.packets.wrapping_add(1);
+        self.hot.packets = packets;
+        if packets == 0 {
             self.rare(|rare| rare.packets_above = rare.packets_above.saturating_add(1));
         }
         match u32::try_from(seen.bytes).ok().and_then(|bytes| self.hot.claimed.checked_add(bytes)) {
@@ -100,7 +103,7 @@ impl Flow<'_> {
         }
         let news = !seen.anomalies.is_empty() && self.add_anomalies(seen.anomalies, harmless);
         // Two packets apart, so that never as many are pending as 16 bits cannot tell from none.
-        let rounded = matches!(self.hot.packets, 0 | u16::MAX);
+        let rounded = matches!(packets, 0 | u16::MAX);
         Counted { news, full: filled || rounded }
     }
 
