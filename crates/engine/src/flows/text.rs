@@ -223,20 +223,30 @@ const fn decimal(number: u64) -> u64 {
     (tens | ((twos - 10 * tens) << 8)) + DECIMAL_ZEROS
 }
 
-/// The four lower-case digits of a group, the first in the lowest byte.
-const fn hexadecimal(group: u16) -> u32 {
-    const ONES: u32 = 0x0101_0101;
-    let bytes = group.swap_bytes() as u32;
-    let spread = (bytes | (bytes << 8)) & 0x00ff_00ff;
-    let values = ((spread >> 4) | (spread << 8)) & 0x0f0f_0f0f;
-    // Six more carry into the next four bits from ten on, where digits become letters.
-    let letters = ((values + 6 * ONES) >> 4) & ONES;
-    values + ONES * b'0' as u32 + letters * (b'a' - b'0' - 10) as u32
+/// The two lower-case digits of each byte, the first in the lower half.
+const HEXADECIMAL: [u16; 256] = {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let mut table = [0; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        table[byte] = u16::from_le_bytes([DIGITS[byte >> 4], DIGITS[byte & 15]]);
+        byte += 1;
+    }
+    table
+};
+
+/// The four lower-case digits of a group, the first in the lowest byte. Read out of half a KiB they take half of the
+/// instructions that arithmetic on all four at once takes, and a line a tenth less.
+#[inline(always)]
+fn hexadecimal(group: u16) -> u32 {
+    let [high, low] = group.to_be_bytes().map(|byte| u32::from(HEXADECIMAL[usize::from(byte)]));
+    high | low << 16
 }
 
 /// Where the longest run of at least two zero groups lies, the first of equals; behind the last group where none is.
 fn longest_zeroes(groups: &[u16; 8]) -> (usize, usize) {
-    if !groups.contains(&0) {
+    // All are compared: which is zero, if any, cannot be predicted, and mostly none is.
+    if !groups.iter().fold(false, |any, &group| any | (group == 0)) {
         return (8, 8);
     }
     let (mut longest, mut from) = ((8, 8), 0);
