@@ -170,6 +170,10 @@ async fn ready(State(platform): State<Arc<Platform>>) -> Response {
 /// Counters for Prometheus
 #[utoipa::path(get, path = "/metrics", responses((status = 200, body = String, content_type = "text/plain")))]
 async fn metrics(State(platform): State<Arc<Platform>>) -> Response {
-    let page = platform.metrics.page(platform.read(|desk| desk.log().len()));
+    let (entries, record) = platform.read(|desk| {
+        let record = desk.law().ok().map(|law| desk.book().institution(law, now()));
+        (desk.log().len(), record)
+    });
+    let page = platform.metrics.page(entries, record.as_ref());
     ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], page).into_response()
 }

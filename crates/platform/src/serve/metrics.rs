@@ -1,5 +1,6 @@
 //! What is counted.
 
+use credence_law::Institution;
 use prometheus::{IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncoder};
 
 use super::intake::Answer;
@@ -16,7 +17,34 @@ pub(super) struct Metrics {
     refused: IntCounterVec,
     entries: IntGauge,
     inquiries: IntCounter,
+    /// How the institution does, in the order of [`FIGURES`].
+    figures: Vec<IntGauge>,
 }
+
+/// A figure of the institution's own record: what it is called, what it is, and how it is read.
+type Figure = (&'static str, &'static str, fn(&Institution) -> u64);
+
+/// What of the institution's own record is worth an alert.
+const FIGURES: [Figure; 8] = [
+    ("reports_open", "Reports that nobody has decided on", |record| record.reports.open as u64),
+    ("complaints_open", "Complaints that are heard", |record| record.complaints.open as u64),
+    ("complaints_overdue", "Complaints that should have been ruled on", |record| {
+        record.complaints.overdue as u64
+    }),
+    ("clocks_overdue", "Clocks of any kind whose time has passed", |record| record.overdue as u64),
+    ("decided_seconds_median", "From a first report to a decision, half of the time", |record| {
+        record.decided_in.median
+    }),
+    ("heard_seconds_median", "From a complaint to its ruling, half of the time", |record| {
+        record.heard_in.median
+    }),
+    ("corrected_seconds_median", "From a wrong act to its correction, half of the time", |record| {
+        record.corrected_in.median
+    }),
+    ("overturned_permille", "Alerts and decisions that were wrong, of a thousand", |record| {
+        record.overturned_share().into()
+    }),
+];
 
 impl Metrics {
     pub(super) fn new() -> Self {
@@ -32,7 +60,13 @@ impl Metrics {
         let entries =
             IntGauge::new("credence_platform_log_entries", "Entries of the log").expect("a good name");
         registry.register(Box::new(entries.clone())).expect("a name of its own");
+        let figures = FIGURES.map(|(name, help, _)| {
+            let gauge = IntGauge::new(format!("credence_platform_{name}"), help).expect("a good name");
+            registry.register(Box::new(gauge.clone())).expect("a name of its own");
+            gauge
+        });
         Self {
+            figures: figures.into(),
             taken: counter("credence_platform_taken_total", "Objects that were taken"),
             repeated: counter(
                 "credence_platform_repeated_total",
@@ -73,9 +107,12 @@ impl Metrics {
         self.inquiries.inc();
     }
 
-    /// The page for Prometheus.
-    pub(super) fn page(&self, entries: u64) -> String {
+    /// The page for Prometheus, while the log has so many entries, and the institution's own record where there are rules.
+    pub(super) fn page(&self, entries: u64, record: Option<&Institution>) -> String {
         self.entries.set(entries as i64);
+        for ((_, _, read), gauge) in FIGURES.iter().zip(&self.figures) {
+            gauge.set(record.map_or(0, read) as i64);
+        }
         TextEncoder::new().encode_to_string(&self.registry.gather()).expect("counters can be written")
     }
 }

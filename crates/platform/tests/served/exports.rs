@@ -5,14 +5,14 @@ use std::fs;
 use std::process::Command;
 
 use credence_law::Act;
-use credence_law::acts::{Purpose, SecurityAlert, Threat};
+use credence_law::acts::{Purpose, Report, SecurityAlert, Threat};
 use credence_law::layout::Text;
 use credence_law::party::{Function, MemberId, Party};
 use credence_platform::envelope::{CREDIT_FILE, open};
 use credence_platform::keys;
 use serde_json::Value;
 
-use super::world::{Site, id, preamble, run, told};
+use super::world::{Site, claim, id, preamble, run, told};
 
 /// Reads a bundle with the public package, and writes it back.
 const READ: &str = "import stix2, sys
@@ -83,4 +83,18 @@ fn a_credit_file_is_signed_and_says_what_the_platform_says() {
     };
     assert_eq!((of_member("1"), of_member("2")), (1, 0));
     assert_eq!(document["files"][0]["acts"][0]["id"], id(&alert).to_string());
+}
+
+#[test]
+fn the_institutions_own_record_is_among_the_metrics() {
+    let site = Site::new();
+    let server = site.serve();
+    let open = |count| format!("credence_platform_reports_open {count}\n");
+    assert!(server.get("/metrics").text().contains(&open(0)));
+    let reporter = preamble(Party::Member(MemberId(2)), 1, Purpose::Warning);
+    let report = Report { preamble: reporter, claim: claim("2001:db8:4020::/48".parse().unwrap()) };
+    let answer = server.hand_in(&site.signed(Act::from(report), Function::Alerts, &[2]));
+    assert_eq!(answer.status, 201, "{}", answer.text());
+    let page = server.get("/metrics").text();
+    assert!(page.contains(&open(1)) && page.contains("credence_platform_clocks_overdue 0\n"), "{page}");
 }

@@ -1,7 +1,7 @@
 //! What becomes of acts in time.
 
 use super::*;
-use crate::acts::{Confirmation, Control, Erased, Erasure, OwnAlert, Repair};
+use crate::acts::{Answer, Call, Confirmation, Control, Erased, Erasure, OwnAlert, Repair, Threat};
 use crate::cycle::{Matter, Turn, complaint as hearing, repair as repairing};
 use crate::world::{block, repair};
 
@@ -196,6 +196,25 @@ fn an_alert_is_renewed_before_its_end_or_let_go() {
     assert_eq!(turn(&platform, Matter::Renewal), Some((Turn::Party(member(1)), 20 * DAY, false)));
     platform.now += 6 * DAY;
     assert_eq!(turn(&platform, Matter::Renewal), None);
+}
+
+#[test]
+fn a_call_for_help_is_answered_in_a_day_or_everybody_sees_that_it_was_not() {
+    let mut platform = Platform::new();
+    let call = Call {
+        preamble: preamble(member(2), Purpose::Warning),
+        threat: Threat::Campaign,
+        need: text("Capacity."),
+    };
+    let called = platform.accept(call);
+    assert_eq!(turn(&platform, Matter::Call), Some((Turn::Members, DAY, false)));
+    platform.now += DAY;
+    assert_eq!(turn(&platform, Matter::Call), Some((Turn::Members, DAY, true)));
+    assert_eq!(platform.book.institution(&platform.law, platform.now).overdue, 1);
+    let answer =
+        Answer { preamble: preamble(member(3), Purpose::Warning), call: called, text: text("Two gateways.") };
+    platform.accept(answer);
+    assert_eq!(turn(&platform, Matter::Call), None);
 }
 
 /// After the payload of an affair is gone, nothing follows from it, and the rest is as it would be without.
