@@ -134,7 +134,7 @@ impl Matter {
 /// A clock that runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Due {
-    /// What is waited for, in order of when it is due.
+    /// Until when, in Unix seconds.
     pub until: u64,
     /// The act that it is about.
     pub act: ActId,

@@ -8,8 +8,7 @@ use core::fmt;
 use std::net::Ipv6Addr;
 
 use credence_credit::{ActId, Learned, Subject};
-use credence_law::acts::{Block, Complaint, Control, Ground, Preamble, Purpose, Relief};
-use credence_law::acts::{Erased, Erasure};
+use credence_law::acts::{Block, Complaint, Control, Erased, Erasure, Ground, Preamble, Purpose, Relief};
 use credence_law::party::Party;
 use credence_law::{Act, Acts, Law, Object, Refusal, Signed};
 use credence_prefix::Prefix;

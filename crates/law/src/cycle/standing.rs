@@ -3,7 +3,7 @@
 use credence_credit::{ActId, Measure};
 
 use super::{Cycle, Running};
-use crate::acts::{Act, Complaint, Ruling};
+use crate::acts::{Act, Ruling};
 use crate::check::Acts;
 
 /// How an act stands at a moment.
@@ -107,9 +107,7 @@ fn event(acts: &impl Acts, id: &ActId, act: &Act, at: &ActId, relieving: Option<
     match act {
         Act::Correction(correction) if correction.corrects == *id => Some(Event::Correct),
         Act::Lifting(_) => Some(Event::Lift),
-        Act::Complaint(Complaint { .. }) => {
-            (relieving == Some(at) && !is_withdrawn(acts, at)).then_some(Event::Relieve)
-        }
+        Act::Complaint(_) => (relieving == Some(at) && !is_withdrawn(acts, at)).then_some(Event::Relieve),
         Act::Relief(relief) => {
             (relief.act == *id && relieving == Some(&relief.complaint)).then_some(Event::Relieve)
         }
