@@ -8,7 +8,7 @@ use credence_law::party::{Function, MemberId, Party};
 use credence_law::registry::Speaker;
 use credence_prefix::Prefix;
 
-use crate::desk::Desk;
+use crate::desk::{Desk, is_public};
 
 /// What somebody is to what is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -135,10 +135,12 @@ impl Endpoint {
     }
 }
 
-/// Whether a caller may read an act. Reports and complaints are read by who made them, by the member that holds the subject, by
-/// officers, and a complaint by whom it is about.
+/// Whether a caller may read an act. What is not public is read by who made it, by the member that holds the subject, by officers,
+/// and a complaint by whom it is about.
 pub fn may_read(desk: &Desk, caller: Option<Caller>, act: &Act) -> bool {
-    let (Act::Report(_) | Act::Complaint(_)) = act else { return true };
+    if is_public(act) {
+        return true;
+    }
     let Some(caller) = caller else { return false };
     let against = match act {
         Act::Complaint(complaint) => desk.book().accepted(&complaint.against).map(|about| about.act.issuer()),
