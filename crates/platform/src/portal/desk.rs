@@ -22,7 +22,7 @@ use base64::engine::general_purpose::STANDARD;
 use credence_credit::ActId;
 use credence_law::{Act, Object, Signed};
 
-use self::draft::Kind;
+use self::draft::{Kind, Writing};
 pub(super) use self::form::{Field, Input, Typed};
 use self::inbox::{Waiting, inbox};
 use super::session::{COOKIE, LASTS, Session, Sessions};
@@ -248,8 +248,8 @@ async fn prepare(
     let mut typed = Typed::new(&values);
     let written = platform.read(|desk| {
         let law = desk.law().ok()?;
-        let (act, moment) = (&mut typed, (now(), rand::random()));
-        let act = kind.write(desk, law, act, who.session.issuer(), moment)?;
+        let writing = Writing { desk, law, issuer: who.session.issuer(), now: now(), salt: rand::random() };
+        let act = writing.act(kind, &mut typed)?;
         Some(Object::new(law.world, act).encode())
     });
     match written {

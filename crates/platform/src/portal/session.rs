@@ -161,3 +161,74 @@ fn signer(law: &Law, answer: &Signed, now: u64) -> Result<(KeyId, Party, Functio
     let speaker = speakers.first().filter(|speaker| speaker.is_valid(now)).ok_or(Refusal::KeyTime)?;
     Ok((key, speaker.party, speaker.function))
 }
+
+#[cfg(test)]
+mod tests {
+    use ed25519_dalek::SigningKey;
+
+    use super::*;
+    use crate::desk::Desk;
+    use crate::example::{Place, make_world};
+    use crate::keys;
+
+    const NOW: u64 = 1_800_000_000;
+
+    /// An example's desk, and a member's key.
+    fn world() -> (Desk, SigningKey) {
+        let directory = tempfile::tempdir().unwrap();
+        let place = Place::new(directory.path());
+        let (world, entries) = make_world(&place, NOW).unwrap();
+        let mut desk = Desk::begin(&entries[0], world).unwrap();
+        entries[1..].iter().for_each(|entry| desk.replay(entry).unwrap());
+        (desk, keys::read(&place.member(1, Function::Alerts)).unwrap())
+    }
+
+    /// Opens a session at `now` by the challenge and the token of this number.
+    fn open(
+        sessions: &Sessions,
+        law: &Law,
+        key: &SigningKey,
+        number: u16,
+        now: u64,
+    ) -> Result<String, Fault> {
+        let mut bytes = [0; 32];
+        bytes[..2].copy_from_slice(&number.to_be_bytes());
+        let challenge = sessions.challenge(now, bytes[..16].try_into().unwrap());
+        sessions.open(law, (&challenge, &challenge.answer(law.world, key)), now, [bytes; 2])
+    }
+
+    #[test]
+    fn a_session_lasts_half_an_hour_or_until_it_is_closed() {
+        let ((desk, key), sessions) = (world(), Sessions::new([1; 32]));
+        let law = desk.law().unwrap();
+        let token = open(&sessions, law, &key, 1, NOW).unwrap();
+        let session = sessions.find(law, &token, NOW + LASTS - 1).unwrap();
+        assert_eq!((session.issuer().member().map(|id| id.0), session.function), (Some(1), Function::Alerts));
+        assert!(sessions.find(law, &token, NOW + LASTS).is_none(), "its time is over");
+        assert!(sessions.find(law, &"0".repeat(64), NOW).is_none(), "nobody's");
+        assert_eq!(open(&sessions, law, &key, 1, NOW), Err(Fault::Challenge), "answered before");
+        let stranger = SigningKey::from_bytes(&[9; 32]);
+        assert_eq!(open(&sessions, law, &stranger, 2, NOW), Err(Fault::Refused(Refusal::UnknownKey)));
+        sessions.close(&token);
+        assert!(sessions.find(law, &token, NOW).is_none(), "signed out");
+    }
+
+    #[test]
+    fn neither_sessions_nor_their_drafts_grow_without_bound() {
+        let ((desk, key), sessions) = (world(), Sessions::new([1; 32]));
+        let law = desk.law().unwrap();
+        let tokens: Vec<_> = (0..=SESSIONS_MAX as u16)
+            .map(|number| open(&sessions, law, &key, number, NOW + u64::from(number)).unwrap())
+            .collect();
+        let later = NOW + SESSIONS_MAX as u64;
+        assert!(sessions.find(law, &tokens[0], later).is_none(), "the one that ends first gave way");
+        let [second, last] = [&tokens[1], &tokens[SESSIONS_MAX]];
+        assert!(sessions.find(law, second, later).is_some() && sessions.find(law, last, later).is_some());
+        let drafts: Vec<_> =
+            (0..=DRAFTS_MAX as u8).map(|number| sessions.keep(last, vec![number]).unwrap()).collect();
+        let session = sessions.find(law, last, later).unwrap();
+        assert_eq!(session.draft(&drafts[0]), None, "the oldest gave way");
+        assert_eq!(session.draft(&drafts[DRAFTS_MAX]), Some(&[DRAFTS_MAX as u8][..]));
+        assert_eq!(sessions.find(law, second, later).unwrap().draft(&drafts[DRAFTS_MAX]), None, "another's");
+    }
+}
