@@ -26,6 +26,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
 use self::desk::Input;
+pub(crate) use self::file::look_by_machine;
 pub(crate) use self::inquiry::named;
 use crate::serve::Platform;
 

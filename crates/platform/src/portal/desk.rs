@@ -95,12 +95,6 @@ impl SignedIn {
     pub(super) const fn caller(&self) -> Caller {
         Caller { party: self.session.party, function: self.session.function }
     }
-
-    /// Who they are, in words.
-    pub(super) fn name(&self, platform: &Platform) -> String {
-        let party = platform.read(|desk| words::party(desk.law().ok(), self.session.party));
-        format!("{party}, key for {}", self.session.function.name())
-    }
 }
 
 #[derive(Template)]
@@ -182,7 +176,7 @@ async fn desk(State(platform): Shared, who: SignedIn) -> Response {
     };
     let page = DeskPage {
         frame: Frame::new(&platform, "Your desk", "/desk"),
-        name: who.name(&platform),
+        name: super::file::named_caller(&platform, who.caller()),
         until: words::distance(now, who.session.until),
         csrf: who.session.csrf,
         waiting,

@@ -126,8 +126,8 @@ pub(super) async fn by_rule(
         let text = "Credit files are for members and officers by rule, and for their subjects.";
         return fault(&platform, StatusCode::FORBIDDEN, "Not for this key", text);
     }
-    let name = who.name(&platform);
-    let inquiry = Inquiry { at: now(), who: name, purpose: (*purpose).to_owned(), subject };
+    let inquiry =
+        Inquiry { at: now(), who: named_caller(&platform, caller), purpose: (*purpose).to_owned(), subject };
     page(&platform, inquiry, Some(caller)).await
 }
 
@@ -150,15 +150,7 @@ fn form_page(platform: &Platform, asked: &Asked, fault: Option<String>) -> Respo
 async fn page(platform: &Platform, inquiry: Inquiry, caller: Option<Caller>) -> Response {
     let (now, subject) = (inquiry.at, inquiry.subject);
     let is_own = caller.is_none();
-    let looks = async {
-        let looks = platform.inquiries(subject).await?;
-        if looks.iter().any(|look| repeats(&inquiry, look)) {
-            return Ok(looks);
-        }
-        platform.inquired(&inquiry, now.saturating_sub(KEPT)).await?;
-        platform.inquiries(subject).await
-    };
-    let Ok(looks) = looks.await else {
+    let Ok(looks) = noted(platform, &inquiry).await else {
         let text = "The look could not be written down, so nothing is shown. Come again later.";
         return fault(platform, StatusCode::SERVICE_UNAVAILABLE, "Not now", text);
     };
@@ -172,6 +164,35 @@ async fn page(platform: &Platform, inquiry: Inquiry, caller: Option<Caller>) -> 
     let frame =
         Frame::new(platform, format!("Credit file of {subject}"), if is_own { "/file" } else { "/desk" });
     shown(StatusCode::OK, &FilePage { frame, is_own, file, looks: looks.collect() })
+}
+
+/// Writes down that a machine of somebody looks at a file.
+///
+/// # Errors
+/// When that is not on disk: the file is not to be shown then.
+pub(crate) async fn look_by_machine(
+    platform: &Platform,
+    caller: Caller,
+    subject: Prefix,
+) -> sqlx::Result<()> {
+    let (who, purpose) = (named_caller(platform, caller), "Asked by a machine".to_owned());
+    noted(platform, &Inquiry { at: now(), who, purpose, subject }).await.map(drop)
+}
+
+/// Whoever looks, in words.
+pub(super) fn named_caller(platform: &Platform, caller: Caller) -> String {
+    let party = platform.read(|desk| words::party(desk.law().ok(), caller.party));
+    format!("{party}, key for {}", caller.function.name())
+}
+
+/// Writes an inquiry down, unless it repeats one, and returns all about the subject.
+async fn noted(platform: &Platform, inquiry: &Inquiry) -> sqlx::Result<Vec<Inquiry>> {
+    let looks = platform.inquiries(inquiry.subject).await?;
+    if looks.iter().any(|look| repeats(inquiry, look)) {
+        return Ok(looks);
+    }
+    platform.inquired(inquiry, inquiry.at.saturating_sub(KEPT)).await?;
+    platform.inquiries(inquiry.subject).await
 }
 
 /// Whether an inquiry is but another that is not an hour old, so that nobody fills the list by asking again.

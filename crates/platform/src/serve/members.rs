@@ -16,6 +16,7 @@ use super::door::{Refused, Signed, without_rules};
 use super::{Platform, now};
 use crate::access::{self, Caller};
 use crate::desk::{Desk, is_public, kind_name};
+use crate::portal::look_by_machine;
 use crate::view::{self, SubjectView};
 
 /// The most acts of one answer.
@@ -141,7 +142,8 @@ pub(super) async fn concerns(
 
 /// A subject's credit file with its history
 ///
-/// For members and officers. Reports and complaints are in it for those who may read them.
+/// For members and officers. Reports and complaints are in it for those who may read them. The look is written down, and the subject
+/// sees it.
 #[utoipa::path(
     get,
     path = "/files/{*subject}",
@@ -167,6 +169,12 @@ pub(super) async fn file(
             "a subject is a prefix, like 2001:db8:1::/48",
         );
     };
+    if let Some(caller) = caller
+        && look_by_machine(&platform, caller, subject).await.is_err()
+    {
+        let text = "the look could not be written down, so nothing is shown; come again later";
+        return Refused::answer(StatusCode::SERVICE_UNAVAILABLE, "failed", text);
+    }
     let now = now();
     let file = platform.read(|desk| {
         let credit = view::subject(desk, subject, now)?;

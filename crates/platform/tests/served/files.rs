@@ -92,3 +92,18 @@ fn files_are_for_members_and_officers_by_rule() {
         assert!(!aimless.text().contains("Who looked"), "without a purpose nothing is shown");
     }
 }
+
+/// Whoever lets a machine ask is written down like whoever reads a page.
+#[test]
+fn a_machines_look_is_seen_as_well() {
+    let site = Site::new();
+    let server = site.serve_with(BEHIND_PROXY);
+    let key = site.place().member(2, Function::Alerts);
+    for _ in 0..2 {
+        assert_eq!(server.get_signed(site.world, &key, "/files/2001:db8:1020:3::/64").status, 200);
+    }
+    let from = "X-Forwarded-For: 2001:db8:1020:3::77\r\n";
+    let page = server.ask_with("GET", "/file", from, b"").unwrap().text();
+    assert_eq!(page.matches("Desert Mobile (member 2), key for alerts").count(), 1, "once within the hour");
+    assert!(page.contains("Asked by a machine"), "{page}");
+}
