@@ -14,6 +14,7 @@ mod slots;
 
 use core::sync::atomic::Ordering::{Acquire, Relaxed};
 use core::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize};
+use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 pub use build::CacheError;
@@ -24,7 +25,6 @@ pub use keeper::{Changes, Crowded, Follower, Keeper};
 pub use published::{Published, Reader};
 use slots::Slots;
 
-use self::published::Arc;
 use crate::{Guards, Header, Issuer, IssuerId, KeepReason, Precedence, Record, Snapshot};
 
 /// Every record in force or shown, by address.

@@ -25,8 +25,11 @@ pub struct SubjectView {
     pub base: u16,
     /// The version of the standard that the score is by.
     pub standard: u32,
-    /// The acts that are in force and cover the subject, and those that were and are not any more.
+    /// The acts that are in force and cover the subject. In a credit file, which is not for everybody, those that were and are
+    /// not any more as well.
     pub acts: Vec<ActView>,
+    /// By how much acts that are not listed here still move the score: what is over fades, and is nobody else's business.
+    pub past: i32,
     /// Who holds the addresses, and hears complaints about them first.
     pub holder: Option<HolderView>,
 }
@@ -75,7 +78,7 @@ pub struct ActView {
     pub place: u64,
 }
 
-/// The credit of a subject at `now` (Unix seconds), as everybody may see it. None while the world has no rules.
+/// The credit of a subject at `now` (Unix seconds), with what is over. None while the world has no rules.
 pub fn subject(desk: &Desk, subject: Prefix, now: u64) -> Option<SubjectView> {
     let law = desk.law().ok()?;
     let file = desk.book().file(law, subject, now);
@@ -90,8 +93,18 @@ pub fn subject(desk: &Desk, subject: Prefix, now: u64) -> Option<SubjectView> {
         base: file.assessment.base,
         standard: law.newest().0.version,
         acts: acts.collect(),
+        past: 0,
         holder: holder(law.register(), subject),
     })
+}
+
+impl SubjectView {
+    /// The part that everybody may see: nobody can follow a stranger's address through time.
+    pub fn for_anyone(mut self) -> Self {
+        let is_over = |act: &mut ActView| !matches!(act.state, "in_force" | "relieved");
+        self.past = self.acts.extract_if(.., is_over).filter_map(|act| act.points).sum();
+        self
+    }
 }
 
 fn holder(register: &Register, subject: Prefix) -> Option<HolderView> {

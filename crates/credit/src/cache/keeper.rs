@@ -9,6 +9,7 @@
 mod changes;
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::sync::atomic::Ordering::{Relaxed, Release};
 
 pub use changes::Changes;
@@ -16,7 +17,7 @@ use credence_prefix::{Elsewhere, Mirror, NO_MATCH, Prefix, Publisher};
 
 use self::changes::Change;
 use super::build::Merged;
-use super::published::Arc;
+use super::published::Shared;
 use super::{Cache, CacheError, Entry, Published, link};
 use crate::{Guarded, Guards, RECORDS_MAX, Record, Snapshot};
 
@@ -32,7 +33,7 @@ const ROOM: usize = 1 << 16;
 pub struct Keeper {
     published: Published,
     publisher: Publisher,
-    cache: Arc<Cache>,
+    cache: Shared<Cache>,
     /// By number: the record about the same prefix that is heard next, or [`NO_MATCH`].
     next: Vec<u32>,
     /// Numbers that nobody can be reading by.
@@ -99,16 +100,16 @@ impl Keeper {
         let room = merged.len() + merged.len() / 4 + ROOM;
         let cache = merged.into_cache(Arc::clone(publisher.shared()), room);
         let (free, leaving) = (Vec::new(), VecDeque::new());
-        Ok(Self { published: published.clone(), publisher, cache: Arc::new(cache), next, free, leaving })
+        Ok(Self { published: published.clone(), publisher, cache: Shared::new(cache), next, free, leaving })
     }
 
     /// Publishes the cache in the place of the one before, whole, and returns its generation.
     pub fn publish(&self) -> u32 {
-        self.published.put(Arc::clone(&self.cache))
+        self.published.put(Shared::clone(&self.cache))
     }
 
     /// The cache.
-    pub const fn cache(&self) -> &Arc<Cache> {
+    pub const fn cache(&self) -> &Shared<Cache> {
         &self.cache
     }
 
@@ -281,7 +282,7 @@ impl Keeper {
             self.cache.generation.store(self.cache.generation().wrapping_add(1), Release);
         } else {
             // The table has outgrown its address space: the same records, by another one.
-            self.cache = Arc::new(self.cache.with_table(Arc::clone(self.publisher.shared())));
+            self.cache = Shared::new(self.cache.with_table(Arc::clone(self.publisher.shared())));
             self.publish();
         }
         let epoch = self.published.epochs().now();

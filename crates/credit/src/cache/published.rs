@@ -1,23 +1,22 @@
 //! Handing a new cache to workers that never wait.
 
-#[cfg(not(all(test, loom)))]
-pub(super) use std::sync::Arc;
-#[cfg(not(all(test, loom)))]
-use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering::Relaxed;
+#[cfg(not(all(test, loom)))]
+use std::sync::{Arc, Mutex};
 
 #[cfg(not(all(test, loom)))]
 use arc_swap::ArcSwap;
 use credence_prefix::{Epochs, Pin};
 #[cfg(all(test, loom))]
-pub(super) use loom::sync::Arc;
-#[cfg(all(test, loom))]
-use loom::sync::Mutex;
+use loom::sync::{Arc, Mutex};
 
 #[cfg(all(test, loom))]
 use self::model::{ArcSwap, Held};
 use super::Cache;
+
+/// A handle on what is published.
+pub(super) type Shared<T> = Arc<T>;
 
 /// What a reader holds on to until it next looks.
 #[cfg(not(all(test, loom)))]

@@ -143,7 +143,7 @@ async fn subject(State(platform): State<Arc<Platform>>, Path(text): Path<String>
         Err(text) => return Refused::answer(StatusCode::BAD_REQUEST, "subject", text),
     };
     platform.asked();
-    let answer = platform.read(|desk| view::subject(desk, subject, now()));
+    let answer = platform.read(|desk| view::subject(desk, subject, now()).map(SubjectView::for_anyone));
     answer.map_or_else(without_rules, |answer| Json(answer).into_response())
 }
 

@@ -2,11 +2,11 @@
 
 use std::cmp::Ordering;
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use credence_prefix::Prefix;
 
 use super::Keeper;
-use crate::cache::published::Arc;
 use crate::{Guarded, Header, Issuer, IssuerId, Record};
 
 /// The most changes that are made one by one, whatever the size.

@@ -168,7 +168,7 @@ fn a_number_is_given_out_again_only_when_those_who_read_by_it_have_left() {
     live.publish();
     let mut reader = published.reader();
     reader.enter();
-    let cache = Arc::clone(reader.current());
+    let cache = Shared::clone(reader.current());
     let number = cache.longest_match(site(1).first()).unwrap();
     for round in 0..4 {
         let measure = [Measure::Mark, Measure::Drop][round % 2];
@@ -241,13 +241,13 @@ fn a_table_that_outgrows_its_room_is_swapped_with_all_records_in_place() {
             })
             .collect()
     };
-    let (mut tables, mut last) = (0, Arc::clone(reader.current()));
+    let (mut tables, mut last) = (0, Shared::clone(reader.current()));
     for count in (0..13_000).step_by(500) {
         let next = keeper(&published, hosts(count));
         let Some(changes) = live.changes_to(&next) else { panic!("a thousand changes each") };
         live.apply(changes, &mut ()).unwrap();
-        let now = Arc::clone(reader.current());
-        tables += u32::from(!Arc::ptr_eq(&last, &now));
+        let now = Shared::clone(reader.current());
+        tables += u32::from(!Shared::ptr_eq(&last, &now));
         last = now;
         for record in hosts(count) {
             let found = last.longest_match(record.prefix.first()).unwrap();
@@ -321,7 +321,7 @@ fn a_reader_finds_what_was_before_or_what_is_after() {
             let mut seen = 0_u64;
             while !done.load(Relaxed) {
                 reader.enter();
-                let cache = Arc::clone(reader.current());
+                let cache = Shared::clone(reader.current());
                 let standing = cache.effective(addr("2a00:0:1::1"), 100);
                 let credit = cache.entry(standing.credit.unwrap());
                 assert_eq!((credit.authority(), credit.prefix_len()), (Authority::Decision, 48));
