@@ -25,11 +25,15 @@ pub use self::epoch::{Elsewhere, Epochs, Pin};
 use self::limbo::Limbo;
 pub use self::mirror::Mirror;
 use self::stage::Stage;
-use crate::table::build::{build, checked};
+use crate::table::build::{ROOM, build, checked};
 use crate::table::memory::{Memory, upper};
 use crate::table::space::{Full, Space};
 use crate::table::word::Root;
 use crate::{MAX_PREFIXES, MAX_RECORD, Prefix, Table, TableError, Trie};
+
+/// Lines of address space beyond what prefixes take, where readers stay for longer than a look-up: for what thousands of changes
+/// leave behind meanwhile.
+const SHARED_ROOM: usize = 1 << 16;
 
 /// The writer's end: a trie of all prefixes, and the table that readers walk, kept in step with every change.
 ///
@@ -50,6 +54,8 @@ pub struct Publisher {
     repacks: u64,
     scratch: Scratch,
     mirror: Option<Mirror>,
+    /// Lines of address space for what waits for readers.
+    room: usize,
 }
 
 /// A reader's end: each thread has one of its own.
@@ -69,7 +75,7 @@ impl Publisher {
     /// # Errors
     /// As [`Table::build`].
     pub fn with(items: impl IntoIterator<Item = (Prefix, u32)>) -> Result<Self, TableError> {
-        Self::sharing(&Epochs::new(), items)
+        Self::within(&Epochs::new(), items, ROOM)
     }
 
     /// A publisher of `items`, as [`with`](Self::with), that uses memory again when those who read in `epochs` have moved on:
@@ -81,8 +87,16 @@ impl Publisher {
         epochs: &Epochs,
         items: impl IntoIterator<Item = (Prefix, u32)>,
     ) -> Result<Self, TableError> {
+        Self::within(epochs, items, SHARED_ROOM)
+    }
+
+    fn within(
+        epochs: &Epochs,
+        items: impl IntoIterator<Item = (Prefix, u32)>,
+        room: usize,
+    ) -> Result<Self, TableError> {
         let items = checked(items, MAX_PREFIXES as usize)?;
-        let (table, space) = build(&items)?;
+        let (table, space) = build(&items, room)?;
         let (table, epochs) = (Arc::new(table), epochs.clone());
         Ok(Self {
             trie: items.into_iter().collect(),
@@ -92,6 +106,7 @@ impl Publisher {
             repacks: 0,
             scratch: Scratch::default(),
             mirror: None,
+            room,
             table,
             space,
             epochs,
@@ -199,7 +214,7 @@ impl Publisher {
     /// As [`Table::build`]; the prefixes before stay.
     pub fn replace(&mut self, items: impl IntoIterator<Item = (Prefix, u32)>) -> Result<(), TableError> {
         let items = checked(items, MAX_PREFIXES as usize)?;
-        let (table, space) = build(&items)?;
+        let (table, space) = build(&items, self.room)?;
         self.trie = items.into_iter().collect();
         self.swap(table, space);
         Ok(())
@@ -293,7 +308,7 @@ impl Publisher {
     /// Builds the table anew from the trie.
     fn rebuild(&mut self) -> Result<(), TableError> {
         let items: Vec<(Prefix, u32)> = self.trie.iter().map(|(prefix, &record)| (prefix, record)).collect();
-        let (table, space) = build(&items)?;
+        let (table, space) = build(&items, self.room)?;
         self.swap(table, space);
         Ok(())
     }

@@ -91,7 +91,7 @@ impl Table {
     /// When the items are out of order, a record number is over [`MAX_RECORD`], or there are more than
     /// [`MAX_PREFIXES`] or than 2 GiB of table can hold.
     pub fn build(items: impl IntoIterator<Item = (Prefix, u32)>) -> Result<Self, TableError> {
-        Ok(build::build(&build::checked(items, MAX_PREFIXES as usize)?)?.0)
+        Ok(build::build(&build::checked(items, MAX_PREFIXES as usize)?, build::ROOM)?.0)
     }
 
     /// The number of prefixes that it holds.

@@ -56,14 +56,13 @@ pub(crate) fn checked(
     Ok(list)
 }
 
-/// Lines of address space beyond what prefixes take: for what many changes leave behind while a reader reads. Only what is
-/// written to is memory.
-const ROOM: usize = 1 << 16;
+/// Lines of address space beyond what prefixes take, where few changes wait for readers.
+pub(crate) const ROOM: usize = 1 << 12;
 
 /// The table of `items`, in order, and what of its memory is free. There is address space for about ten times of what a
-/// routing table's prefixes take; shapes that need more, nested ones, get more.
-pub(crate) fn build(items: &[(Prefix, u32)]) -> Result<(Table, Space), TableError> {
-    let mut lines = u32::try_from(items.len() + items.len() / 2 + ROOM).unwrap_or(MAX_LINES).min(MAX_LINES);
+/// routing table's prefixes take; shapes that need more, nested ones, get more; and beyond that for so many lines of `room`. Only what is written to is memory.
+pub(crate) fn build(items: &[(Prefix, u32)], room: usize) -> Result<(Table, Space), TableError> {
+    let mut lines = u32::try_from(items.len() + items.len() / 2 + room).unwrap_or(MAX_LINES).min(MAX_LINES);
     loop {
         match attempt(items, lines) {
             Ok(built) => return Ok(built),
