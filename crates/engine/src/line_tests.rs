@@ -443,3 +443,29 @@ fn a_line_that_fails_time_and_again_does_not_hide_it() {
         assert!(std::panic::catch_unwind(|| fails(config, chunks)).is_err());
     }
 }
+
+/// A packet each seven seconds, and a failure at every twentieth or so: never five within a minute.
+#[test]
+fn a_line_that_fails_now_and_then_accounts_for_every_frame() {
+    let mut scene = Scene::default();
+    (0..4_000).for_each(|at| scene.udp(at * 7 * S, (NET_A, 1_000 + at as u16 % 50), (NET_B, 53)));
+    let all = frames(&scene);
+    let mut watched = Watched::new(restarting(), &[]);
+    let (mut random, mut at, mut asked, mut lost) = (1_u64, 0, 0, 0);
+    while at < all.len() {
+        random = random.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(0x1405_7b7e_f767_814f);
+        let portion = &all[at..all.len().min(at + 15 + (random >> 60) as usize)];
+        if random >> 42 & 1 == 1 {
+            let stage = ["enter", "place"][(random >> 40) as usize % 2];
+            restart::asked::at(stage, portion[(random >> 44) as usize % portion.len()].number);
+            (asked, lost) = (asked + 1, lost + portion.len());
+        }
+        watched.worker.process(portion);
+        at += portion.len();
+    }
+    let totals = watched.totals();
+    assert!(asked > 50);
+    // A portion is one chunk.
+    let counted = (totals.restarts, totals.faulted, totals.scored);
+    assert_eq!(counted, (asked, lost as u64, (all.len() - lost) as u64));
+}
