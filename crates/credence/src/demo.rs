@@ -12,7 +12,6 @@ mod tour;
 #[cfg(feature = "tour")]
 mod tour;
 
-mod circle;
 mod feed;
 mod hardest;
 mod looped;
@@ -42,10 +41,9 @@ use crate::serve::pulse::{Pulse, Watched};
 use crate::serve::status::Status;
 use crate::summary::{Run, Summary};
 use crate::view::View;
-use circle::Circle;
 use hardest::{Hardest, explain};
 use looped::Looped;
-use tour::Tour;
+use tour::{Circle, Tour};
 
 /// Half a minute at the edge of a small access network; `tests/captures/README.md` says what is in it.
 static CAPTURE: &[u8] = include_bytes!("../../../tests/captures/demo.pcap.zst");
@@ -98,8 +96,8 @@ struct Shown<'a> {
 
 /// What the tour's parts go by.
 struct Scene<'s> {
-    /// When it began, in Unix nanoseconds.
-    begun_ns: u64,
+    /// Runs from its beginning on.
+    clock: Stopwatch,
     /// How long it is.
     length: Duration,
     /// Whether it is over.
@@ -158,11 +156,11 @@ pub(crate) fn demo(args: &DemoArgs) -> anyhow::Result<Exit> {
         introduce_platform(tour.portal());
     }
 
-    let begun_ns = unix_ns();
-    let looped = Looped::new(CAPTURE, begun_ns)?;
+    let looped = Looped::new(CAPTURE, unix_ns())?;
     let rounds = looped.rounds();
     let mut source = Watched::new(Box::new(looped), pulse);
-    let scene = Scene { begun_ns, length: Duration::from_secs(args.seconds.into()), stop: &stop };
+    let scene =
+        Scene { clock: Stopwatch::start(), length: Duration::from_secs(args.seconds.into()), stop: &stop };
     let (elapsed, circle) = play(&mut source, &mut recorder, &status, &scene, tour)?;
 
     let (totals, cache) = (status.engine().totals(), status.credit().current());
@@ -196,7 +194,6 @@ fn play(
     scene: &Scene<'_>,
     tour: Option<Tour>,
 ) -> anyhow::Result<(Duration, Option<Circle>)> {
-    let clock = Stopwatch::start();
     let (outcome, circle) = thread::scope(|scope| {
         let ((ended, end), (say, said)) = (channel(), channel());
         let touring = tour.map(|tour| scope.spawn(move || tour.show(scene, &say)));
@@ -206,21 +203,21 @@ fn play(
             let _ = ended.send(());
             outcome
         });
-        watch(status, scene, &clock, &end, &said);
+        watch(status, scene, &end, &said);
         // The line may have ended by itself, and the tour with it.
         scene.stop.store(true, Ordering::Relaxed);
         (playing.join(), touring.map(thread::ScopedJoinHandle::join))
     });
     outcome.ok().context(BROKEN)??;
     let circle = circle.map(|circle| circle.ok().context(BROKEN)?).transpose()?;
-    Ok((clock.elapsed(), circle))
+    Ok((scene.clock.elapsed(), circle))
 }
 
 /// Shows the live table until the `end`, with what is `said` meanwhile, and ends the scene in its time.
-fn watch(status: &Status, scene: &Scene<'_>, clock: &Stopwatch, end: &Receiver<()>, said: &Receiver<String>) {
+fn watch(status: &Status, scene: &Scene<'_>, end: &Receiver<()>, said: &Receiver<String>) {
     let mut view = View::start();
     while end.recv_timeout(TICK) == Err(RecvTimeoutError::Timeout) {
-        let now = clock.elapsed();
+        let now = scene.clock.elapsed();
         status.observe(now);
         said.try_iter().for_each(|text| view.say(&text));
         view.update(now, &status.engine().totals(), status.offenders());
@@ -251,6 +248,7 @@ fn introduce(seconds: u32, address: SocketAddr, records: usize) {
     tell(format_args!("metrics are on http://{address}/metrics"));
 }
 
+/// Says what happens beside it, and where that counts.
 fn introduce_platform(portal: &str) {
     tell(format_args!(
         "beside it the alert platform runs with an example world, whose portal is on {portal}: one visitor is reported, dropped, \

@@ -4,12 +4,16 @@ use std::sync::mpsc::Sender;
 
 use credence_credit::Published;
 use credence_engine::Recorder;
+use serde::Serialize;
 
 use super::Scene;
-use super::circle::Circle;
 
 /// There is none.
 pub(super) enum Tour {}
+
+/// There is none.
+#[derive(Serialize)]
+pub(super) enum Circle {}
 
 impl Tour {
     pub(super) fn open(_credit: &Published, _now: u64) -> Option<Self> {

@@ -4,6 +4,7 @@
 //! members say is staged; what becomes of it is not: every act passes the platform's checks, the records go from its journal into
 //! the cache that the engine is reading, and a step counts as seen when the line has judged a packet by it.
 
+mod circle;
 mod embedded;
 mod live;
 
@@ -11,7 +12,7 @@ use std::collections::BTreeMap;
 use std::net::Ipv6Addr;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use credence_credit::{ActId, Measure, Published, Score};
 use credence_engine::clock::unix_ns;
@@ -20,9 +21,10 @@ use credence_platform::example::CAMPUS;
 use credence_prefix::Prefix;
 use credence_score::Verdict;
 
+pub(super) use self::circle::Circle;
+use self::circle::{Reached, Step, Subject};
 use self::embedded::Embedded;
 use self::live::Live;
-use super::circle::{Circle, Reached, Step, Subject};
 use super::{Scene, TICK};
 use crate::outputs::tell;
 
@@ -123,8 +125,8 @@ impl Showing<'_> {
     fn story(&mut self) -> anyhow::Result<()> {
         let act = self.is_decided()?;
         let published = self.publish()?;
-        self.reach(Step::Published, None, "the decision is in the engine's cache");
-        self.see(Step::Enforced, published, |verdict| verdict == Verdict::Drop)?;
+        self.reach(Step::Published, None, "the decision's record is in the cache that the engine reads");
+        self.see(Step::Enforced, published, "by the decision", |verdict| verdict == Verdict::Drop)?;
         self.rest()?;
         let complaint = self.tour.platform.complain(act, VISITOR)?;
         let text = format!(
@@ -134,13 +136,15 @@ impl Showing<'_> {
         );
         self.reach(Step::Complained, None, &text);
         let published = self.publish()?;
-        self.see(Step::Relieved, published, |verdict| verdict == Verdict::RateLimit)?;
+        let why = "while the complaint is heard";
+        self.see(Step::Relieved, published, why, |verdict| verdict == Verdict::RateLimit)?;
         self.rest()?;
         let outcome = self.tour.platform.submit(|parties, now| parties.uphold(complaint, act, now))?;
         let text = format!("the coordinating body finds the complaint right (act {})", brief(outcome));
         self.reach(Step::Corrected, None, &text);
         let published = self.publish()?;
-        self.see(Step::Lifted, published, |verdict| verdict < Verdict::RateLimit)
+        let why = "as before: only its holder's own alert speaks of it";
+        self.see(Step::Lifted, published, why, |verdict| verdict < Verdict::RateLimit)
     }
 
     /// Two reports, an opinion, and the decision that rests on them.
@@ -183,11 +187,18 @@ impl Showing<'_> {
     }
 
     /// Waits until the line has given such a verdict to a packet that came after `since` (Unix nanoseconds).
-    fn see(&mut self, step: Step, since: u64, wanted: impl Fn(Verdict) -> bool) -> anyhow::Result<()> {
+    fn see(
+        &mut self,
+        step: Step,
+        since: u64,
+        why: &str,
+        wanted: impl Fn(Verdict) -> bool,
+    ) -> anyhow::Result<()> {
         loop {
             let Some(sighting) = self.hear(TICK)? else { continue };
             if sighting.ts_ns >= since && wanted(sighting.verdict) {
-                let text = format!("a packet from {SUBJECT} has the verdict {}", sighting.verdict.name());
+                let text =
+                    format!("a packet from {SUBJECT} has the verdict {}, {why}", sighting.verdict.name());
                 self.reach(step, Some(sighting.ts_ns), &text);
                 return Ok(());
             }
@@ -196,11 +207,14 @@ impl Showing<'_> {
 
     /// Lets some time pass.
     fn rest(&mut self) -> anyhow::Result<()> {
-        let until = Instant::now() + REST_MAX.min(self.scene.length / RESTS);
-        while let Some(left) = until.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()) {
+        let until = self.scene.clock.elapsed() + REST_MAX.min(self.scene.length / RESTS);
+        loop {
+            let left = until.saturating_sub(self.scene.clock.elapsed());
+            if left.is_zero() {
+                return Ok(());
+            }
             self.hear(left.min(TICK))?;
         }
-        Ok(())
     }
 
     /// What the line says of the subject next, if it says anything in so much time.
@@ -220,9 +234,11 @@ impl Showing<'_> {
 
     /// Notes a step, reached now or at the time of a packet, in Unix nanoseconds. Packets are heard of up to a second later.
     fn reach(&mut self, step: Step, at_ns: Option<u64>, text: &str) {
-        let since = at_ns.unwrap_or_else(unix_ns).saturating_sub(self.scene.begun_ns);
+        let ago = at_ns.map_or(0, |at_ns| unix_ns().saturating_sub(at_ns));
+        let at = self.scene.clock.elapsed().saturating_sub(Duration::from_nanos(ago));
         let last = self.circle.circle.last().map_or(0, |reached| reached.at_ms);
-        let at_ms = (since / 1_000_000).max(last);
+        // Packets have the system's clock, which may be set meanwhile; steps follow each other all the same.
+        let at_ms = u64::try_from(at.as_millis()).unwrap_or(u64::MAX).max(last);
         self.circle.circle.push(Reached { step: step.name(), at_ms });
         // Nobody hears it when the tour is over.
         let _ = self.say.send(format!("{:>5.1} s   {}: {text}", at_ms as f64 / 1e3, step.name()));

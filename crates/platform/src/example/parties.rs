@@ -144,3 +144,41 @@ fn claim(subject: Prefix, now: u64) -> Claim {
         repeats: None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use credence_law::State;
+
+    use super::super::{CAMPUS, VISITORS, make_world};
+    use super::*;
+    use crate::desk::Desk;
+
+    const NOW: u64 = 1_800_000_000;
+
+    #[test]
+    fn what_parties_say_stands_before_the_platforms_own_checks() {
+        let directory = tempfile::tempdir().unwrap();
+        let place = Place::new(directory.path());
+        let (world, journal) = make_world(&place, NOW).unwrap();
+        let mut desk = Desk::begin(&journal[0], world).unwrap();
+        journal[1..].iter().for_each(|entry| desk.replay(entry).unwrap());
+        let mut parties = Parties::new(place, world, NOW);
+        let mut hand_in = |signed: anyhow::Result<Signed>| {
+            desk.receive(&signed.unwrap().encode(), NOW, [9; 32]).map(|(receipt, _)| receipt.id)
+        };
+        let subject = Prefix::containing(VISITORS.first(), 48);
+        let observed = (Measure::Observe, Score::new(480).unwrap());
+        let own = hand_in(parties.alert(CAMPUS, subject, observed, NOW)).unwrap();
+        assert!(hand_in(parties.alert(1, subject, observed, NOW)).is_err(), "another's network");
+        assert!(hand_in(parties.report(CAMPUS, subject, NOW)).is_err(), "a network of its own");
+        let reports = [1, 2].map(|member| (hand_in(parties.report(member, subject, NOW)).unwrap(), member));
+        let opinion = hand_in(parties.opinion(&reports, NOW)).unwrap();
+        let score = Score::new(120).unwrap();
+        let alone = parties.decision(subject, score, (&reports[..1], opinion), NOW);
+        assert!(hand_in(alone).is_err(), "one report is no ground");
+        let act = hand_in(parties.decision(subject, score, (&reports, opinion), NOW)).unwrap();
+        for id in [own, act] {
+            assert_eq!(desk.book().state(&id, NOW), Some(State::InForce));
+        }
+    }
+}

@@ -6,7 +6,6 @@ use serde::Serialize;
 
 /// A step of the circle. The names are a contract, and so is their order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(not(feature = "tour"), expect(dead_code, reason = "nobody takes a step without the platform"))]
 pub(super) enum Step {
     /// Two members have reported a network that another holds.
     Reported,
@@ -60,7 +59,7 @@ pub(super) struct Subject {
 
 /// What became of the circle.
 #[derive(Debug, Serialize)]
-pub(super) struct Circle {
+pub(in crate::demo) struct Circle {
     pub(super) circle: Vec<Reached>,
     pub(super) subject: Subject,
     /// Where the portal was.
