@@ -37,6 +37,8 @@ const ARROWS: &[(&str, &[&str])] = &[
             "credence-wire",
             "credence-prefix",
             "credence-credit",
+            "credence-law",
+            "credence-platform",
             "credence-flow",
             "credence-score",
             "credence-capture",

@@ -59,6 +59,47 @@ fn people_are_told_what_they_see_and_why() {
 }
 
 #[test]
+fn an_act_becomes_a_verdict_and_is_taken_back_by_a_complaint() {
+    let ran = run(["demo", "--seconds", "16", "--format", "json"]).expect(0);
+    let shown = ran.json();
+    let circle = shown["circle"].as_array().unwrap();
+    let steps: Vec<_> = circle.iter().map(|reached| reached["step"].as_str().unwrap()).collect();
+    assert_eq!(
+        steps,
+        ["reported", "decided", "published", "enforced", "complained", "relieved", "corrected", "lifted"]
+    );
+    let times: Vec<_> = circle.iter().map(|reached| number(&reached["at_ms"])).collect();
+    assert!(times.is_sorted() && times[7] < 16_000, "{times:?}");
+    assert!(times[0] > 0 && times[3] < times[5] && times[5] < times[7], "packets were waited for: {times:?}");
+    // What the line said of the same source: as its holder asks, by the decision, and while the complaint was heard.
+    assert_eq!(shown["subject"]["prefix"], "3fff:200:1::/48");
+    let alerts = &shown["subject"]["alerts"];
+    for verdict in ["observe", "drop", "rate_limit"] {
+        assert!(number(&alerts[verdict]) > 0, "{verdict} in {alerts}");
+    }
+    // Only what the example world's members hold is exempt from the guards.
+    assert_eq!(shown["credit_records_kept"], serde_json::json!({ "too_wide": 1, "documentation": 1 }));
+    ran.told(&["three of five seats", "Records of example worlds count nowhere but in this tour"]);
+}
+
+#[test]
+fn a_tour_that_ends_early_shows_how_far_the_circle_came() {
+    let shown = run(["demo", "--seconds", "1", "--format", "json"]).expect(0).json();
+    let circle = shown["circle"].as_array().unwrap();
+    assert!(circle.len() < 8 && circle[0]["step"] == "reported", "{circle:?}");
+}
+
+#[test]
+fn a_host_without_room_for_a_world_is_shown_the_rest() {
+    let mut command = Command::new(credence());
+    command.args(["demo", "--seconds", "1", "--format", "json"]).env("TMPDIR", "/nowhere");
+    let ran = Ran::of(command.output().unwrap()).expect(0);
+    ran.told(&["the alert platform is left out"]);
+    let shown = ran.json();
+    assert!(shown.get("circle").is_none() && number(&shown["packets"]) > 0, "{shown}");
+}
+
+#[test]
 fn neither_home_nor_input_nor_a_directory_to_write_to_is_needed() {
     let empty = TempDir::new().unwrap();
     let mut command = Command::new("sh");

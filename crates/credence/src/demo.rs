@@ -1,7 +1,16 @@
 //! `credence demo`: the tour. A capture that comes with the program is played in real time, again and again,
 //! while the engine scores it with a feed made for it; a live table and a metrics page show what happens.
 //!
-//! It needs no privilege and no network, opens a port on loopback and leaves no file behind.
+//! Beside it runs the alert platform with an example world, in which one source of the capture goes from report to decision to
+//! verdict, and by a complaint back again.
+//!
+//! It needs no privilege and no network, opens ports on loopback and leaves no file behind.
+
+#[cfg(not(feature = "tour"))]
+#[path = "demo/alone.rs"]
+mod tour;
+#[cfg(feature = "tour")]
+mod tour;
 
 mod feed;
 mod hardest;
@@ -11,7 +20,7 @@ use std::io::{self, Write};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
 use std::time::Duration;
 
@@ -34,6 +43,7 @@ use crate::summary::{Run, Summary};
 use crate::view::View;
 use hardest::{Hardest, explain};
 use looped::Looped;
+use tour::{Circle, Tour};
 
 /// Half a minute at the edge of a small access network; `tests/captures/README.md` says what is in it.
 static CAPTURE: &[u8] = include_bytes!("../../../tests/captures/demo.pcap.zst");
@@ -46,6 +56,9 @@ const SOURCES: u32 = 1 << 14;
 
 /// Alert lines in a second at most, as on a gateway.
 const ALERTS_PER_S_MAX: u64 = 100;
+
+/// A thread has died.
+const BROKEN: &str = "internal error; please report this";
 
 /// How often there is a look at the engine.
 const TICK: Duration = Duration::from_millis(100);
@@ -77,6 +90,18 @@ struct Shown<'a> {
     metrics: String,
     /// The alert that is explained, as a gateway writes it.
     explained: Option<&'a Value>,
+    #[serde(flatten)]
+    circle: Option<&'a Circle>,
+}
+
+/// What the tour's parts go by.
+struct Scene<'s> {
+    /// Runs from its beginning on.
+    clock: Stopwatch,
+    /// How long it is.
+    length: Duration,
+    /// Whether it is over.
+    stop: &'s AtomicBool,
 }
 
 /// Where every frame went.
@@ -109,22 +134,34 @@ pub(crate) fn demo(args: &DemoArgs) -> anyhow::Result<Exit> {
     let stop = stop_at_signals().context("signals cannot be handled")?;
     let line = line()?;
     let credit = Published::default();
-    credit.store(Cache::build(vec![feed::snapshot(unix_s())?], &Guards::default())?);
+    let made = unix_s();
+    credit.store(Cache::build(vec![feed::snapshot(made)?], &Guards::default())?);
+    let records = credit.current().len();
+    let tour = Tour::open(&credit, made);
     let (hardest, tally, pulse) = (Hardest::default(), Arc::<Tally>::default(), Arc::<Pulse>::default());
     let out: Output = Box::new(AlertLog::new(hardest.clone(), Arc::clone(&tally)));
     let alerts = AlertWriter::new(out, Arc::clone(&line.lists), None, ALERTS_PER_S_MAX);
     let engine = Arc::new(Engine::new(line, credit.clone(), 1));
     let status = Arc::new(Status::new(engine, credit, tally, &alerts, Arc::clone(&pulse), None));
-    let mut recorder = Recorder::new(Some(alerts), None).watched(Arc::clone(status.best_sources()));
+    let recorder = Recorder::new(Some(alerts), None).watched(Arc::clone(status.best_sources()));
+    let mut recorder = match &tour {
+        Some(tour) => tour.listen(recorder),
+        None => recorder,
+    };
     let page = serve::bind(args.listen)?;
     let address = page.address();
     page.serve(Arc::clone(&status))?;
-    introduce(args.seconds, address, status.credit().current().len());
+    introduce(args.seconds, address, records);
+    if let Some(tour) = &tour {
+        introduce_platform(tour.portal());
+    }
 
     let looped = Looped::new(CAPTURE, unix_ns())?;
     let rounds = looped.rounds();
     let mut source = Watched::new(Box::new(looped), pulse);
-    let elapsed = play(&mut source, &mut recorder, &status, &stop, args.seconds)?;
+    let scene =
+        Scene { clock: Stopwatch::start(), length: Duration::from_secs(args.seconds.into()), stop: &stop };
+    let (elapsed, circle) = play(&mut source, &mut recorder, &status, &scene, tour)?;
 
     let (totals, cache) = (status.engine().totals(), status.credit().current());
     let alerts = recorder.alert_counts();
@@ -139,6 +176,7 @@ pub(crate) fn demo(args: &DemoArgs) -> anyhow::Result<Exit> {
         rounds: rounds.load(Ordering::Relaxed),
         metrics: format!("http://{address}/metrics"),
         explained: alert.as_ref(),
+        circle: circle.as_ref(),
     };
     print(|out| match args.format {
         Format::Text => conclude(out, &shown),
@@ -147,37 +185,47 @@ pub(crate) fn demo(args: &DemoArgs) -> anyhow::Result<Exit> {
     Ok(Exit::Done)
 }
 
-/// Scores `source` for so many seconds, under the eyes of the live table, and returns how long that took.
+/// Scores `source` as long as the scene is, under the eyes of the live table, while the tour goes its round. Returns how long that
+/// took, and how far the tour came.
 fn play(
     source: &mut dyn Source,
     recorder: &mut Recorder,
     status: &Status,
-    stop: &AtomicBool,
-    seconds: u32,
-) -> anyhow::Result<Duration> {
-    let (clock, until) = (Stopwatch::start(), Duration::from_secs(seconds.into()));
-    let outcome = thread::scope(|scope| {
-        let (ended, end) = channel();
+    scene: &Scene<'_>,
+    tour: Option<Tour>,
+) -> anyhow::Result<(Duration, Option<Circle>)> {
+    let (outcome, circle) = thread::scope(|scope| {
+        let ((ended, end), (say, said)) = (channel(), channel());
+        let touring = tour.map(|tour| scope.spawn(move || tour.show(scene, &say)));
         let playing = scope.spawn(move || {
-            let outcome = status.engine().replay(source, Pace::Real, recorder, stop);
+            let outcome = status.engine().replay(source, Pace::Real, recorder, scene.stop);
             // The table may have seen the end by itself.
             let _ = ended.send(());
             outcome
         });
-        let mut view = View::start();
-        while end.recv_timeout(TICK) == Err(RecvTimeoutError::Timeout) {
-            let now = clock.elapsed();
-            status.observe(now);
-            view.update(now, &status.engine().totals(), status.offenders());
-            if now >= until {
-                stop.store(true, Ordering::Relaxed);
-            }
-        }
-        view.finish();
-        playing.join()
+        watch(status, scene, &end, &said);
+        // The line may have ended by itself, and the tour with it.
+        scene.stop.store(true, Ordering::Relaxed);
+        (playing.join(), touring.map(thread::ScopedJoinHandle::join))
     });
-    outcome.ok().context("internal error; please report this")??;
-    Ok(clock.elapsed())
+    outcome.ok().context(BROKEN)??;
+    let circle = circle.map(|circle| circle.ok().context(BROKEN)?).transpose()?;
+    Ok((scene.clock.elapsed(), circle))
+}
+
+/// Shows the live table until the `end`, with what is `said` meanwhile, and ends the scene in its time.
+fn watch(status: &Status, scene: &Scene<'_>, end: &Receiver<()>, said: &Receiver<String>) {
+    let mut view = View::start();
+    while end.recv_timeout(TICK) == Err(RecvTimeoutError::Timeout) {
+        let now = scene.clock.elapsed();
+        status.observe(now);
+        said.try_iter().for_each(|text| view.say(&text));
+        view.update(now, &status.engine().totals(), status.offenders());
+        if now >= scene.length {
+            scene.stop.store(true, Ordering::Relaxed);
+        }
+    }
+    view.finish();
 }
 
 /// A small line; the prefix of the capture's subscribers is the operator's own.
@@ -198,6 +246,14 @@ fn introduce(seconds: u32, address: SocketAddr, records: usize) {
          what they do; nothing is enforced, nothing leaves this host"
     ));
     tell(format_args!("metrics are on http://{address}/metrics"));
+}
+
+/// Says what happens beside it, and where that counts.
+fn introduce_platform(portal: &str) {
+    tell(format_args!(
+        "beside it the alert platform runs with an example world, whose portal is on {portal}: one visitor is reported, dropped, \
+         heard and corrected. Records of example worlds count nowhere but in this tour"
+    ));
 }
 
 fn conclude(out: &mut dyn Write, shown: &Shown<'_>) -> io::Result<()> {

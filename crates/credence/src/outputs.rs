@@ -167,7 +167,11 @@ pub(crate) fn anonymiser(file: Option<&Path>) -> anyhow::Result<impl Fn() -> Ano
     Ok(move || Anonymiser::new(key).expect("the key was good a moment ago"))
 }
 
-fn random_key() -> io::Result<[u8; KEY_LEN]> {
+/// Bytes that nobody can guess, from the operating system.
+///
+/// # Errors
+/// When it has none.
+pub(crate) fn random_key() -> io::Result<[u8; KEY_LEN]> {
     let mut key = [0; KEY_LEN];
     File::open("/dev/urandom")?.read_exact(&mut key)?;
     Ok(key)

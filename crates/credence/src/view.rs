@@ -60,6 +60,15 @@ impl View {
         }
     }
 
+    /// Says something above the table.
+    pub(crate) fn say(&self, text: &str) {
+        if self.bar.is_hidden() {
+            tell(text);
+        } else {
+            self.bar.println(text);
+        }
+    }
+
     /// Takes the table off a terminal.
     pub(crate) fn finish(self) {
         self.bar.finish_and_clear();

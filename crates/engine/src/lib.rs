@@ -28,7 +28,7 @@ pub use counters::{Counter, Counters, MALFORMED, NOT_IPV6, Own, PerKind, Totals}
 pub use event::{Collected, Dropped, Enforce, Event, Opinion};
 pub use flows::{FlowWriter, HEADER};
 pub use line::Worker;
-pub use record::{Output, Recorder};
+pub use record::{Listener, Output, Recorder};
 pub use run::{Engine, Pace, RunError};
 pub use standing::standing;
 pub use step::{Closing, Cut, Exchange, StepClock};

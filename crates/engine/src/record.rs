@@ -12,6 +12,9 @@ use crate::best::{BestSources, remember};
 use crate::event::{Collected, Enforce, Event};
 use crate::flows::FlowWriter;
 
+/// Whoever hears of each alert as it comes from the line, whether or not it is written. Must not wait.
+pub type Listener = Box<dyn FnMut(&Event) + Send>;
+
 /// Any place that takes bytes from another thread.
 pub type Output = Box<dyn Write + Send>;
 
@@ -25,6 +28,7 @@ pub struct Recorder {
     left: Vec<FlowTable>,
     enforcer: Option<Box<dyn Enforce>>,
     best: BestSources,
+    listener: Option<Listener>,
     waiting: Vec<(Event, Arc<Cache>)>,
     failure: Option<io::Error>,
     failures: u64,
@@ -46,6 +50,11 @@ impl Recorder {
         Self { best, ..self }
     }
 
+    /// The same, with someone who hears of each alert.
+    pub fn heard_by(self, listener: Listener) -> Self {
+        Self { listener: Some(listener), ..self }
+    }
+
     /// Takes what one worker collected, and leaves it empty with its memory. Alerts wait until the step ends.
     pub fn take(&mut self, collected: &mut Collected) {
         let Collected { alerts, flows, opinions, sample, best, caches } = collected;
@@ -53,6 +62,9 @@ impl Recorder {
         if let Some(enforcer) = &mut self.enforcer {
             enforcer.heed(opinions);
             enforcer.saw(sample);
+        }
+        if let Some(listener) = &mut self.listener {
+            alerts.iter().for_each(listener);
         }
         if self.alerts.is_some() {
             self.waiting.extend(alerts.drain(..).filter_map(|event| {

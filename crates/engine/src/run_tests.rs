@@ -227,6 +227,24 @@ fn a_scanner_is_found_and_those_beside_it_pass() {
 }
 
 #[test]
+fn a_listener_hears_of_alerts_that_are_not_written() {
+    let setting = Setting::default();
+    let engine = Engine::new(setting.line, Published::default(), 1);
+    let (tell, heard) = std::sync::mpsc::channel();
+    let mut recorder = Recorder::default().heard_by(Box::new(move |event| {
+        tell.send((event.key.src, event.assessment.verdict)).expect("the test listens");
+    }));
+    let scene = busy_scene(12);
+    let mut source = scene.source(&[64]);
+    engine.replay(&mut source, Pace::Max, &mut recorder, &AtomicBool::new(false)).expect("no failure");
+    drop(recorder);
+    let heard: Vec<_> = heard.iter().collect();
+    assert_eq!(heard.len() as u64, engine.totals().alerts);
+    let scanner = NET_A | 0xbad << 64 | 9;
+    assert!(heard.contains(&(scanner, Verdict::RateLimit)));
+}
+
+#[test]
 fn a_scan_of_closed_ports_is_found_too() {
     let mut scene = Scene::default();
     for i in 0..600_u16 {

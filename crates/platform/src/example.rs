@@ -3,6 +3,8 @@
 //! It is marked as an example, so that no gateway enforces anything from it unless it is told to. All its secret keys are made
 //! here, in a directory for each party. In a world in earnest each would make its own, on a machine of its own.
 
+mod parties;
+
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -18,6 +20,7 @@ use ed25519_dalek::SigningKey;
 
 use crate::desk::{Desk, Entry};
 use crate::keys::{hex, make};
+pub use parties::Parties;
 
 /// How long keys and mandates of the example last, in seconds: a year.
 const YEAR: u64 = 365 * 86_400;
@@ -29,6 +32,10 @@ const MEMBERS: [(&str, Option<u8>); 5] = [
     ("Island Hosting", Some(64)),
     ("Alpine Cable", Some(56)),
 ];
+/// The member that holds [`VISITORS`]: Lake Campus.
+pub const CAMPUS: u16 = 3;
+/// A network of the example's that staged traffic comes from: two sites of RFC 9637's addresses.
+pub const VISITORS: Prefix = Prefix::containing(0x3fff_0200 << 96, 47);
 /// Organisations that give opinions.
 const ADVISERS: [&str; 3] = ["Institute for Measurement", "Review Panel North", "Review Panel South"];
 /// Secret keys of the root, and how many must sign.
@@ -156,7 +163,7 @@ fn registry(place: &Place, now: u64) -> anyhow::Result<Registry> {
             mandate_until: now + YEAR,
             complaints: text(&format!("https://complaints.example/{id}")),
             keys: keys.collect::<anyhow::Result<_>>()?,
-            holdings: vec![Holding { prefix: holding(id), delegated }],
+            holdings: holdings(id, delegated),
         })
     };
     let office = |name: &str, path, function| -> anyhow::Result<Office> {
@@ -177,9 +184,11 @@ fn registry(place: &Place, now: u64) -> anyhow::Result<Registry> {
     })
 }
 
-/// What a member of the example holds: a /36 of the addresses for examples.
-fn holding(id: u16) -> Prefix {
-    Prefix::containing(0x2001_0db8 << 96 | u128::from(id) << 92, 36)
+/// What a member of the example holds: a /36 of the addresses for examples, and one of them the network of [`VISITORS`] as well.
+fn holdings(id: u16, delegated: Option<u8>) -> Vec<Holding> {
+    let own = Prefix::containing(0x2001_0db8 << 96 | u128::from(id) << 92, 36);
+    let prefixes = [own].into_iter().chain((id == CAMPUS).then_some(VISITORS));
+    prefixes.map(|prefix| Holding { prefix, delegated }).collect()
 }
 
 /// The world that a directory was made for.

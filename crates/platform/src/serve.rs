@@ -17,7 +17,9 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread;
 
 use anyhow::{Context, bail};
+use credence_credit::{Issuer, Record};
 use credence_law::party::World;
+use credence_law::{AdoptError, Law};
 use credence_prefix::Prefix;
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, mpsc};
@@ -156,6 +158,26 @@ impl Platform {
     /// How much of the log is on disk, and the signed checkpoint of that.
     pub(crate) fn checkpoint(&self) -> (u64, Vec<u8>) {
         self.checkpoint.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// What gateways are told now: a record for each act in force, and who issued them.
+    ///
+    /// # Errors
+    /// Before there is a rule of each kind.
+    pub fn records(&self) -> Result<(Vec<Issuer>, Vec<Record>), AdoptError> {
+        self.read(|desk| desk.law().map(|law| desk.book().records(law, now())))
+    }
+
+    /// What members hold.
+    ///
+    /// # Errors
+    /// Before there is a rule of each kind.
+    pub fn holdings(&self) -> Result<Vec<Prefix>, AdoptError> {
+        let held = |law: &Law| {
+            let members = &law.register().registry().members;
+            members.iter().flat_map(|member| &member.holdings).map(|holding| holding.prefix).collect()
+        };
+        self.read(|desk| desk.law().map(held))
     }
 
     /// Counts an inquiry.

@@ -87,6 +87,20 @@ fn documentation_space_is_guarded_in_feeds_only() {
     }
 }
 
+#[test]
+fn staged_guards_let_feeds_name_what_an_example_world_holds_and_no_more() {
+    let guards = Guards::default().staged(vec![at("3fff:200::", 47)]);
+    let decided = |text| guards.judge(&signed(text, Authority::Decision, 3));
+    for held in ["3fff:200::/47", "3fff:200:1::/48", "3fff:200:1:2::/64"] {
+        assert_eq!(decided(held), Guarded::Enforce, "{held}");
+    }
+    for other in ["3fff:200::/46", "3fff:200:2::/48", "2001:db8:1::/48"] {
+        assert_eq!(decided(other), Guarded::Keep(KeepReason::Documentation), "{other}");
+    }
+    assert_eq!(decided("3ffe::/16"), TOO_WIDE);
+    assert_eq!(decided("64:ff9b::/96"), Guarded::Keep(KeepReason::NeverBlock));
+}
+
 /// The first `count` /48s of one /32, each on this many signatures.
 fn adjacent_48s(count: u32, signatures: u16) -> Vec<Record> {
     let base = at("2a00:1000::", 32).first();

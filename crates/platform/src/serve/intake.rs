@@ -1,8 +1,9 @@
 //! The way in: what is handed in passes the gate, waits for the desk, and is written down with all that waits beside it.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, PoisonError};
 
+use credence_law::Signed;
 use credence_law::party::act_id;
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
@@ -64,6 +65,19 @@ impl Platform {
                 Err(answer) => answer,
             })
             .collect()
+    }
+
+    /// Hands in what a party in this process has signed, and returns when it is on disk.
+    ///
+    /// # Errors
+    /// Why it is not taken.
+    pub async fn submit(&self, signed: &Signed) -> anyhow::Result<Receipt> {
+        match self.hand_in(vec![signed.encode()], IpAddr::V6(Ipv6Addr::LOCALHOST)).await.pop() {
+            Some(Answer::Taken { receipt, .. }) => Ok(receipt),
+            Some(Answer::Rejected(rejection)) => Err(rejection.into()),
+            Some(Answer::Turned(Turned::Refused(refusal))) => Err(refusal.into()),
+            _ => anyhow::bail!("the platform takes nothing at the moment"),
+        }
     }
 
     /// Lets something through to the desk, or answers at once.
