@@ -82,9 +82,13 @@ impl Tour {
         Ok(Self { platform, live, portal, heard: channel() })
     }
 
-    /// Where the portal is.
-    pub(super) fn portal(&self) -> &str {
-        &self.portal
+    /// Says what happens beside the table, and where it counts.
+    pub(super) fn introduce(&self) {
+        tell(format_args!(
+            "beside it the alert platform runs with an example world: {SUBJECT}, whence a visitor comes, is reported, dropped, heard \
+             and corrected. Records of example worlds count nowhere but in this tour"
+        ));
+        tell(format_args!("the portal is on {}, where {SUBJECT} can be looked up", self.portal));
     }
 
     /// A recorder that lets this tour hear what the line says of its subject.
