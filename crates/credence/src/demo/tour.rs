@@ -110,7 +110,7 @@ impl Tour {
         let subject = Subject { prefix: SUBJECT.to_string(), alerts: BTreeMap::new() };
         let circle = Circle { circle: Vec::new(), subject, portal: self.portal.clone() };
         let mut showing = Showing { tour: self, scene, say, circle };
-        match showing.story() {
+        match showing.story().and_then(|()| showing.stay()) {
             Err(fault) if !fault.is::<Ended>() => Err(fault),
             _ => Ok(showing.circle),
         }
@@ -127,7 +127,7 @@ struct Showing<'s> {
 
 impl Showing<'_> {
     fn story(&mut self) -> anyhow::Result<()> {
-        let act = self.is_decided()?;
+        let act = self.decide()?;
         let published = self.publish()?;
         self.reach(Step::Published, None, "the decision's record is in the cache that the engine reads");
         self.see(Step::Enforced, published, "by the decision", |verdict| verdict == Verdict::Drop)?;
@@ -152,7 +152,7 @@ impl Showing<'_> {
     }
 
     /// Two reports, an opinion, and the decision that rests on them.
-    fn is_decided(&mut self) -> anyhow::Result<ActId> {
+    fn decide(&mut self) -> anyhow::Result<ActId> {
         self.rest()?;
         let platform = &mut self.tour.platform;
         let mut reports = Vec::with_capacity(REPORTERS.len());
@@ -206,6 +206,13 @@ impl Showing<'_> {
                 self.reach(step, Some(sighting.ts_ns), &text);
                 return Ok(());
             }
+        }
+    }
+
+    /// Keeps the portal open until the tour is over.
+    fn stay(&mut self) -> anyhow::Result<()> {
+        loop {
+            self.hear(TICK)?;
         }
     }
 
