@@ -6,6 +6,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::binary::{Ran, credence, run};
+use crate::gateway::running::{Running, fetch};
 
 /// The verdicts, mildest first.
 const VERDICTS: [&str; 6] = ["incentive", "pass", "observe", "mark", "rate_limit", "drop"];
@@ -87,6 +88,20 @@ fn a_tour_that_ends_early_shows_how_far_the_circle_came() {
     let shown = run(["demo", "--seconds", "1", "--format", "json"]).expect(0).json();
     let circle = shown["circle"].as_array().unwrap();
     assert!(circle.len() < 8 && circle[0]["step"] == "reported", "{circle:?}");
+}
+
+#[test]
+fn the_portal_can_be_opened_until_the_tour_is_over() {
+    let mut running = Running::start(["demo", "--seconds", "600"]);
+    running.hears("lifted: ");
+    let said = running.stderr();
+    let (_, portal) = said.split_once("the portal is on http://").expect("it is said where");
+    let address = portal.split_once('/').expect("an address").0.parse().expect("with a port");
+    let (status, page) = fetch(address, "/?address=3fff:200:1:1::1");
+    assert_eq!(status, 200, "{page}");
+    for part in ["Example world", "3fff:200:1::/48", "Lake Campus"] {
+        assert!(page.contains(part), "{part} is not in {page}");
+    }
 }
 
 #[test]

@@ -153,7 +153,7 @@ pub(crate) fn demo(args: &DemoArgs) -> anyhow::Result<Exit> {
     page.serve(Arc::clone(&status))?;
     introduce(args.seconds, address, records);
     if let Some(tour) = &tour {
-        introduce_platform(tour.portal());
+        tour.introduce();
     }
 
     let looped = Looped::new(CAPTURE, unix_ns())?;
@@ -246,14 +246,6 @@ fn introduce(seconds: u32, address: SocketAddr, records: usize) {
          what they do; nothing is enforced, nothing leaves this host"
     ));
     tell(format_args!("metrics are on http://{address}/metrics"));
-}
-
-/// Says what happens beside it, and where that counts.
-fn introduce_platform(portal: &str) {
-    tell(format_args!(
-        "beside it the alert platform runs with an example world, whose portal is on {portal}: one visitor is reported, dropped, \
-         heard and corrected. Records of example worlds count nowhere but in this tour"
-    ));
 }
 
 fn conclude(out: &mut dyn Write, shown: &Shown<'_>) -> io::Result<()> {

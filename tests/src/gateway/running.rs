@@ -9,6 +9,8 @@ use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use tempfile::TempDir;
+
 use crate::binary::{Ran, credence};
 
 /// How long anything may take before a test gives up.
@@ -23,6 +25,8 @@ pub(crate) struct Running {
     stderr: Arc<Mutex<String>>,
     stdout: Option<JoinHandle<String>>,
     listener: Option<JoinHandle<()>>,
+    /// What it writes for the time being. It is killed, and cannot take that away itself.
+    _scratch: TempDir,
 }
 
 impl Running {
@@ -35,6 +39,8 @@ impl Running {
 
     /// Starts a command that ends up as `credence`.
     pub(crate) fn spawn(command: &mut Command) -> Self {
+        let scratch = TempDir::new().expect("a directory");
+        command.env("TMPDIR", scratch.path());
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("the binary runs");
         let (mut out, err) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
@@ -51,7 +57,7 @@ impl Running {
                 *heard.lock().unwrap() += &format!("{line}\n");
             }
         });
-        Self { child, stderr, stdout: Some(stdout), listener: Some(listener) }
+        Self { child, stderr, stdout: Some(stdout), listener: Some(listener), _scratch: scratch }
     }
 
     /// The number of the process.

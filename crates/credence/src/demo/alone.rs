@@ -20,7 +20,7 @@ impl Tour {
         None
     }
 
-    pub(super) fn portal(&self) -> &str {
+    pub(super) fn introduce(&self) {
         match *self {}
     }
 

@@ -82,9 +82,13 @@ impl Tour {
         Ok(Self { platform, live, portal, heard: channel() })
     }
 
-    /// Where the portal is.
-    pub(super) fn portal(&self) -> &str {
-        &self.portal
+    /// Says what happens beside the table, and where it counts.
+    pub(super) fn introduce(&self) {
+        tell(format_args!(
+            "beside it the alert platform runs with an example world: {SUBJECT}, whence a visitor comes, is reported, dropped, heard \
+             and corrected. Records of example worlds count nowhere but in this tour"
+        ));
+        tell(format_args!("the portal is on {}, where {SUBJECT} can be looked up", self.portal));
     }
 
     /// A recorder that lets this tour hear what the line says of its subject.
@@ -106,7 +110,7 @@ impl Tour {
         let subject = Subject { prefix: SUBJECT.to_string(), alerts: BTreeMap::new() };
         let circle = Circle { circle: Vec::new(), subject, portal: self.portal.clone() };
         let mut showing = Showing { tour: self, scene, say, circle };
-        match showing.story() {
+        match showing.story().and_then(|()| showing.stay()) {
             Err(fault) if !fault.is::<Ended>() => Err(fault),
             _ => Ok(showing.circle),
         }
@@ -123,7 +127,7 @@ struct Showing<'s> {
 
 impl Showing<'_> {
     fn story(&mut self) -> anyhow::Result<()> {
-        let act = self.is_decided()?;
+        let act = self.decide()?;
         let published = self.publish()?;
         self.reach(Step::Published, None, "the decision's record is in the cache that the engine reads");
         self.see(Step::Enforced, published, "by the decision", |verdict| verdict == Verdict::Drop)?;
@@ -148,7 +152,7 @@ impl Showing<'_> {
     }
 
     /// Two reports, an opinion, and the decision that rests on them.
-    fn is_decided(&mut self) -> anyhow::Result<ActId> {
+    fn decide(&mut self) -> anyhow::Result<ActId> {
         self.rest()?;
         let platform = &mut self.tour.platform;
         let mut reports = Vec::with_capacity(REPORTERS.len());
@@ -202,6 +206,13 @@ impl Showing<'_> {
                 self.reach(step, Some(sighting.ts_ns), &text);
                 return Ok(());
             }
+        }
+    }
+
+    /// Keeps the portal open until the tour is over.
+    fn stay(&mut self) -> anyhow::Result<()> {
+        loop {
+            self.hear(TICK)?;
         }
     }
 
