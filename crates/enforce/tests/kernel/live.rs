@@ -7,7 +7,7 @@ use std::time::Duration;
 use credence_credit::cache::Crowded;
 use credence_credit::guard::NeverBlock;
 use credence_credit::{Changes, Guards, Keeper, Measure, Published, Record, Snapshot};
-use credence_enforce::{Policy, PublishError, Rate, Records, Setup, Xdp, boot_ns};
+use credence_enforce::{Moment, Policy, PublishError, Rate, Records, Setup, Xdp, boot_ns};
 
 use crate::world::{
     NOW_S, Random, address, any_snapshot, edges, loaded, now, record, segment, small, snapshot,
@@ -212,4 +212,28 @@ fn a_cache_that_outgrows_the_kernels_room_leaves_what_was_in_force() {
     followed.records.follow(&mut small, now()).unwrap();
     assert!(xdp.passes(&segment(address("2a00:1ff::1"))).unwrap());
     assert!(!xdp.passes(&segment(address("2a00:1::1"))).unwrap());
+}
+
+/// The kernel's programs know no wall clock: what ends by it is reckoned anew when it was set.
+#[test]
+fn records_end_by_the_wall_clock_however_it_is_set() {
+    let Some((mut xdp, records)) = loaded(&small(), &Policy::default()) else { return };
+    let lasting =
+        |seconds: u64| Record { expires: NOW_S + seconds, ..record("2001:db8::/48", Measure::Drop) };
+    let mut followed = Followed::begin(records, vec![snapshot(vec![lasting(3_600)])]);
+    let listed = segment(address("2001:db8::1"));
+    const HOUR: u64 = 3_600;
+    let years = 10 * 365 * 24 * HOUR;
+    // Steps of the clock, and whether the record holds by it.
+    let steps = [(0, true), (HOUR - 1, true), (HOUR, false), (years, false), (0, true)];
+    for (ahead, holds) in steps {
+        let moment = Moment { unix_s: NOW_S + ahead, ..now() };
+        followed.records.follow(&mut followed.keeper, moment).unwrap();
+        assert_eq!(!xdp.passes(&listed).unwrap(), holds, "{ahead} s ahead");
+    }
+    followed.records.follow(&mut followed.keeper, Moment { unix_s: NOW_S - NOW_S / 2, ..now() }).unwrap();
+    assert!(!xdp.passes(&listed).unwrap(), "a clock that was set back ends nothing");
+    // A change in place is reckoned by the same clock as the records before it.
+    followed.update(vec![snapshot(vec![lasting(7_200)])]);
+    assert!(!xdp.passes(&listed).unwrap());
 }
