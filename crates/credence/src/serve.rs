@@ -53,6 +53,7 @@ const UNSERVED: &str = "the metrics page cannot be served";
 pub(crate) struct Page {
     listener: TcpListener,
     address: SocketAddr,
+    runtime: runtime::Runtime,
 }
 
 /// Takes the address `listen`.
@@ -63,7 +64,10 @@ pub(crate) fn bind(listen: SocketAddr) -> anyhow::Result<Page> {
     let listener = TcpListener::bind(listen).map_err(|error| HostCannot(refusal(listen, &error)))?;
     let address = listener.local_addr().context("the metrics page has no address")?;
     listener.set_nonblocking(true).context(UNSERVED)?;
-    Ok(Page { listener, address })
+    // Here, since it opens what the sandbox does not let it open later; it starts no thread.
+    let runtime =
+        runtime::Builder::new_current_thread().enable_io().enable_time().build().context(UNSERVED)?;
+    Ok(Page { listener, address, runtime })
 }
 
 impl Page {
@@ -77,9 +81,7 @@ impl Page {
     /// # Errors
     /// When the thread cannot be started.
     pub(crate) fn serve(self, status: Arc<Status>) -> anyhow::Result<()> {
-        let runtime =
-            runtime::Builder::new_current_thread().enable_io().enable_time().build().context(UNSERVED)?;
-        let Self { listener, address } = self;
+        let Self { listener, address, runtime } = self;
         let thread = thread::Builder::new().name("credence-metrics".to_owned());
         let serving = thread.spawn(move || runtime.block_on(serve(listener, router(address, status))));
         serving.map(drop).context(UNSERVED)
