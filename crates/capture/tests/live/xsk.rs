@@ -51,10 +51,15 @@ fn what_is_not_read_in_time_is_counted() {
             seen.datagrams.len() as u64 + source.kernel_drops() >= 5_000
         };
         assert!(seen.poll_until(&mut *source, accounted), "{}", source.kernel_drops());
-        assert_eq!((seen.datagrams.len() as u64, source.kernel_drops()), (2_048, 2_952));
+        // A host that greets the link takes a chunk or two.
+        let (read, lost) = (seen.datagrams.len(), source.kernel_drops());
+        assert!(
+            (2_040..=2_048).contains(&read) && (2_952..=2_960).contains(&lost),
+            "{read} read, {lost} lost"
+        );
         veth::send(20_000, 20);
-        assert!(seen.poll_until(&mut *source, |seen, _| seen.datagrams.len() == 2_068), "it goes on");
-        assert_eq!(source.kernel_drops(), 2_952);
+        assert!(seen.poll_until(&mut *source, |seen, _| seen.datagrams.len() == read + 20), "it goes on");
+        assert_eq!(source.kernel_drops(), lost);
     });
 }
 
