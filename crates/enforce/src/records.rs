@@ -98,7 +98,6 @@ impl Records {
     /// # Errors
     /// When there is no room, or the kernel does not let the room of the set before be used again.
     pub fn publish(&mut self, cache: &Cache, now: Moment) -> Result<usize, PublishError> {
-        self.program = None;
         self.put(cache, now, |mirror| mirror.lines.overwrite(mirror.from, cache.image()))
     }
 
@@ -179,6 +178,8 @@ impl Records {
         }
         self.control.activate((next * lines) as u32, (next * records) as u32);
         (self.active, self.refused) = (next, refused);
+        // Whatever was followed stands in the other set, and must not be written into this one.
+        self.program = None;
         self.leaving.clear();
         grace::wait().map_err(PublishError::Grace)?;
         self.limiters.settle();
@@ -213,11 +214,11 @@ impl Records {
 /// In step with the cache: what a number stands for is written before the image leads to it.
 impl Follower for Records {
     fn wrote(&mut self, number: u32, record: &Record, entry: Known) -> bool {
-        let is_room = (number as usize) < self.room();
-        if self.program.is_some() && is_room {
+        let follows = self.program.is_some() && (number as usize) < self.room();
+        if follows {
             self.refused += usize::from(self.write(self.active, number, record.prefix, entry));
         }
-        is_room
+        follows
     }
 
     fn changed(&mut self, number: u32, entry: Known) {
@@ -248,8 +249,7 @@ impl Follower for Records {
         self.program = None;
     }
 
-    /// When the kernel does not say where its programs are, what waits goes on waiting, and [`Records::settle`] tells.
-    fn rest(&mut self) {
-        let _ = self.settle();
+    fn rest(&mut self) -> bool {
+        self.settle().is_ok()
     }
 }

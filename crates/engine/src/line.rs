@@ -128,11 +128,6 @@ impl Worker {
     /// Takes frames of one step down the line.
     pub fn process(&mut self, frames: &[Frame<'_>]) {
         self.take_credit();
-        self.pass_all(frames);
-        self.credit.leave();
-    }
-
-    fn pass_all(&mut self, frames: &[Frame<'_>]) {
         for chunk in frames.chunks(CHUNK) {
             if self.config.restarts {
                 self.guarded(chunk);
@@ -140,6 +135,7 @@ impl Worker {
                 self.take(chunk);
             }
         }
+        self.credit.leave();
     }
 
     /// Takes a chunk down the line.

@@ -45,8 +45,8 @@ pub struct Keeper {
 /// Somebody who keeps what the entries say once more, by the same numbers: for the kernel's program. Told in an order in which each
 /// step can be seen by those who read there.
 pub trait Follower {
-    /// A record is about to be found by a number by which nobody could find one. Returns whether there is room for it; without,
-    /// the table is not mirrored any more.
+    /// A record is about to be found by a number by which nobody could find one. Returns whether that can be followed; where it
+    /// cannot, the table is not mirrored any more.
     fn wrote(&mut self, number: u32, record: &Record, entry: Entry) -> bool;
 
     /// A record has another end or another parent.
@@ -59,8 +59,8 @@ pub trait Follower {
     fn lost(&mut self);
 
     /// Much is out of reach and waits to be used again: a good moment to find out whether those who read elsewhere have moved
-    /// on.
-    fn rest(&mut self);
+    /// on. Returns whether that can be found out; where it cannot, the table is not mirrored any more.
+    fn rest(&mut self) -> bool;
 }
 
 /// Nobody follows.
@@ -72,7 +72,10 @@ impl Follower for () {
     fn changed(&mut self, _: u32, _: Entry) {}
     fn left(&mut self, _: u32, _: Prefix) {}
     fn lost(&mut self) {}
-    fn rest(&mut self) {}
+
+    fn rest(&mut self) -> bool {
+        true
+    }
 }
 
 /// There is no room for what was to be changed. Some of it may have been; a cache that is built anew has the room.
@@ -166,7 +169,10 @@ impl Keeper {
         let made = changes.list.into_iter().try_for_each(|change| {
             self.change(change, &mut gone, follower)?;
             if self.publisher.waiting_bytes() > waiting_max {
-                follower.rest();
+                if !follower.rest() {
+                    self.publisher.part();
+                    follower.lost();
+                }
                 self.publisher.reclaim();
                 // A reader that stands still is not asked again after each change.
                 waiting_max = WAITING_MAX + self.publisher.waiting_bytes();
