@@ -1,0 +1,1 @@
+//! The signed feed that gateways follow.

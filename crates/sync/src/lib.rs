@@ -1,0 +1,1 @@
+//! Keeps a gateway's credit in step with others.
