@@ -39,7 +39,7 @@ pub use guard::{Guarded, Guards, KeepReason};
 pub use issuer::{Issuer, IssuerError, IssuerId};
 pub use law::{Authority, EvidenceClass, Measure, Precedence, UnknownWord};
 pub use reason::{Reason, Reasons};
-pub use record::{ActId, Record};
+pub use record::{ActId, ActRef, Record};
 pub use score::{Rating, Score, ScoreError, Status};
 pub use snapshot::{Header, RECORDS_MAX, Snapshot, SnapshotError};
 pub use subject::{Learned, Subject};

@@ -9,6 +9,7 @@ mod complaint;
 mod restriction;
 mod rule;
 mod signers;
+mod stated;
 mod subject;
 
 use std::collections::BTreeMap;
@@ -177,7 +178,10 @@ impl Law {
 
     /// Whose signatures an object has: all of them must match, and their keys must be in the registry, which is looked at
     /// first.
-    fn verify(&self, signed: &Signed) -> Result<Vec<Speaker>, Refusal> {
+    ///
+    /// # Errors
+    /// When one does not match, or is by a key that is not known or was revoked.
+    pub fn verify(&self, signed: &Signed) -> Result<Vec<Speaker>, Refusal> {
         if signed.claims().any(|key| self.register().is_revoked(key)) {
             return Err(Refusal::RevokedKey);
         }

@@ -84,8 +84,8 @@ impl Signed {
         Ok(signers)
     }
 
-    /// How many of these keys have signed; signatures of other keys are passed over.
-    pub(crate) fn count(&self, keys: &BTreeMap<KeyId, VerifyingKey>) -> usize {
+    /// How many of these keys have signed; signatures of other keys, and wrong ones, are passed over.
+    pub fn count(&self, keys: &BTreeMap<KeyId, VerifyingKey>) -> usize {
         let matches = |signature: &&Signature| {
             let value = Ed25519::from_bytes(&signature.value);
             keys.get(&signature.key).is_some_and(|key| key.verify_strict(&self.bytes, &value).is_ok())

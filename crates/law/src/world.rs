@@ -98,6 +98,7 @@ pub(crate) fn registry() -> Registry {
         operator: office("operator", Party::Operator, Function::Operation),
         quorum: 3,
         advice_quorum: 2,
+        operation_quorum: 1,
         revoked: Vec::new(),
     }
 }

@@ -137,7 +137,7 @@ fn plot(seed: u64, stage: &mut Stage) -> usize {
 fn check(seed: u64, platform: &Platform, hostile: &[u16], decided: ActId) {
     for at in [NOW, NOW + 4 * DAY] {
         let (issuers, records) = platform.book.records(&platform.law, at);
-        for record in records.iter().filter(|record| record.act != Some(decided)) {
+        for record in records.iter().filter(|record| record.act != Some(decided.short())) {
             let (_, holder) = platform.law.register().holder(record.prefix).unwrap();
             assert!(record.measure < Measure::Drop, "seed {seed}: {record:?}");
             let is_own = hostile.contains(&holder.0);
