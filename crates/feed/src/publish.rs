@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use credence_credit::{ActId, ActRef, Authority, Record};
+use credence_credit::{ActId, ActRef, Authority};
 use credence_law::book::Issuers;
 use credence_law::party::Party;
 use credence_law::{Act, Acts, Book, Law, Refusal};

@@ -2,7 +2,7 @@
 
 use credence_credit::ActId;
 use credence_credit::guard::NeverBlock;
-use credence_law::layout::{DecodeError, Input, Layout, fields};
+use credence_law::layout::{DecodeError, Layout, fields};
 use credence_law::party::{World, act_id};
 use credence_law::{AdoptError, Book, Law, Object, Refusal, Rules, Signed, Trust};
 use sha2::{Digest, Sha256};

@@ -184,20 +184,12 @@ impl Shard {
     /// As [`new`](Self::new).
     pub fn followed_by(&self, rows: Vec<Row>) -> Result<Self, Reject> {
         let (one, other) = (suits(rows.len() / 2), suits(rows.len() * 2));
-        let bits = if (one..=other).contains(&self.bits) && rows.len() >> self.bits > 0 {
-            self.bits
-        } else {
-            suits(rows.len())
-        };
-        let mut next = Self::in_pages(rows, bits)?;
-        if bits == self.bits {
-            for (new, old) in next.pages.iter_mut().zip(&self.pages) {
-                if new.digest == old.digest {
-                    *new = Arc::clone(old);
-                }
-            }
-        }
-        Ok(next)
+        let fits = (one..=other).contains(&self.bits) && 1 << self.bits <= rows.len().max(1);
+        let bits = if fits { self.bits } else { suits(rows.len()) };
+        in_order(&rows, Row::key).map_err(|_| Reject::Order)?;
+        let mut changes = Changes::default();
+        differences(self.in_order().into_iter(), rows.iter(), &mut changes);
+        self.changed(changes, bits)
     }
 
     /// What leads from this shard to `next`. Pages that both share are not looked at.

@@ -44,6 +44,8 @@ pub struct Book {
     /// When alerts and decisions end.
     ending: BTreeSet<(u64, ActId)>,
     numbers: BTreeMap<Party, u64>,
+    /// The newest manifest of each issuer, by its number.
+    manifests: BTreeMap<Party, (u64, ActId)>,
     erased: BTreeSet<ActId>,
     are_exercises: bool,
     are_reports_hidden: bool,
@@ -116,8 +118,13 @@ impl Book {
     fn note(&mut self, accepted: &Accepted) {
         let Accepted { id, act, .. } = accepted;
         let preamble = act.preamble();
-        let last = self.numbers.entry(preamble.issuer).or_default();
-        *last = preamble.number.max(*last);
+        if let Act::Manifest(_) = act {
+            let newest = self.manifests.entry(preamble.issuer).or_insert((preamble.number, *id));
+            *newest = (preamble.number, *id).max(*newest);
+        } else {
+            let last = self.numbers.entry(preamble.issuer).or_default();
+            *last = preamble.number.max(*last);
+        }
         if let Some(subject) = act.subject() {
             self.about.entry(subject.prefix).or_default().push((self.order.len(), *id));
         }
@@ -143,6 +150,11 @@ impl Book {
     /// How an act stands at `now`, in Unix seconds; none for one that is not here.
     pub fn state(&self, id: &ActId, now: u64) -> Option<State> {
         standing::at(self, id, now).map(|running| running.state)
+    }
+
+    /// The newest manifest of each issuer.
+    pub fn manifests(&self) -> impl Iterator<Item = (Party, ActId)> {
+        self.manifests.iter().map(|(party, (_, id))| (*party, *id))
     }
 
     /// The acts about all of a prefix: about itself, and about wider ones.
@@ -239,6 +251,10 @@ impl Acts for Book {
 
     fn last_number(&self, issuer: Party) -> u64 {
         self.numbers.get(&issuer).copied().unwrap_or(0)
+    }
+
+    fn last_manifest(&self, issuer: Party) -> u64 {
+        self.manifests.get(&issuer).map_or(0, |(number, _)| *number)
     }
 }
 

@@ -69,6 +69,9 @@ pub trait Acts {
 
     /// The highest number that an accepted act of this issuer has; 0 for none.
     fn last_number(&self, issuer: Party) -> u64;
+
+    /// The highest number that an accepted manifest of this issuer has, which are counted apart: a machine makes them; 0 for none.
+    fn last_manifest(&self, issuer: Party) -> u64;
 }
 
 /// The rules in force. What they cite of older versions is kept, so that an act is judged by those that it was made under.
@@ -172,7 +175,11 @@ impl Law {
         if preamble.issued < now.saturating_sub(SKEW) {
             return Err(Refusal::Stale);
         }
-        let is_new = preamble.number > acts.last_number(preamble.issuer);
+        let last = match accepted.act {
+            Act::Manifest(_) => acts.last_manifest(preamble.issuer),
+            _ => acts.last_number(preamble.issuer),
+        };
+        let is_new = preamble.number > last;
         if is_new { Ok(accepted) } else { Err(Refusal::Replayed) }
     }
 

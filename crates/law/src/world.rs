@@ -167,6 +167,11 @@ impl Acts for Known {
     fn last_number(&self, issuer: Party) -> u64 {
         self.numbers.get(&issuer).copied().unwrap_or(0)
     }
+
+    /// None was made.
+    fn last_manifest(&self, _issuer: Party) -> u64 {
+        0
+    }
 }
 
 pub(crate) fn preamble(issuer: Party, purpose: Purpose) -> Preamble {

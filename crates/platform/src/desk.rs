@@ -71,6 +71,8 @@ pub struct Desk {
     drills: Book,
     log: Log,
     receipts: HashMap<ActId, Receipt>,
+    /// Places of rules, and of the drafts by which they were laid open.
+    rules: Vec<u64>,
     /// Entries without a payload that no erasure has named so far.
     bare: BTreeSet<ActId>,
     /// Places of entries whose payload is to go from the journal.
@@ -92,6 +94,7 @@ impl Desk {
             drills: Book::of_exercises(),
             log: Log::default(),
             receipts: HashMap::new(),
+            rules: vec![first.place],
             bare: BTreeSet::new(),
             doomed: Vec::new(),
         };
@@ -181,6 +184,7 @@ impl Desk {
     fn take(&mut self, signed: &Signed, now: u64) -> Result<bool, Rejection> {
         if !is_act(signed) {
             self.trust.adopt(signed, &self.book, now)?;
+            self.rules.push(self.log.len());
             return Ok(true);
         }
         let accepted = self.law()?.examine(signed, self.acts(signed), now)?;
@@ -195,6 +199,9 @@ impl Desk {
     /// Enters an act that was checked; whether everybody may read it.
     fn enter(&mut self, accepted: Accepted, is_exercise: bool) -> bool {
         let is_public = is_public(&accepted.act);
+        if matches!(accepted.act, Act::Draft(_)) && !is_exercise {
+            self.rules.push(self.log.len());
+        }
         if let Act::Erasure(erasure) = &accepted.act {
             let still_there = erasure.acts.iter().filter(|id| !self.bare.remove(id));
             self.doomed.extend(still_there.filter_map(|id| Some(self.receipts.get(id)?.place)));
@@ -221,6 +228,11 @@ impl Desk {
     /// Before there is a rule of each kind.
     pub fn law(&self) -> Result<&Law, AdoptError> {
         self.trust.law()
+    }
+
+    /// The places of all rules, and of the drafts by which they were laid open, in order.
+    pub fn rules(&self) -> &[u64] {
+        &self.rules
     }
 
     /// All acts.

@@ -10,7 +10,8 @@
 //! * [`gate`]: what is turned away before its signatures are looked at, by [`allowance`]s among others;
 //! * [`request`]: requests that somebody has signed; [`access`]: who may ask for what;
 //! * [`store`]: the journal in a database;
-//! * [`serve`]: the two put together, and offered by HTTP;
+//! * [`feed`]: what gateways follow;
+//! * [`serve`]: all put together, and offered by HTTP;
 //! * [`stix`]: security alerts for other programs; [`envelope`]: documents that somebody has signed;
 //! * `portal`: the pages that people read; [`sign_in`]: how members and officers show who they are there;
 //! * [`words`]: acts told to people;
@@ -23,6 +24,7 @@ pub mod complaint;
 pub mod desk;
 pub mod envelope;
 pub mod example;
+pub mod feed;
 pub mod gate;
 pub mod keys;
 pub mod log;

@@ -3,6 +3,7 @@
 mod api;
 mod door;
 mod duty;
+mod feed;
 mod http;
 mod intake;
 mod members;
@@ -13,6 +14,7 @@ mod submit;
 
 use std::collections::BTreeMap;
 use std::hash::RandomState;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread;
 
@@ -22,7 +24,7 @@ use credence_law::party::World;
 use credence_law::{AdoptError, Law};
 use credence_prefix::Prefix;
 use tokio::runtime::Handle;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::time::Instant;
 use tracing::{error, info};
 
@@ -56,6 +58,11 @@ pub struct Settings {
     pub witnesses: Vec<Witness>,
     /// For whom the platform acts.
     pub offices: Offices,
+    /// Where the feed's files lie; without it, or without the operator's key, there is no feed.
+    pub feed: Option<PathBuf>,
+    /// The directory of an example world whose parties' manifests are made here, and after how many seconds they state what is
+    /// new.
+    pub attests: Option<(PathBuf, u64)>,
 }
 
 /// What a witness has said of the log last: at which size, and the line of its note.
@@ -64,7 +71,14 @@ type Cosigned = BTreeMap<String, (u64, Vec<u8>)>;
 /// What all requests share.
 #[derive(Debug)]
 pub struct Platform {
+    world: World,
     desk: RwLock<Desk>,
+    /// What gateways follow.
+    fed: tokio::sync::Mutex<Option<feed::Fed>>,
+    /// Rings when something new is published.
+    bell: feed::Bell,
+    /// How much of the log is on disk, for whoever waits for more.
+    written: watch::Sender<u64>,
     gate: Mutex<Gate>,
     /// Signed requests that were heard.
     nonces: Mutex<Nonces>,
@@ -110,6 +124,10 @@ impl Platform {
         let cosigned = said.map(|(witness, size, line)| (witness, (size, line))).collect();
         let (inbox, handed) = mpsc::channel(intake::WAITING_MAX);
         let platform = Arc::new(Self {
+            world,
+            fed: tokio::sync::Mutex::default(),
+            bell: feed::Bell::default(),
+            written: watch::Sender::new(desk.log().len()),
             desk: RwLock::new(desk),
             gate: Mutex::new(Gate::new(settings.limits, RandomState::new())),
             nonces: Mutex::new(Nonces::new(now())),
@@ -132,6 +150,7 @@ impl Platform {
         let run = move || intake::take_in(handed, |batch| Some(taking.upgrade()?.take(batch, &handle)));
         thread.spawn(run).context("no thread for the desk")?;
         tokio::spawn(duty::rounds(Arc::downgrade(&platform)));
+        tokio::spawn(feed::rounds(Arc::downgrade(&platform)));
         Ok(platform)
     }
 

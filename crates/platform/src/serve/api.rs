@@ -16,7 +16,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::door::{Refused, Signed, absent, without_rules};
-use super::{Platform, members, now, public_log, submit};
+use super::{Platform, feed, members, now, public_log, submit};
 use crate::access;
 use crate::keys::unhex;
 use crate::portal;
@@ -52,6 +52,10 @@ pub(super) fn routes() -> (Router<Arc<Platform>>, OpenApi) {
         .routes(routes!(public_log::proof))
         .routes(routes!(public_log::consistency))
         .routes(routes!(public_log::tile))
+        .routes(routes!(feed::head))
+        .routes(routes!(feed::rule))
+        .routes(routes!(feed::file))
+        .routes(routes!(feed::events))
         .routes(routes!(healthy))
         .routes(routes!(ready))
         .routes(routes!(metrics))

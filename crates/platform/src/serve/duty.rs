@@ -38,6 +38,11 @@ impl Offices {
     pub fn new(operator: Option<SigningKey>, executive: Option<SigningKey>) -> Self {
         Self { operator, executive, challenger: Challenger::new(rand::random()) }
     }
+
+    /// The operator's key.
+    pub(super) const fn operator(&self) -> Option<&SigningKey> {
+        self.operator.as_ref()
+    }
 }
 
 /// No keys.

@@ -185,7 +185,9 @@ impl Platform {
             error!(%fault, "what is published cannot be noted; nothing more is taken until the platform is started again");
             return false;
         }
+        let size = checkpoint.0;
         *self.checkpoint.write().unwrap_or_else(PoisonError::into_inner) = checkpoint;
+        self.written.send_replace(size);
         true
     }
 }
