@@ -11,6 +11,7 @@ mod prefixes;
 mod reader;
 mod sandbox;
 mod spelling;
+mod sync;
 
 use std::hash::{BuildHasher, RandomState};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -33,6 +34,7 @@ pub(crate) use enforce::{CarriedBy, Enforce, Mode, OnFail, OnFailure, Standing};
 pub(crate) use mistakes::FLOW_BYTES;
 pub(crate) use prefixes::ListedPrefix;
 pub(crate) use sandbox::Sandbox;
+pub(crate) use sync::Sync;
 
 /// A gateway's configuration.
 #[derive(Clone, Debug, PartialEq, Eq, Default, Deserialize, Serialize)]
@@ -64,6 +66,8 @@ pub(crate) struct Config {
     pub(crate) lists: PrefixLists,
     /// Where credit comes from.
     pub(crate) credit: Credit,
+    /// What is fetched from others.
+    pub(crate) sync: Sync,
     /// How scores become verdicts.
     pub(crate) policy: Policy,
     /// What is carried out in the kernel.
@@ -313,6 +317,7 @@ impl Config {
             ("queues", self.queues != running.queues),
             ("flows", self.flows != running.flows),
             ("lists", self.lists != running.lists),
+            ("sync", self.sync != running.sync),
             ("policy", self.policy != running.policy),
             ("enforce", self.enforce != running.enforce),
             ("emergency", self.emergency != running.emergency),

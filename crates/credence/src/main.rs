@@ -9,6 +9,7 @@ mod detach;
 mod doctor;
 mod exit;
 mod explain;
+mod follower;
 mod lookup;
 mod moment;
 mod outputs;
@@ -55,6 +56,8 @@ enum Command {
     /// Import, export and compare credit snapshots
     #[command(subcommand)]
     Credit(credit::CreditCommand),
+    /// Fetch what `[sync]` names; `credence run` starts this by itself
+    Sync(follower::SyncArgs),
     /// Validate a configuration and say what it would do
     Check(check::CheckArgs),
     /// Tell a running gateway something: an emergency, an update that waits
@@ -78,6 +81,7 @@ fn main() -> ExitCode {
         Command::Lookup(args) => lookup::lookup(&args),
         Command::Explain(args) => explain::explain(&args),
         Command::Credit(command) => credit::credit(&command),
+        Command::Sync(args) => follower::sync(&args),
         Command::Check(args) => check::check(&args),
         Command::Control(args) => control::control(&args),
         Command::Detach(args) => detach::detach(&args),

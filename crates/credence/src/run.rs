@@ -9,6 +9,7 @@ mod controls;
 mod door;
 mod emergency;
 mod enforcement;
+mod following;
 mod nftables;
 mod notify;
 mod placement;
@@ -44,6 +45,7 @@ use carrier::{Carrier, Parts};
 use controls::Controls;
 use door::Door;
 pub(crate) use door::{Request, request};
+use following::Follower;
 pub(crate) use nftables::{COMMAND as CARRY_NFTABLES, carry as carry_nftables};
 pub(crate) use watch::stop_at_signals;
 use watch::{Signals, Watch};
@@ -100,6 +102,7 @@ pub(crate) fn run(args: &RunArgs) -> anyhow::Result<Exit> {
     let kernel = carrier.as_ref().map(Carrier::kernel);
     let status = Arc::new(Status::new(engine, credit, tally, &alerts, pulse, kernel));
     announce(&config, &status, &sources, workers);
+    let mut follower = Follower::start(&config, &args.config, Arc::clone(status.followed()))?;
 
     // Everything is open, and there is no thread yet but this one.
     sandbox.enter()?;
@@ -111,11 +114,15 @@ pub(crate) fn run(args: &RunArgs) -> anyhow::Result<Exit> {
         let beating = carrier.beat(&config, Arc::clone(&status), signals.stop());
         beating.context("the kernel cannot be told that the engine lives")?;
     }
+    if let Some(follower) = &mut follower {
+        follower.listen()?;
+    }
     let mut recorder = Recorder::new(Some(alerts), None).watched(Arc::clone(status.best_sources()));
     if let Some(enforcer) = enforcer {
         recorder = recorder.enforcing(enforcer);
     }
-    let controls = Controls::new(&config, (guards, keeper), Arc::clone(&status), alarm, carrier, door);
+    let controls = Controls::new(&config, (guards, keeper), Arc::clone(&status), alarm, carrier, door)
+        .following(follower);
     let watch = Watch::new(args.config.clone(), config, status, signals, until, controls);
     score(watch, sources, recorder, workers)
 }
@@ -165,7 +172,7 @@ fn score(
 }
 
 /// Logs on standard error, in colour only on a terminal.
-fn start_log() {
+pub(crate) fn start_log() {
     let filter = EnvFilter::try_from_env(LOG_FILTER).unwrap_or_else(|_| EnvFilter::new("info"));
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_target(false).with_writer(io::stderr);
     log.with_ansi(io::stderr().is_terminal()).init();

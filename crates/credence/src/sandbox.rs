@@ -19,6 +19,7 @@ use rustix::thread::{CapabilitySet, set_no_new_privs};
 use tracing::{info, warn};
 
 use crate::config::{Backend, Config, Sandbox as Switches};
+use crate::follower;
 pub(crate) use files::has_landlock;
 pub(crate) use privileges::User;
 
@@ -32,6 +33,8 @@ pub(crate) struct Sandbox {
     loads: bool,
     /// What a reload reads.
     files: Vec<PathBuf>,
+    /// Where the copies of lists are that another process fetches.
+    copies: Option<PathBuf>,
 }
 
 impl Sandbox {
@@ -49,7 +52,8 @@ impl Sandbox {
         let files = std::iter::once(file).chain(config.credit.snapshots.iter().map(PathBuf::as_path));
         let files = files.map(Path::to_path_buf).collect();
         let loads = config.backend == Backend::AfXdp;
-        Ok(Self { switches, user, kept: privileges::needed(config), loads, files })
+        let copies = config.sync.is_on().then(|| follower::lists(&config.sync.state));
+        Ok(Self { switches, user, kept: privileges::needed(config), loads, files, copies })
     }
 
     /// Goes inside: this thread, and every one that it starts from now on.
@@ -64,10 +68,10 @@ impl Sandbox {
         given_up.extend(self.user.as_ref().map(|user| format!("the user is {user}")));
         given_up.extend(kept.map(privileges::told));
         if self.switches.landlock {
-            given_up.extend(told(files::confine(&self.files), "landlock"));
+            given_up.extend(told(files::confine(&self.files, self.copies.as_deref()), "landlock"));
         }
         if self.switches.seccomp {
-            given_up.extend(told(calls::confine(self.loads), "seccomp"));
+            given_up.extend(told(calls::confine(calls::Role::Engine { loads: self.loads }), "seccomp"));
         }
         if !given_up.is_empty() {
             info!("sandbox: {}", given_up.join("; "));
@@ -83,6 +87,35 @@ impl Sandbox {
             warn!("{file} cannot be read again by {who} ({error}); let it be read, or a reload will fail");
         }
     }
+}
+
+/// Leaves the process that talks to other hosts its own directory `kept`, the files by which names are found, and the system
+/// calls that it makes.
+pub(crate) fn confine_follower(switches: &Switches, kept: &Path) {
+    let mut given_up = Vec::new();
+    if switches.landlock {
+        given_up.extend(told(files::confine_follower(kept), "landlock"));
+    }
+    if switches.seccomp {
+        given_up.extend(told(calls::confine(calls::Role::Follower), "seccomp"));
+    }
+    if !given_up.is_empty() {
+        info!("sandbox: {}", given_up.join("; "));
+    }
+}
+
+/// Becomes the configured user and gives up every capability, for this process and all that it starts.
+///
+/// # Errors
+/// When it may not become the user, or cannot give up what it has.
+pub(crate) fn become_nobody_special(switches: &Switches) -> anyhow::Result<()> {
+    let user = switches.user.as_deref().map(User::named).transpose()?;
+    if let Some(user) = &user {
+        user.join_group()?;
+    }
+    set_no_new_privs(true).context("privileges cannot be given up for good")?;
+    privileges::give_up(user.as_ref(), Some(CapabilitySet::empty()))?;
+    Ok(())
 }
 
 /// What came of a way to confine the process. Where this kernel does not have it, that is told.

@@ -11,6 +11,7 @@
 
 pub(crate) mod alert_log;
 mod connection;
+pub(crate) mod followed;
 pub(crate) mod kernel;
 mod process;
 pub(crate) mod pulse;

@@ -2,6 +2,8 @@
 //!
 //! No label holds a value taken from a packet or from a member: the number of series is fixed when the program starts.
 
+mod following;
+
 use std::time::Duration;
 
 use credence_credit::{Cache, KeepReason};
@@ -14,6 +16,7 @@ use prometheus::{
 
 use crate::alert::AlertCounts;
 use crate::counters::{MALFORMED, NOT_IPV6, Totals};
+pub use following::Following;
 
 /// Everything a page is made of.
 #[derive(Clone, Debug)]
@@ -44,6 +47,8 @@ pub struct Scrape<'a> {
     pub reload_failures: u64,
     /// What is carried out in the kernel, if anything is.
     pub enforcement: Option<Enforcement>,
+    /// What is known of the process that fetches credit, if anything is fetched.
+    pub following: Option<Following>,
     /// What the kernel tells of the process.
     pub process: Process,
     /// When the process started, Unix seconds.
@@ -118,6 +123,9 @@ pub fn render(scrape: &Scrape<'_>) -> prometheus::Result<String> {
     page.credit(scrape.cache)?;
     if let Some(enforcement) = &scrape.enforcement {
         page.enforcement(enforcement)?;
+    }
+    if let Some(following) = &scrape.following {
+        page.following(following)?;
     }
     page.control(scrape)?;
     page.readiness(scrape)?;

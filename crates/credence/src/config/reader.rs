@@ -61,6 +61,9 @@ impl Config {
             let unsound = config.unsound(cores).into_iter();
             mistakes
                 .extend(unsound.map(|(key, fault)| format!("{} {fault}", Place { key, line: line_of(key) })));
+            let unsound = config.sync.unsound();
+            let placed = unsound.iter().map(|(key, fault)| (Place { key, line: line_of(key) }, fault));
+            mistakes.extend(placed.map(|(place, fault)| format!("{place} {fault}")));
             mistakes.truncate(MISTAKES_MAX);
         }
         match config {

@@ -1,4 +1,7 @@
+use std::collections::BTreeMap;
+
 use super::mistakes::Mistakes;
+use super::sync::List;
 use super::*;
 
 /// A host with so many cores.
@@ -317,6 +320,7 @@ fn the_example_names_every_key_with_its_default() {
         enforce: Enforce { other_leg: Some(String::new()), ..Enforce::default() },
         control: Control { socket: Some(PathBuf::new()) },
         sandbox: Sandbox { user: Some(String::new()), ..Sandbox::default() },
+        sync: Sync { lists: BTreeMap::from([("drop_v6".to_owned(), List::default())]), ..Sync::default() },
         ..Config::default()
     })
     .unwrap();

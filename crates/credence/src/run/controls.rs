@@ -9,11 +9,13 @@ use std::time::Duration;
 
 use credence_credit::{Cache, Guards, Keeper};
 use credence_engine::clock::unix_s;
+use credence_sync::pipe::Report;
 use tracing::{error, info, warn};
 
 use super::carrier::Carrier;
 use super::door::{Answer, Asked, Request};
 use super::emergency::Emergency;
+use super::following::Follower;
 use crate::config::{Config, OnFail};
 use crate::moment::utc;
 use crate::serve::status::Status;
@@ -28,6 +30,8 @@ pub(super) struct Controls {
     emergency: Emergency,
     /// Where requests arrive.
     door: Option<Receiver<Asked>>,
+    /// The process that fetches, where there is something to fetch.
+    follower: Option<Follower>,
     /// An update of credit that waits for the operator.
     held: Option<Keeper>,
     /// Whether the kernel goes on with the records that it has when there are none any more: where snapshots are configured and
@@ -51,7 +55,23 @@ impl Controls {
         let emergency = Emergency::new(alarm, status.state(), longest);
         let is_static = config.enforce.on_failure.data_absent == OnFail::Static;
         let keeps_last = is_static && !config.credit.snapshots.is_empty();
-        Self { status, guards, keeper, carrier, emergency, door, held: None, keeps_last, last: None }
+        Self {
+            status,
+            guards,
+            keeper,
+            carrier,
+            emergency,
+            door,
+            follower: None,
+            held: None,
+            keeps_last,
+            last: None,
+        }
+    }
+
+    /// Heeds what `follower` reports from now on.
+    pub(super) fn following(self, follower: Option<Follower>) -> Self {
+        Self { follower, ..self }
     }
 
     /// The guards by which credit is judged.
@@ -63,10 +83,21 @@ impl Controls {
     pub(super) fn look(&mut self, now: Duration) {
         self.tend();
         self.emergency.observe(now, self.carrier.as_ref());
+        while let Some(report) = self.follower.as_ref().and_then(Follower::report) {
+            self.heed(report);
+        }
         while let Some(asked) = self.door.as_ref().and_then(|door| door.try_recv().ok()) {
             let answer = self.answer(asked.request, now);
             // Whoever asked may have left.
             let _ = asked.answer.send(answer);
+        }
+    }
+
+    /// Takes in what the process that fetches has to tell.
+    fn heed(&mut self, report: Report) {
+        match report {
+            Report::Started { count } => self.status.followed().starts.store(count, Ordering::Relaxed),
+            _ => {}
         }
     }
 

@@ -1,4 +1,4 @@
-//! The system calls that are left (seccomp(2)).
+//! The system calls that are left (seccomp(2)), to the engine and to the process that talks to other hosts.
 //!
 //! Three filters are stacked, of which the kernel heeds the strictest. What no fault of ours could be ends the process at once:
 //! starting a program, looking into another process, changing the kernel or what is mounted. Whoever does that inside a gateway
@@ -140,6 +140,35 @@ const QUESTIONS: &[u64] = &[
     libc::TCGETS,
     libc::FIONBIO,
 ];
+/// As [`FAMILIES`], for the process that talks to other hosts: by address, and local ones to ask who has one.
+const FAMILIES_OF_FOLLOWER: &[i32] = &[libc::AF_UNIX, libc::AF_INET, libc::AF_INET6, libc::AF_NETLINK];
+
+/// As [`QUESTIONS`], for the process that talks to other hosts: whether it is a terminal, not to wait, and how much has come.
+const QUESTIONS_OF_FOLLOWER: &[u64] = &[libc::TCGETS, libc::FIONBIO, libc::FIONREAD];
+
+/// What a process needs that keeps files. Where, landlock says.
+const FILES_KEPT: &[c_long] = &[
+    libc::SYS_fallocate,
+    libc::SYS_fchmod,
+    libc::SYS_fchmodat,
+    libc::SYS_flock,
+    libc::SYS_ftruncate,
+    libc::SYS_linkat,
+    libc::SYS_mkdirat,
+    libc::SYS_renameat2,
+    libc::SYS_unlinkat,
+    // The resolver of the C library asks for both families of addresses at once.
+    libc::SYS_sendmmsg,
+];
+
+/// As [`OLDER`], for [`FILES_KEPT`].
+#[cfg(target_arch = "x86_64")]
+const FILES_KEPT_OLDER: &[c_long] =
+    &[libc::SYS_chmod, libc::SYS_link, libc::SYS_mkdir, libc::SYS_rename, libc::SYS_unlink, libc::SYS_rmdir];
+/// This architecture came after all but one.
+#[cfg(not(target_arch = "x86_64"))]
+const FILES_KEPT_OLDER: &[c_long] = &[libc::SYS_renameat];
+
 /// Asks an interface's driver (linux/sockios.h).
 const SIOCETHTOOL: u64 = 0x8946;
 
@@ -179,14 +208,29 @@ const HOSTILE: &[c_long] = &[
     libc::SYS_open_by_handle_at,
 ];
 
-/// Leaves this process, all its threads and those that they start, the calls that a running engine makes, and returns what came
-/// of that in words. Of those that load programs into the kernel nothing is left unless the engine `loads` some.
+/// What the process does that is confined.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Role {
+    /// It runs the engine.
+    Engine {
+        /// Whether it loads programs into the kernel again when an interface comes back.
+        loads: bool,
+    },
+    /// It talks to other hosts and keeps files, and has nothing to do with packets.
+    Follower,
+}
+
+/// Leaves this process, all its threads and those that they start, the calls that its role makes, and returns what came
+/// of that in words.
 ///
 /// # Errors
 /// When the kernel takes no filter.
-pub(super) fn confine(loads: bool) -> anyhow::Result<String> {
-    let (calls, none, never) =
-        (allowed(loads)?, SeccompAction::Errno(libc::EPERM as u32), SeccompAction::KillProcess);
+pub(super) fn confine(role: Role) -> anyhow::Result<String> {
+    let (none, never) = (SeccompAction::Errno(libc::EPERM as u32), SeccompAction::KillProcess);
+    let calls = match role {
+        Role::Engine { loads } => engine(loads)?,
+        Role::Follower => follower()?,
+    };
     let told = format!("seccomp leaves it {} system calls", calls.len());
     let unknown = SeccompAction::Errno(libc::ENOSYS as u32);
     let programs = [
@@ -208,12 +252,28 @@ fn program(calls: Calls, otherwise: SeccompAction, then: SeccompAction) -> Resul
 }
 
 /// What is allowed to an engine that `loads` programs into the kernel, or none.
-fn allowed(loads: bool) -> Result<Calls, BackendError> {
+fn engine(loads: bool) -> Result<Calls, BackendError> {
+    let mut calls = everyone(FAMILIES, QUESTIONS)?;
+    calls.extend([one_of(libc::SYS_bpf, 0, ON_MAPS.map(u64::from))?]);
+    if loads {
+        calls.extend(always(&[libc::SYS_bpf]));
+    }
+    Ok(calls)
+}
+
+/// What is allowed to the process that talks to other hosts.
+fn follower() -> Result<Calls, BackendError> {
+    let mut calls = everyone(FAMILIES_OF_FOLLOWER, QUESTIONS_OF_FOLLOWER)?;
+    calls.extend(always(FILES_KEPT).chain(always(FILES_KEPT_OLDER)));
+    Ok(calls)
+}
+
+/// What is allowed in either role, with sockets of these families and these questions about descriptors.
+fn everyone(families: &[i32], questions: &[u64]) -> Result<Calls, BackendError> {
     let mut calls: Calls = always(ALLOWED).chain(always(OLDER)).collect();
     calls.extend([
-        one_of(libc::SYS_socket, 0, FAMILIES.iter().map(|family| *family as u64))?,
-        one_of(libc::SYS_ioctl, 1, QUESTIONS.iter().copied())?,
-        one_of(libc::SYS_bpf, 0, ON_MAPS.map(u64::from))?,
+        one_of(libc::SYS_socket, 0, families.iter().map(|family| *family as u64))?,
+        one_of(libc::SYS_ioctl, 1, questions.iter().copied())?,
         one_of(libc::SYS_prctl, 0, OF_ITSELF.map(|option| option as u64))?,
         // A thread, and no process.
         bits(libc::SYS_clone, 0, libc::CLONE_THREAD, libc::CLONE_THREAD)?,
@@ -225,9 +285,6 @@ fn allowed(loads: bool) -> Result<Calls, BackendError> {
         bits(libc::SYS_mmap, 2, libc::PROT_EXEC, 0)?,
         bits(libc::SYS_mprotect, 2, libc::PROT_EXEC, 0)?,
     ]);
-    if loads {
-        calls.extend(always(&[libc::SYS_bpf]));
-    }
     Ok(calls)
 }
 
@@ -278,17 +335,20 @@ mod tests {
 
     #[test]
     fn what_kills_is_nowhere_allowed_and_no_new_way_in_is_open() {
-        let allowed = allowed(true).unwrap();
         let others =
             [libc::SYS_io_uring_setup, libc::SYS_io_uring_enter, libc::SYS_seccomp, libc::SYS_listen];
-        for call in HOSTILE.iter().chain(&others) {
-            assert!(!allowed.contains_key(call), "{call}");
+        for allowed in [engine(true).unwrap(), follower().unwrap()] {
+            for call in HOSTILE.iter().chain(&others) {
+                assert!(!allowed.contains_key(call), "{call}");
+            }
         }
+        assert!(!follower().unwrap().contains_key(&libc::SYS_bpf));
     }
 
     #[test]
     fn every_call_is_listed_once() {
-        let listed: Vec<_> = ALLOWED.iter().chain(OLDER).chain(HOSTILE).collect();
+        let kept = FILES_KEPT.iter().chain(FILES_KEPT_OLDER);
+        let listed: Vec<_> = ALLOWED.iter().chain(OLDER).chain(HOSTILE).chain(kept).collect();
         let distinct: std::collections::BTreeSet<_> = listed.iter().collect();
         assert_eq!(listed.len(), distinct.len());
     }

@@ -2,6 +2,8 @@
 
 use std::fmt;
 use std::fs;
+use std::os::unix::fs::chown;
+use std::path::Path;
 
 use anyhow::Context;
 use rustix::process::{Gid, Uid, geteuid};
@@ -70,6 +72,18 @@ impl User {
         set_thread_groups(&[self.gid])
             .and_then(|()| set_thread_res_gid(self.gid, self.gid, self.gid))
             .map_err(|error| self.refusal(error))
+    }
+
+    /// Gives the user what is at `path`.
+    ///
+    /// # Errors
+    /// When this process may not.
+    pub(crate) fn own(&self, path: &Path) -> anyhow::Result<()> {
+        if self.is_here() {
+            return Ok(());
+        }
+        chown(path, Some(self.uid.as_raw()), Some(self.gid.as_raw()))
+            .with_context(|| format!("{} cannot be given to the user {}", path.display(), self.name))
     }
 
     /// Becomes the user. The permitted capabilities stay, and none is in effect.

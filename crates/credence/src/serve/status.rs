@@ -10,6 +10,7 @@ use credence_engine::metrics::{Scrape, render};
 use credence_engine::{AlertCounts, AlertTally, AlertWriter, BestSources, Engine, Offenders, Output};
 
 use super::alert_log::Tally;
+use super::followed::Followed;
 use super::kernel::Kernel;
 use super::process::process;
 use super::pulse::Pulse;
@@ -37,6 +38,7 @@ pub(crate) struct Status {
     pulse: Arc<Pulse>,
     kernel: Option<Arc<Kernel>>,
     state: Arc<State>,
+    followed: Arc<Followed>,
     readiness: Mutex<Readiness>,
     started_s: u64,
 }
@@ -62,6 +64,7 @@ impl Status {
             pulse,
             kernel,
             state: Arc::default(),
+            followed: Arc::default(),
             readiness: Mutex::default(),
             started_s: unix_s(),
         }
@@ -125,6 +128,11 @@ impl Status {
         Arc::clone(&self.state)
     }
 
+    /// What is known of the process that fetches.
+    pub(crate) const fn followed(&self) -> &Arc<Followed> {
+        &self.followed
+    }
+
     /// The metrics page.
     ///
     /// # Errors
@@ -144,6 +152,7 @@ impl Status {
             update_held: self.state.update_held.load(Ordering::Relaxed),
             reload_failures: self.state.reload_failures.load(Ordering::Relaxed),
             enforcement: self.kernel.as_ref().map(|kernel| kernel.enforcement()),
+            following: self.followed.told(),
             process: process(),
             started_s: self.started_s,
             version: env!("CARGO_PKG_VERSION"),

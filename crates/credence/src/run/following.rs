@@ -1,0 +1,121 @@
+//! The follower, seen from the gateway: two pipes to a process that has met strangers.
+//!
+//! It is started before the gateway gives up its privileges. What it says is read by a thread of its own, so much a second and
+//! no more; what it is told, it is told without waiting. Whatever becomes of it, what is in force stays.
+
+use std::env;
+use std::io::{BufReader, Write};
+use std::path::Path;
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread;
+use std::time::Duration;
+
+use anyhow::Context;
+use credence_sync::pipe::{self, Heard, LINE_LEN_MAX, Order, Report, Words};
+use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
+
+use crate::config::Config;
+use crate::follower;
+use crate::sandbox::User;
+use crate::serve::followed::Followed;
+
+/// Reports that wait for the watch, which looks ten times a second.
+const REPORTS_MAX: usize = 64;
+
+/// Lines that are read between two rests, and how long a rest is: a follower that babbles costs a hundredth of a core.
+const LINES: usize = 1_000;
+const REST: Duration = Duration::from_secs(1);
+
+/// The follower's pipes.
+pub(super) struct Follower {
+    orders: ChildStdin,
+    says: Option<ChildStdout>,
+    reports: Option<Receiver<Report>>,
+    followed: Arc<Followed>,
+    /// Never waited for: it ends with this process.
+    _process: Child,
+}
+
+impl Follower {
+    /// Starts it, where the configuration of `file` has something to fetch; the directory that both use is made.
+    ///
+    /// # Errors
+    /// When the directory cannot be made or the program not be started.
+    pub(super) fn start(
+        config: &Config,
+        file: &Path,
+        followed: Arc<Followed>,
+    ) -> anyhow::Result<Option<Self>> {
+        if !config.sync.is_on() {
+            return Ok(None);
+        }
+        let state = &config.sync.state;
+        follower::make_state(state)?;
+        if let Some(user) = config.sandbox.user.as_deref().map(User::named).transpose()? {
+            [state.clone(), follower::lists(state)].iter().try_for_each(|made| user.own(made))?;
+        }
+        let mut command = Command::new(env::current_exe().context("this program has no file")?);
+        command.args([follower::COMMAND, "--part", "supervisor", "--config"]).arg(file);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut process = command.spawn().context("the process that fetches cannot be started")?;
+        let orders = process.stdin.take().context("it has no standard input")?;
+        let says = process.stdout.take();
+        let flags = fcntl_getfl(&orders).and_then(|flags| fcntl_setfl(&orders, flags | OFlags::NONBLOCK));
+        flags.context("the gateway would wait for the process that fetches")?;
+        Ok(Some(Self { orders, says, reports: None, followed, _process: process }))
+    }
+
+    /// Begins to read what it says.
+    ///
+    /// # Errors
+    /// When no thread can be started.
+    pub(super) fn listen(&mut self) -> anyhow::Result<()> {
+        let Some(says) = self.says.take() else { return Ok(()) };
+        let (send, reports) = sync_channel(REPORTS_MAX);
+        self.reports = Some(reports);
+        let followed = Arc::clone(&self.followed);
+        let thread = thread::Builder::new().name("credence-reports".to_owned());
+        thread.spawn(move || read(says, &send, &followed)).context("no thread for what is fetched")?;
+        Ok(())
+    }
+
+    /// The next of what it said, if there is any.
+    pub(super) fn report(&self) -> Option<Report> {
+        self.reports.as_ref().and_then(|reports| reports.try_recv().ok())
+    }
+
+    /// Tells it something; whether it took that. It is not waited for.
+    pub(super) fn order(&mut self, order: &Order) -> bool {
+        // A pipe takes a line whole or not at all.
+        let is_told = pipe::line(order).and_then(|line| self.orders.write_all(&line)).is_ok();
+        if !is_told {
+            self.followed.untold.fetch_add(1, Relaxed);
+        }
+        is_told
+    }
+}
+
+/// Reads until the other end is gone for good.
+fn read(says: ChildStdout, send: &SyncSender<Report>, followed: &Followed) {
+    let mut words = Words::new(BufReader::with_capacity(LINE_LEN_MAX, says));
+    for line in 1_usize.. {
+        match words.hear() {
+            // Where the watch is busy, what fetches waits.
+            Ok(Some(Heard::Word(report))) => {
+                if send.send(report).is_err() {
+                    return;
+                }
+            }
+            Ok(Some(Heard::Garbage)) => {
+                followed.garbage.fetch_add(1, Relaxed);
+            }
+            Ok(None) | Err(_) => return,
+        }
+        if line.is_multiple_of(LINES) {
+            thread::sleep(REST);
+        }
+    }
+}
