@@ -86,6 +86,16 @@ static __always_inline void walk_chain(const __u8 *start, const __u8 *end, __u32
 	}
 }
 
+/* The length of a jumbogram (RFC 2675, section 2), whose option stands first in its Hop-by-Hop Options; zero for anything else:
+ * nothing behind a header that claims nothing is known to belong to it.
+ */
+static __always_inline __u32 jumbo_len(const __u8 *options, const __u8 *end)
+{
+	if (options + 8 > end || options[2] != 0xc2 || options[3] != 4)
+		return 0;
+	return be16(options + 4) << 16 | be16(options + 6);
+}
+
 /* Reads a frame. Returns 0 for an IPv6 packet, -1 for anything else. */
 static __always_inline int read_frame(struct xdp_md *context, struct ipv6 *packet)
 {
@@ -128,9 +138,10 @@ static __always_inline int read_frame(struct xdp_md *context, struct ipv6 *packe
 	packet->proto = bytes[6];
 	packet->chain = CHAIN_UNKNOWN;
 	packet->upper = 0;
-	/* A length of zero is a jumbogram's, whose option gives the length (RFC 2675), or a packet's that ends here. */
 	payload = be16(bytes + 4);
-	if ((payload || packet->proto != HOP_BY_HOP) && at + 40 + payload < limit)
+	if (!payload && packet->proto == HOP_BY_HOP)
+		payload = jumbo_len(bytes + 40, end);
+	if (payload < limit - at - 40)
 		limit = at + 40 + payload;
 	walk_chain(start, end, at + 40, limit, packet);
 	return 0;

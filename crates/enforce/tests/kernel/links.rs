@@ -118,8 +118,11 @@ pub(crate) fn nested(random: &mut Random, inner: &Typed) -> Vec<u8> {
     frame
 }
 
-/// Frames by name: those whose IPv6 packet is found, and those in which there is none, or none that is looked for so deep.
-fn cases(packet: &Typed) -> (Vec<(&'static str, Typed)>, Vec<(&'static str, Typed)>) {
+/// Frames by name.
+type Named = Vec<(&'static str, Typed)>;
+
+/// Those whose IPv6 packet is found, and those in which there is none, or none that is looked for so deep.
+fn cases(packet: &Typed) -> (Named, Named) {
     let times =
         |count: usize, wrap: &dyn Fn(&Typed) -> Typed| (0..count).fold(packet.clone(), |t, _| wrap(&t));
     let ppp = |head: &[u8]| Typed { kind: 0x880b, bytes: [head, &packet.bytes].concat() };

@@ -10,9 +10,11 @@ use crate::world::{NOW_S, Random, any_snapshot, cache, edges, frame, loaded, now
 /// Frames that are compared; ten million by hand.
 const FRAMES: &str = "CREDENCE_FRAMES";
 
+/// Extension headers that are walked.
+const WALKED: [u8; 6] = [0, 43, 44, 51, 60, 140];
+
 /// A chain of up to ten extension headers of any kind and length, in any order.
 fn chain(random: &mut Random) -> (u8, Vec<u8>) {
-    const WALKED: [u8; 6] = [0, 43, 44, 51, 60, 140];
     // Headers that look like extension headers and end the walk, and ends proper. No tunnels, whose insides are not judged,
     // and nothing of which user space would say that it is cut.
     let end = random.of(&[59, 135, 139, 50, 253]);
@@ -33,6 +35,10 @@ fn chain(random: &mut Random) -> (u8, Vec<u8>) {
             let offset = random.of(&[0_u16, 0, 1, 0x0f08]);
             header[2..4].copy_from_slice(&offset.to_be_bytes());
         }
+        if pair[0] == 0 && random.below(4) == 0 {
+            // A jumbogram's length, which counts where the header claims none.
+            header[2..8].copy_from_slice(&[0xc2, 4, 0, 0, 0, random.below(100) as u8]);
+        }
         header.truncate(len);
         payload.extend(header);
     }
@@ -46,7 +52,8 @@ fn any_frame(random: &mut Random, source: u128) -> Vec<u8> {
     let mut bytes = frame(source, 0x3fff << 112 | 1, next, &payload);
     match random.below(8) {
         0 => {
-            let claimed = 1 + random.below(100) as u16;
+            let any = random.below(100) as u16;
+            let claimed = random.of(&[0, any]);
             bytes[18..20].copy_from_slice(&claimed.to_be_bytes());
         }
         1 => bytes.truncate(14 + random.below(bytes.len() as u64) as usize),
@@ -64,7 +71,9 @@ fn expected(cache: &Cache, bytes: &[u8]) -> bool {
     let ruling = cache.effective(packet.outer.src, NOW_S).ruling;
     let is_listed = ruling.is_some_and(|number| cache.entry(number).allowed() == Measure::Drop);
     let not_walked = [Anomaly::ExtHeaderLimit, Anomaly::ExtHeaderTruncated, Anomaly::FirstFragmentIncomplete];
-    let is_unknown = not_walked.into_iter().any(|anomaly| packet.anomalies.has(anomaly));
+    // Behind a header that claims nothing no other is looked for, though it announces one.
+    let is_cut = packet.outer.bytes == 40 && WALKED.contains(&packet.outer.proto);
+    let is_unknown = is_cut || not_walked.into_iter().any(|anomaly| packet.anomalies.has(anomaly));
     !is_listed && !is_unknown
 }
 
