@@ -569,7 +569,7 @@ static __always_inline int handle(struct xdp_md *context, __u32 bytes)
 	if (!control)
 		return XDP_PASS;
 	now = bpf_ktime_get_boot_ns();
-	is_ipv6 = !read_frame(start, end, &packet);
+	is_ipv6 = !read_frame(context, &packet);
 	is_carried_out = !control->dry_run && control->stand != STAND_TAP;
 	if (is_ipv6) {
 		decision.reason = REASON_UNLISTED;
@@ -590,7 +590,7 @@ static __always_inline int handle(struct xdp_md *context, __u32 bytes)
 			return XDP_DROP;
 	}
 	if (decision.verdict == VERDICT_MARK && is_carried_out) {
-		mark_packet((__u8 *)start + (packet.at & 0x1f), end, control->dscp);
+		mark_packet((__u8 *)start + (packet.at & 0x7fff), end, control->dscp);
 		if (control->mark && control->stand == STAND_ROUTER)
 			hand_mark(context, control->mark);
 	}

@@ -63,3 +63,20 @@ fn what_is_no_ipv6_or_cannot_be_read_passes_and_is_counted_apart() {
     assert!(xdp.passes(&whole).unwrap());
     assert_eq!(counts.of(Measure::None, Reason::Unlisted).unwrap().packets, 1);
 }
+
+/// The bytes behind a header that claims nothing are not known to belong to it, whatever they look like.
+#[test]
+fn a_chain_behind_a_length_of_zero_is_walked_in_a_jumbogram_alone() {
+    let policy = Policy { unknown: Measure::Drop, ..Policy::default() };
+    let Some(mut xdp) = loaded_with_another_list(&policy) else { return };
+    let claiming_nothing = |next: u8, head: [u8; 8]| {
+        let mut frame = frame(address("2a00::1"), address("3fff::1"), next, &[&head[..], &[0; 20]].concat());
+        frame[18..20].fill(0);
+        frame
+    };
+    assert!(!xdp.passes(&claiming_nothing(0, [6, 0, 1, 4, 0, 0, 0, 0])).unwrap());
+    assert!(!xdp.passes(&claiming_nothing(60, [6, 0, 0xc2, 4, 0, 1, 0, 0])).unwrap(), "in no other header");
+    assert!(xdp.passes(&claiming_nothing(0, [6, 0, 0xc2, 4, 0, 1, 0, 0])).unwrap());
+    assert!(!xdp.passes(&claiming_nothing(0, [6, 0, 0xc2, 4, 0, 0, 0, 7])).unwrap(), "cut");
+    assert!(xdp.passes(&claiming_nothing(6, [0; 8])).unwrap(), "without extension headers there is no chain");
+}

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that unwraps fails with a place and a cause")]
 
 mod exceptions;
+mod links;
 mod lists;
 mod live;
 mod packets;
