@@ -22,6 +22,7 @@
 
 mod files;
 mod head;
+pub mod log;
 mod pack;
 pub mod publish;
 mod reject;
@@ -30,6 +31,7 @@ mod rules;
 mod shard;
 mod state;
 mod tree;
+pub mod witness;
 
 pub use files::{Delta, Many, ShardDelta, ShardRef, SnapshotList};
 pub use head::{DELTAS_MAX, DeltaRef, FileRef, HEAD_BYTES_MAX, HEAD_LASTS_MAX, Head, SKEW};
@@ -39,3 +41,4 @@ pub use row::{Key, Row};
 pub use rules::{Entry, Rulebook};
 pub use shard::{BITS_MAX, Changes, Shard};
 pub use state::{LOOSE_MAX, Loose, Parts, State, UNLISTED_LASTS};
+pub use witness::Witness;

@@ -12,6 +12,7 @@ use credence_prefix::Prefix;
 use crate::reject::Reject;
 use crate::row::Row;
 use crate::rules::Rulebook;
+use crate::shard::Shard;
 use crate::state::{Parts, State, UNLISTED_LASTS};
 
 /// What each issuer could state at `at`, in Unix seconds: the rows of its acts in force, in order.
@@ -34,14 +35,11 @@ fn parties(law: &Law, issuers: &Issuers) -> BTreeMap<credence_credit::IssuerId, 
     members.chain([Party::Body]).map(|party| (issuers.id(party), party)).collect()
 }
 
-/// The public acts that have to travel by themselves at `at`, in Unix seconds, beside the rows that `known` has: those of which the rows
-/// say something else, and all that they rest on and that was said of them.
-pub fn loose(book: &Book, law: &Law, known: &State, at: u64) -> BTreeSet<ActId> {
+/// The public acts that have to travel by themselves at `at`, in Unix seconds, beside the rows that issuers state: those of which the
+/// rows say something else, and all that they rest on and that was said of them.
+pub fn loose(book: &Book, law: &Law, stated: &BTreeMap<Party, &Shard>, at: u64) -> BTreeSet<ActId> {
     let mut wanted = BTreeSet::new();
-    let said = |party: Party, row: &Row| {
-        let shard = known.shard(party).map(|(_, shard)| shard);
-        shard.and_then(|shard| shard.row(row.key())).cloned()
-    };
+    let said = |party: Party, row: &Row| stated.get(&party).and_then(|shard| shard.row(row.key())).cloned();
     let mut in_force: BTreeSet<(Party, Prefix, Authority)> = BTreeSet::new();
     let mut short: BTreeMap<ActRef, Vec<ActId>> = BTreeMap::new();
     let makes_records = |act: &Act| matches!(act, Act::OwnAlert(_) | Act::Decision(_) | Act::Proposal(_));
@@ -59,19 +57,19 @@ pub fn loose(book: &Book, law: &Law, known: &State, at: u64) -> BTreeSet<ActId> 
         }
     }
     // What a manifest still lists and is over.
-    for (party, _, shard) in known.issued() {
+    for (&party, shard) in stated {
         let over = shard
             .rows()
             .filter(|row| !in_force.contains(&(party, row.prefix, row.authority)) && at < row.expires);
         wanted.extend(over.filter_map(|row| short.get(&row.act)).flatten().copied());
     }
     // A new act of an issuer that states nothing counts for a while; after that it is of no use.
-    wanted.retain(|id| is_of_use(book, known, id, at));
+    wanted.retain(|id| is_of_use(book, stated, id, at));
     closed(book, wanted, at)
 }
 
 /// Whether a gateway would count an act that travels by itself.
-fn is_of_use(book: &Book, known: &State, id: &ActId, at: u64) -> bool {
+fn is_of_use(book: &Book, stated: &BTreeMap<Party, &Shard>, id: &ActId, at: u64) -> bool {
     let Some(act) = book.act(id) else { return false };
     let issuer = if matches!(act, Act::Proposal(_)) { Party::Body } else { act.issuer() };
     let authority = match act {
@@ -80,8 +78,7 @@ fn is_of_use(book: &Book, known: &State, id: &ActId, at: u64) -> bool {
         _ => Authority::Restriction,
     };
     let key = act.subject().map(|subject| (subject.prefix, authority));
-    let shard = known.shard(issuer).map(|(_, shard)| shard);
-    let is_listed = shard.zip(key).is_some_and(|(shard, key)| shard.lists(key, id.short()));
+    let is_listed = stated.get(&issuer).zip(key).is_some_and(|(shard, key)| shard.lists(key, id.short()));
     // Members vote for weeks; whether their last word is new is seen by whoever follows.
     is_listed
         || authority == Authority::Restriction

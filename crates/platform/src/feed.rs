@@ -143,17 +143,25 @@ impl Feed {
         Ok(shard)
     }
 
-    /// Manifests in the book that state rows which are known here, by issuer.
-    fn issued(&self, book: &Book, sent: &HashMap<ActId, Loose>) -> BTreeMap<Party, (Signed, Shard)> {
-        let published = self.published.as_ref().map(|published| published.state.parts().issued);
-        let mut issued = published.unwrap_or_default();
+    /// The rows that issuers state at `at`, in Unix seconds, with the newest manifest of each that states rows which are known here;
+    /// none for one that was published already.
+    fn issued(&self, book: &Book, at: u64) -> BTreeMap<Party, (Option<ActId>, &Shard)> {
+        let mut issued = BTreeMap::new();
+        for (party, _, _) in self.published.iter().flat_map(|published| published.state.issued()) {
+            if let Some((manifest, shard)) = self.stated(party)
+                && at < manifest.preamble.expires
+            {
+                issued.insert(party, (None, shard));
+            }
+        }
         for (party, id) in book.manifests() {
-            let (Some(Act::Manifest(stated)), Some(loose)) = (book.act(&id), sent.get(&id)) else { continue };
+            let Some(Act::Manifest(stated)) = book.act(&id) else { continue };
+            let number = self.stated(party).map_or(0, |(manifest, _)| manifest.preamble.number);
+            let is_newer = number < stated.preamble.number && at < stated.preamble.expires;
             let proposed = self.proposals.get(&party).into_iter().flatten();
-            let known = proposed.chain(issued.get(&party).map(|(_, shard)| shard));
-            let shard = known.into_iter().find(|shard| shard.digest() == stated.digest).cloned();
-            if let Some(shard) = shard {
-                issued.insert(party, (loose.signed.clone(), shard));
+            let known = proposed.chain(self.stated(party).map(|(_, shard)| shard));
+            if is_newer && let Some(shard) = known.into_iter().find(|shard| shard.digest() == stated.digest) {
+                issued.insert(party, (Some(id), shard));
             }
         }
         issued
@@ -165,13 +173,10 @@ impl Feed {
     /// Before there is a rule of each kind.
     pub fn wants(&self, desk: &Desk, on_disk: u64, at: u64) -> anyhow::Result<Wanted> {
         let law = desk.law()?;
-        let nothing = || State::check(&self.rules, Parts::default(), None, at);
-        let state = match &self.published {
-            Some(published) => published.state.clone(),
-            None => nothing()?,
-        };
-        let loose = publish::loose(desk.book(), law, &state, at);
-        let manifests = desk.book().manifests().map(|(_, id)| id);
+        let issued = self.issued(desk.book(), at);
+        let stated = issued.iter().map(|(party, (_, shard))| (*party, *shard)).collect();
+        let loose = publish::loose(desk.book(), law, &stated, at);
+        let manifests = issued.values().filter_map(|(id, _)| *id);
         let placed = |id: ActId| Some((id, desk.receipt(&id)?.place));
         let placed = loose.into_iter().chain(manifests).filter_map(placed);
         Ok(placed.filter(|(_, place)| *place < on_disk).collect())
@@ -189,7 +194,13 @@ impl Feed {
         (size, root): Checkpoint,
         at: u64,
     ) -> anyhow::Result<Option<u64>> {
-        let issued = self.issued(book, sent);
+        let published = self.published.as_ref().map(|published| published.state.parts().issued);
+        let mut published = published.unwrap_or_default();
+        let issued = self.issued(book, at).into_iter().filter_map(|(party, (id, shard))| match id {
+            Some(id) => Some((party, (sent.get(&id)?.signed.clone(), shard.clone()))),
+            None => published.remove_entry(&party),
+        });
+        let issued = issued.collect();
         let is_loose = |loose: &&Loose| {
             let id = credence_law::party::act_id(loose.signed.bytes());
             !matches!(book.act(&id), None | Some(Act::Manifest(_)))

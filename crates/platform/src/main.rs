@@ -15,7 +15,7 @@ use std::sync::Arc;
 use anyhow::Context;
 use axum::serve::ListenerExt;
 use clap::{Parser, Subcommand};
-use credence_law::party::World;
+use credence_law::party::{Function, World};
 use credence_platform::allowance::Rate;
 use credence_platform::example::{Place, begin_world, make_world, read_world};
 use credence_platform::gate::Limits;
@@ -24,7 +24,7 @@ use credence_platform::published::Published;
 use credence_platform::request::{Asked, sign};
 use credence_platform::serve::{Offices, Platform, Settings, now, router};
 use credence_platform::store::{Address, Store};
-use credence_platform::witness::Witness;
+use credence_platform::witness;
 use mimalloc::MiMalloc;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::info;
@@ -167,7 +167,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Serve { dir, listen, rate, burst, strangers, behind_proxy, attest_after } => {
             let issuer = Rate { each_second: rate, burst };
             let strangers = Rate { each_second: strangers, burst: strangers.saturating_mul(5) };
-            let witnesses = Witness::list(&dir.join(WITNESSES))?;
+            let witnesses = witness::list(&dir.join(WITNESSES))?;
             let limits = Limits { issuer, strangers };
             let offices = offices(&Place::new(&dir))?;
             // Only in an example are they in this directory.

@@ -42,7 +42,7 @@ use crate::log::Signer;
 use crate::published::Published;
 use crate::request::Nonces;
 use crate::store::{Inquiry, Store, Writer};
-use crate::witness::Witness;
+use credence_feed::Witness;
 
 /// Entries that are read together at the start.
 const PAGE: u32 = 4_096;

@@ -4,6 +4,8 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, bail, ensure};
+use credence_feed::Witness;
+use credence_feed::witness::cosignatures;
 use credence_law::party::{Function, World};
 use credence_platform::desk::Desk;
 use credence_platform::example::{Place, read_world};
@@ -11,7 +13,7 @@ use credence_platform::keys::hex;
 use credence_platform::log::{Log, checkpoint_text, read_checkpoint};
 use credence_platform::published::{Published, origin};
 use credence_platform::view::moment;
-use credence_platform::witness::{Witness, cosignatures};
+use credence_platform::witness;
 
 use super::{WITNESSES, journal};
 
@@ -35,7 +37,7 @@ pub(super) async fn verify(dir: &Path, checkpoint: Option<&Path>) -> anyhow::Res
     ensure!(missing == 0, "{missing} entries have lost their payload, and no erasure names them");
     let (size, acts) = (desk.log().len(), desk.book().acts().count());
     let epoch = Published::new(dir).epoch()?;
-    let witnesses = Witness::list(&dir.join(WITNESSES))?;
+    let witnesses = witness::list(&dir.join(WITNESSES))?;
     let root = desk.log().root(size).context("the log has a root")?;
     if let Some(path) = checkpoint {
         let text = fs::read(path).with_context(|| format!("{} cannot be read", path.display()))?;

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use credence_credit::{ActId, EvidenceClass, Learned, Measure, Reason, Score};
 use credence_feed::Shard;
 use credence_law::acts::{
-    Block, Claim, Decision, Finding, Manifest, Opinion, Outcome, OwnAlert, Preamble, Purpose, Report, Ruling,
-    Source, Stage,
+    Block, Claim, Decision, Finding, Ground, Lifting, Manifest, Opinion, Outcome, OwnAlert, Preamble,
+    Purpose, Report, Ruling, Source, Stage,
 };
 use credence_law::party::{Function, MemberId, Party, World};
 use credence_law::standard::Standard;
@@ -115,6 +115,16 @@ impl Parties {
         let (stage, ruling) = (Stage::Adjudication, Some(Ruling::Upheld));
         let seats = self.seats();
         self.sign(Outcome { preamble, complaint, act, stage, ruling, reasons: rand::random() }, seats)
+    }
+
+    /// A member's word that an act of its own is over.
+    ///
+    /// # Errors
+    /// When a key is missing.
+    pub fn lift(&mut self, member: u16, act: ActId, now: u64) -> anyhow::Result<Signed> {
+        let preamble = self.preamble(Party::Member(MemberId(member)), Purpose::Relief, now);
+        let key = self.place.member(member, Function::Alerts);
+        self.sign(Lifting { preamble, lifts: act, ground: Ground::Remedied }, [key])
     }
 
     /// What an issuer states of these rows.

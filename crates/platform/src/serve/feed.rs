@@ -16,11 +16,9 @@ use credence_credit::ActId;
 use credence_feed::{Entry, Loose};
 use credence_law::Signed;
 use credence_law::party::Party;
-use serde::Deserialize;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 use tracing::{error, warn};
-use utoipa::IntoParams;
 
 use super::door::{Refused, absent};
 use super::{Platform, now};
@@ -244,13 +242,6 @@ fn part(range: &str, len: usize) -> Option<(usize, usize)> {
     (first <= last).then_some((first, last + 1))
 }
 
-/// For how long somebody listens.
-#[derive(Debug, Deserialize, IntoParams)]
-pub(super) struct Listening {
-    /// Seconds, 300 at most and if nothing is said; 0 for what is published now.
-    seconds: Option<u64>,
-}
-
 /// What is new, as it happens
 ///
 /// Server-sent events, each of kind `head` with the session and the serial of a head that was published, one behind the other. They
@@ -258,16 +249,16 @@ pub(super) struct Listening {
 #[utoipa::path(
     get,
     path = "/feed/events",
-    params(Listening),
+    params(("seconds" = Option<u64>, Query, description = "For how long, 300 at most and if nothing is said; 0 for what is published now")),
     responses((status = 200, body = String, content_type = "text/event-stream")),
 )]
 pub(super) async fn events(
     State(platform): State<Arc<Platform>>,
-    Query(listening): Query<Listening>,
+    Query(asked): Query<HashMap<String, u64>>,
 ) -> Response {
     let mut bell = platform.bell.subscribe();
     bell.mark_changed();
-    let seconds = listening.seconds.unwrap_or(LISTENS_MAX).min(LISTENS_MAX);
+    let seconds = asked.get("seconds").map_or(LISTENS_MAX, |seconds| LISTENS_MAX.min(*seconds));
     let until = Instant::now() + Duration::from_secs(seconds).max(Duration::from_millis(1));
     let rings = futures_util::stream::unfold(bell, move |mut bell| async move {
         timeout_at(until, bell.changed()).await.ok()?.ok()?;

@@ -19,7 +19,7 @@ use super::Platform;
 use super::door::{Refused, absent};
 use crate::keys::{hex, unhex};
 use crate::log::Log;
-use crate::witness::{Cosignature, cosignatures};
+use credence_feed::witness::{Cosignature, cosignatures};
 
 /// That an act stands in the log.
 #[derive(Debug, Serialize, ToSchema)]
