@@ -9,6 +9,7 @@ mod enforce;
 mod failures;
 mod frozen;
 mod live;
+mod million;
 mod network;
 mod nftables;
 mod overload;
