@@ -18,6 +18,8 @@ const HOST: &str = "2001:db8:77::99";
 const LISTED: &str = "2001:db8:77::66";
 /// Where datagrams go.
 const PORT: u16 = 4_000;
+/// What the links carry at most, in bytes: more than lies in one piece of memory.
+const MTU: usize = 9_000;
 /// Datagrams of the client to the host, while the gateway looks on.
 const DATAGRAMS: u64 = 5_000;
 
@@ -33,6 +35,12 @@ impl Host {
         ip(&format!("link set {INNER} up"));
         ip(&format!("-n {} addr add {HOST}/64 dev eth nodad", host.0));
         ip(&format!("-n {} link set eth up", host.0));
+        for (namespace, interface) in [(&*host.0, "eth"), (client.namespace(), "lan")] {
+            ip(&format!("-n {namespace} link set {interface} mtu {MTU}"));
+        }
+        for leg in [WAN, INNER] {
+            ip(&format!("link set {leg} mtu {MTU}"));
+        }
         // Without it a veth drops every frame that a program redirects to its peer.
         host.inside(&["ethtool", "-K", "eth", "gro", "on"]);
         let there = ["netns", "exec", client.namespace(), "ethtool", "-K", "lan", "gro", "on"];
@@ -105,11 +113,8 @@ fn bridge(client: &Client) {
     assert_eq!(sum(&numbers, "credence_kernel_drops_total"), 0);
     running.hears("the bridge between");
 
-    // Frames as large as a link may have them.
-    for leg in [WAN, INNER] {
-        ip(&format!("link set {leg} mtu 1500"));
-    }
-    assert!(host.inside(&["ping", "-6", "-c", "1", "-W", "1", "-M", "do", "-s", "1452", CLIENT]));
+    let payload = (MTU - 40 - 8).to_string();
+    assert!(host.inside(&["ping", "-6", "-c", "1", "-W", "1", "-M", "do", "-s", &payload, CLIENT]));
 
     // The process dies, and the wire stays a wire.
     running.signal("KILL");
