@@ -15,6 +15,7 @@ mod nftables;
 mod overload;
 mod page;
 mod prometheus;
+mod returned;
 pub(crate) mod running;
 mod sandbox;
 mod supervised;

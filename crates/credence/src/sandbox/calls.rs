@@ -143,9 +143,29 @@ const QUESTIONS: &[u64] = &[
 /// Asks an interface's driver (linux/sockios.h).
 const SIOCETHTOOL: u64 = 0x8946;
 
+/// What a run does with programs of the kernel's once it is inside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Programs {
+    /// Nothing.
+    None,
+    /// It joins those that it has to interfaces that come back, and gives that a name where it outlives the process.
+    Joined,
+    /// It loads them anew, as a capture does that brings a program of its own.
+    Loaded,
+}
+
 /// Operations on elements of maps (`enum bpf_cmd` of linux/bpf.h): look up, update, delete and go on to the next, singly and by
-/// batches; and what an object is. Nothing is made, loaded or attached, but by a capture that brings a program of its own.
+/// batches; and what an object is.
 const ON_MAPS: [u32; 10] = [1, 2, 3, 4, 15, 21, 24, 25, 26, 27];
+
+/// To pin an object, and to make a link of a program that is loaded.
+const JOINING: [u32; 2] = [6, 28];
+
+/// To take away the name of the link before.
+#[cfg(target_arch = "x86_64")]
+const UNNAMING: &[c_long] = &[libc::SYS_unlink, libc::SYS_unlinkat];
+#[cfg(not(target_arch = "x86_64"))]
+const UNNAMING: &[c_long] = &[libc::SYS_unlinkat];
 
 /// What a thread may change of itself: its name, and that of its memory.
 const OF_ITSELF: [i32; 2] = [libc::PR_SET_NAME, libc::PR_SET_VMA];
@@ -180,13 +200,13 @@ const HOSTILE: &[c_long] = &[
 ];
 
 /// Leaves this process, all its threads and those that they start, the calls that a running engine makes, and returns what came
-/// of that in words. Of those that load programs into the kernel nothing is left unless the engine `loads` some.
+/// of that in words. Of those that deal with programs of the kernel's as much is left as it does with `programs`.
 ///
 /// # Errors
 /// When the kernel takes no filter.
-pub(super) fn confine(loads: bool) -> anyhow::Result<String> {
+pub(super) fn confine(programs: Programs) -> anyhow::Result<String> {
     let (calls, none, never) =
-        (allowed(loads)?, SeccompAction::Errno(libc::EPERM as u32), SeccompAction::KillProcess);
+        (allowed(programs)?, SeccompAction::Errno(libc::EPERM as u32), SeccompAction::KillProcess);
     let told = format!("seccomp leaves it {} system calls", calls.len());
     let unknown = SeccompAction::Errno(libc::ENOSYS as u32);
     let programs = [
@@ -207,13 +227,14 @@ fn program(calls: Calls, otherwise: SeccompAction, then: SeccompAction) -> Resul
     SeccompFilter::new(calls, otherwise, then, TargetArch::try_from(ARCH)?)?.try_into()
 }
 
-/// What is allowed to an engine that `loads` programs into the kernel, or none.
-fn allowed(loads: bool) -> Result<Calls, BackendError> {
+/// What is allowed to an engine that does this with programs of the kernel's.
+fn allowed(programs: Programs) -> Result<Calls, BackendError> {
     let mut calls: Calls = always(ALLOWED).chain(always(OLDER)).collect();
+    let joining = JOINING.into_iter().filter(|_| programs == Programs::Joined);
     calls.extend([
         one_of(libc::SYS_socket, 0, FAMILIES.iter().map(|family| *family as u64))?,
         one_of(libc::SYS_ioctl, 1, QUESTIONS.iter().copied())?,
-        one_of(libc::SYS_bpf, 0, ON_MAPS.map(u64::from))?,
+        one_of(libc::SYS_bpf, 0, ON_MAPS.into_iter().chain(joining).map(u64::from))?,
         one_of(libc::SYS_prctl, 0, OF_ITSELF.map(|option| option as u64))?,
         // A thread, and no process.
         bits(libc::SYS_clone, 0, libc::CLONE_THREAD, libc::CLONE_THREAD)?,
@@ -225,8 +246,10 @@ fn allowed(loads: bool) -> Result<Calls, BackendError> {
         bits(libc::SYS_mmap, 2, libc::PROT_EXEC, 0)?,
         bits(libc::SYS_mprotect, 2, libc::PROT_EXEC, 0)?,
     ]);
-    if loads {
-        calls.extend(always(&[libc::SYS_bpf]));
+    match programs {
+        Programs::None => {}
+        Programs::Joined => calls.extend(always(UNNAMING)),
+        Programs::Loaded => calls.extend(always(&[libc::SYS_bpf])),
     }
     Ok(calls)
 }
@@ -278,11 +301,13 @@ mod tests {
 
     #[test]
     fn what_kills_is_nowhere_allowed_and_no_new_way_in_is_open() {
-        let allowed = allowed(true).unwrap();
         let others =
             [libc::SYS_io_uring_setup, libc::SYS_io_uring_enter, libc::SYS_seccomp, libc::SYS_listen];
-        for call in HOSTILE.iter().chain(&others) {
-            assert!(!allowed.contains_key(call), "{call}");
+        for programs in [Programs::None, Programs::Joined, Programs::Loaded] {
+            let allowed = allowed(programs).unwrap();
+            for call in HOSTILE.iter().chain(&others) {
+                assert!(!allowed.contains_key(call), "{call}");
+            }
         }
     }
 

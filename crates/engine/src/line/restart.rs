@@ -57,8 +57,8 @@ impl Worker {
         self.take_credit();
     }
 
-    /// Makes this a line that has seen nothing yet, in the memory that it has: to be given a hundred megabytes anew, page by
-    /// page, takes as long as traffic of many thousand packets.
+    /// Makes this a line that has seen nothing yet, in the memory that it has: with room for a million flows that takes a
+    /// millisecond, and a new line 26, or several hundred where a virtual machine has yet to be given the memory.
     fn forget(&mut self) {
         // Taken apart whole, so that no part is overlooked.
         let Self {
