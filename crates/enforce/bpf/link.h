@@ -24,7 +24,8 @@
 /* What the next bytes are. */
 enum layer {
 	LAYER_IPV6,
-	LAYER_OTHER, /* nothing that leads to IPv6 */
+	LAYER_OTHER,  /* nothing that leads to IPv6 */
+	LAYER_UNREAD, /* whether it does cannot be told: it is cut, or deeper than is read */
 	LAYER_VLAN,
 	LAYER_LLC,
 	LAYER_MPLS,
@@ -77,7 +78,7 @@ static __always_inline void bound(struct descent *to, __u32 len)
 /* A layer that counts as a tag. */
 static __always_inline __u32 counted(struct descent *to, __u32 layer)
 {
-	return ++to->tags > TAGS_MAX ? LAYER_OTHER : layer;
+	return ++to->tags > TAGS_MAX ? LAYER_UNREAD : layer;
 }
 
 /* The layer of an EtherType. */
@@ -121,11 +122,16 @@ static __always_inline __u32 of_type_or_length(struct descent *to, __u32 type)
 /* LLC with SNAP behind it, which names an EtherType or a bridged frame. */
 static __always_inline __u32 below_llc(struct descent *to)
 {
-	const __u8 *header = next(to, 8);
+	const __u8 *header = first(to, 3);
 	__u32 organisation, type;
 
-	if (!header || header[0] != 0xaa || header[1] != 0xaa || header[2] != 0x03)
+	if (!header)
+		return LAYER_UNREAD;
+	if (header[0] != 0xaa || header[1] != 0xaa || header[2] != 0x03)
 		return LAYER_OTHER;
+	header = next(to, 8);
+	if (!header)
+		return LAYER_UNREAD;
 	organisation = header[3] << 16 | header[4] << 8 | header[5];
 	type = be16(header + 6);
 	if ((organisation == 0 || organisation == 0x0000f8) && type >= ETHERTYPE_MIN)
@@ -141,23 +147,31 @@ static __always_inline __u32 below_mpls(struct descent *to)
 	const __u8 *label = next(to, 4), *below;
 
 	if (!label)
-		return LAYER_OTHER;
+		return LAYER_UNREAD;
 	if (!(label[2] & 1))
 		return counted(to, LAYER_MPLS);
 	below = first(to, 1);
 	if (!below)
-		return LAYER_OTHER;
-	if (below[0] >> 4 == 6)
+		return LAYER_UNREAD;
+	switch (below[0] >> 4) {
+	case 6:
 		return LAYER_IPV6;
-	/* The control word of a pseudowire. */
-	return below[0] >> 4 == 0 && next(to, 4) ? LAYER_ETHERNET : LAYER_OTHER;
+	case 0:
+		/* The control word of a pseudowire. */
+		to->at += 4;
+		return LAYER_ETHERNET;
+	default:
+		return LAYER_OTHER;
+	}
 }
 
 static __always_inline __u32 below_pppoe(struct descent *to)
 {
 	const __u8 *header = next(to, 6);
 
-	if (!header || header[0] != 0x11 || header[1] != 0)
+	if (!header)
+		return LAYER_UNREAD;
+	if (header[0] != 0x11 || header[1] != 0)
 		return LAYER_OTHER;
 	bound(to, be16(header + 4));
 	return LAYER_PPP;
@@ -171,19 +185,19 @@ static __always_inline __u32 below_ppp(struct descent *to)
 
 	if (head && (head[0] & 0x7f) == 0x0f && head[1] == 0) {
 		head = next(to, 4);
-		return head ? of_type(to, be16(head + 2)) : LAYER_OTHER;
+		return head ? of_type(to, be16(head + 2)) : LAYER_UNREAD;
 	}
 	if (head && head[0] == 0xff && head[1] == 0x03)
 		to->at += 2;
 	head = next(to, 1);
 	if (!head)
-		return LAYER_OTHER;
+		return LAYER_UNREAD;
 	protocol = head[0];
 	/* A number whose high byte is zero may be sent as one byte, which is odd. */
 	if (!(protocol & 1)) {
 		head = next(to, 1);
 		if (!head)
-			return LAYER_OTHER;
+			return LAYER_UNREAD;
 		protocol = protocol << 8 | head[0];
 	}
 	if (protocol == 0x0057)
@@ -196,12 +210,14 @@ static __always_inline __u32 below_macsec(struct descent *to)
 {
 	const __u8 *tag = next(to, 6);
 
-	if (!tag || tag[0] & 0x0c)
+	if (!tag)
+		return LAYER_UNREAD;
+	if (tag[0] & 0x0c)
 		return LAYER_OTHER;
 	if (tag[0] & 0x20)
 		to->at += 8;
 	tag = next(to, 2);
-	return tag ? of_type_or_length(to, be16(tag)) : LAYER_OTHER;
+	return tag ? of_type_or_length(to, be16(tag)) : LAYER_UNREAD;
 }
 
 /* One layer down. */
@@ -212,7 +228,7 @@ static __always_inline __u32 below(struct descent *to)
 	switch (to->layer) {
 	case LAYER_VLAN:
 		header = next(to, 4);
-		return header ? of_type_or_length(to, be16(header + 2)) : LAYER_OTHER;
+		return header ? of_type_or_length(to, be16(header + 2)) : LAYER_UNREAD;
 	case LAYER_LLC:
 		return below_llc(to);
 	case LAYER_MPLS:
@@ -226,7 +242,7 @@ static __always_inline __u32 below(struct descent *to)
 		return LAYER_ETHERNET;
 	case LAYER_ETHERNET:
 		header = next(to, ETHERNET_LEN);
-		return header ? of_type_or_length(to, be16(header + 12)) : LAYER_OTHER;
+		return header ? of_type_or_length(to, be16(header + 12)) : LAYER_UNREAD;
 	case LAYER_MACSEC:
 		return below_macsec(to);
 	default:
@@ -240,18 +256,24 @@ static long step(__u32 turn, void *context)
 	struct descent *to = context;
 
 	to->layer = below(to);
-	return to->layer <= LAYER_OTHER;
+	return to->layer <= LAYER_UNREAD;
 }
 
-/* Where the outermost IPv6 header begins, and in the upper half where what carries it ends; zero where there is none. A
- * function of its own, so that frames which do not need it do not pay for the memory that `bpf_loop` wants.
+/* What `descend` returns for a frame that leads to no IPv6 header, and for one of which that cannot be told. Neither is a place. */
+#define DESCENT_OTHER 0
+#define DESCENT_UNREAD 1
+
+/* Where the outermost IPv6 header begins, and in the upper half where what carries it ends; or DESCENT_... A function of its own,
+ * so that frames which do not need it do not pay for the memory that `bpf_loop` wants.
  */
 static __noinline __u64 descend(struct xdp_md *context)
 {
 	struct descent to = { .context = context, .limit = context->data_end - context->data, .layer = LAYER_ETHERNET };
 
 	bpf_loop(STEPS_MAX, step, &to, 0);
-	return to.layer == LAYER_IPV6 ? to.at | (__u64)to.limit << 32 : 0;
+	if (to.layer == LAYER_IPV6)
+		return to.at | (__u64)to.limit << 32;
+	return to.layer == LAYER_OTHER ? DESCENT_OTHER : DESCENT_UNREAD;
 }
 
 #endif

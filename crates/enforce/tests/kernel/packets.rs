@@ -2,7 +2,7 @@
 
 use credence_credit::{Cache, Measure};
 use credence_enforce::Policy;
-use credence_wire::{Anomaly, Limits, Link, parse};
+use credence_wire::{Anomaly, Limits, Link, Malformed, Unkeyed, parse};
 
 use crate::links::{Typed, nested};
 use crate::world::{NOW_S, Random, any_snapshot, cache, edges, frame, loaded, now, small};
@@ -63,10 +63,13 @@ fn any_frame(random: &mut Random, source: u128) -> Vec<u8> {
     Typed::of_frame(&bytes).map_or(bytes, |typed| nested(random, &typed))
 }
 
-/// What user space says of a frame, when chains that are not walked to their end are dropped.
+/// What user space says of a frame, when what cannot be read, or not to its end, is dropped.
 fn expected(cache: &Cache, bytes: &[u8]) -> bool {
-    let Ok(packet) = parse(Link::Ethernet, bytes, bytes.len() as u32, &Limits::default()) else {
-        return true;
+    let packet = match parse(Link::Ethernet, bytes, bytes.len() as u32, &Limits::default()) {
+        Ok(packet) => packet,
+        // What IPv4 carries is not looked into.
+        Err(Unkeyed::NotIpv6(_) | Unkeyed::Malformed(Malformed::CarrierTruncated)) => return true,
+        Err(Unkeyed::Malformed(_)) => return false,
     };
     let ruling = cache.effective(packet.outer.src, NOW_S).ruling;
     let is_listed = ruling.is_some_and(|number| cache.entry(number).allowed() == Measure::Drop);
