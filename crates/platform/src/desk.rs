@@ -233,6 +233,16 @@ impl Desk {
         &self.drills
     }
 
+    /// The book that an act stands in, in earnest or as an exercise.
+    pub fn book_with(&self, id: &ActId) -> Option<&Book> {
+        [&self.book, &self.drills].into_iter().find(|book| book.accepted(id).is_some())
+    }
+
+    /// An act, in earnest or as an exercise.
+    pub fn accepted(&self, id: &ActId) -> Option<&Accepted> {
+        self.book_with(id)?.accepted(id)
+    }
+
     /// The log.
     pub const fn log(&self) -> &Log {
         &self.log
@@ -245,8 +255,7 @@ impl Desk {
 
     /// An act that everybody may read.
     pub fn public(&self, id: &ActId) -> Option<&Accepted> {
-        let accepted = self.book.accepted(id).or_else(|| self.drills.accepted(id));
-        accepted.filter(|accepted| is_public(&accepted.act))
+        self.accepted(id).filter(|accepted| is_public(&accepted.act))
     }
 }
 

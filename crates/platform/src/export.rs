@@ -89,7 +89,8 @@ fn held(desk: &Desk, law: &Law, member: MemberId) -> Vec<Prefix> {
 fn sealed(dir: &Path, desk: &Desk, subjects: Vec<Prefix>) -> anyhow::Result<Value> {
     let now = now();
     let key = keys::read(&Place::new(dir).operator())?;
-    let files: Vec<_> = subjects.into_iter().filter_map(|prefix| subject(desk, prefix, now)).collect();
+    let files: Vec<_> =
+        subjects.into_iter().filter_map(|prefix| subject(desk, desk.book(), prefix, now)).collect();
     let size = desk.log().len();
     let document = json!({
         "world": desk.law()?.world.to_string(),

@@ -10,6 +10,7 @@ use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use axum::{Json, Router};
 use credence_credit::ActId;
+use credence_law::Book;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, SecurityScheme};
 use utoipa::openapi::{Info, OpenApi, OpenApiBuilder, Paths};
 use utoipa_axum::router::OpenApiRouter;
@@ -18,6 +19,7 @@ use utoipa_axum::routes;
 use super::door::{Refused, Signed, absent, without_rules};
 use super::{Platform, members, now, public_log, submit};
 use crate::access;
+use crate::desk::Desk;
 use crate::keys::unhex;
 use crate::portal;
 use crate::view::{self, SubjectView};
@@ -43,6 +45,8 @@ pub(super) fn routes() -> (Router<Arc<Platform>>, OpenApi) {
         .routes(routes!(submit::hand_in))
         .routes(routes!(sent))
         .routes(routes!(subject))
+        .routes(routes!(members::exercises))
+        .routes(routes!(drilled))
         .routes(routes!(members::file))
         .routes(routes!(members::own_acts))
         .routes(routes!(members::concerns))
@@ -113,9 +117,8 @@ async fn sent(
             return Refused::answer(StatusCode::SERVICE_UNAVAILABLE, "failed", "the journal does not answer");
         }
     };
-    let may_read = |desk: &crate::desk::Desk| {
-        let accepted = desk.book().accepted(&id);
-        accepted.is_some_and(|accepted| access::may_read(desk, caller, &accepted.act))
+    let may_read = |desk: &Desk| {
+        desk.accepted(&id).is_some_and(|accepted| access::may_read(desk, caller, &accepted.act))
     };
     if entry.salt.is_some() && !platform.read(may_read) {
         return absent();
@@ -138,12 +141,31 @@ async fn sent(
     responses((status = 200, body = SubjectView), (status = 400, body = Refused), (status = 503, body = Refused)),
 )]
 async fn subject(State(platform): State<Arc<Platform>>, Path(text): Path<String>) -> Response {
+    credit(&platform, &text, Desk::book)
+}
+
+/// How a subject's credit would be if exercises were in earnest, and their public acts that it would rest on
+///
+/// Nothing follows from any of it.
+#[utoipa::path(
+    get,
+    path = "/exercises/{*subject}",
+    params(("subject" = String, Path, description = "As for `/subjects`")),
+    responses((status = 200, body = SubjectView), (status = 400, body = Refused), (status = 503, body = Refused)),
+)]
+async fn drilled(State(platform): State<Arc<Platform>>, Path(text): Path<String>) -> Response {
+    credit(&platform, &text, Desk::drills)
+}
+
+/// The answer to whoever asks how the credit of a subject is by the acts of a book.
+fn credit(platform: &Platform, text: &str, book: fn(&Desk) -> &Book) -> Response {
     let subject = match portal::named(text.trim()) {
         Ok(subject) => subject,
         Err(text) => return Refused::answer(StatusCode::BAD_REQUEST, "subject", text),
     };
     platform.asked();
-    let answer = platform.read(|desk| view::subject(desk, subject, now()).map(SubjectView::for_anyone));
+    let answer =
+        platform.read(|desk| view::subject(desk, book(desk), subject, now()).map(SubjectView::for_anyone));
     answer.map_or_else(without_rules, |answer| Json(answer).into_response())
 }
 

@@ -19,7 +19,7 @@ const READ: &str = "import stix2, sys
 bundle = stix2.parse(open(sys.argv[1]).read(), allow_custom=False)
 print(bundle.type, ' '.join(sorted(thing.type for thing in bundle.objects)))";
 
-fn exported(arguments: &[&str]) -> Value {
+pub(super) fn exported(arguments: &[&str]) -> Value {
     let exported = run(&[&["export"], arguments].concat());
     assert!(exported.status.success(), "{}", told(&exported));
     serde_json::from_slice(&exported.stdout).unwrap()
