@@ -9,6 +9,7 @@ mod members;
 mod metrics;
 mod peer;
 mod public_log;
+mod record;
 mod submit;
 
 use std::collections::BTreeMap;
@@ -34,6 +35,7 @@ pub(crate) use self::peer::Peer;
 
 use self::intake::Handed;
 use self::metrics::Metrics;
+use self::record::Kept;
 use crate::desk::Desk;
 use crate::gate::{Gate, Limits};
 use crate::log::Signer;
@@ -84,6 +86,7 @@ pub struct Platform {
     /// Room for what is being handed in, in KiB.
     room: Semaphore,
     metrics: Metrics,
+    kept: Kept,
     settings: Settings,
     started: Instant,
 }
@@ -124,6 +127,7 @@ impl Platform {
             waiting: Arc::new(Semaphore::new(intake::WAITING_MAX)),
             room: Semaphore::new(submit::ROOM_KIB as usize),
             metrics: Metrics::new(),
+            kept: Kept::default(),
             settings,
             started: Instant::now(),
         });

@@ -192,10 +192,8 @@ async fn ready(State(platform): State<Arc<Platform>>) -> Response {
 /// Counters for Prometheus
 #[utoipa::path(get, path = "/metrics", responses((status = 200, body = String, content_type = "text/plain")))]
 async fn metrics(State(platform): State<Arc<Platform>>) -> Response {
-    let (entries, record) = platform.read(|desk| {
-        let record = desk.law().ok().map(|law| desk.book().institution(law, now()));
-        (desk.log().len(), record)
-    });
-    let page = platform.metrics.page(entries, record.as_ref());
+    let record = Arc::clone(&platform).record().await;
+    let entries = platform.read(|desk| desk.log().len());
+    let page = platform.metrics.page(entries, record.as_deref());
     ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], page).into_response()
 }
