@@ -182,11 +182,14 @@ async fn healthy() -> &'static str {
     responses((status = 200, body = String, content_type = "text/plain"), (status = 503, body = Refused)),
 )]
 async fn ready(State(platform): State<Arc<Platform>>) -> Response {
-    if platform.inbox.is_closed() {
-        let text = "the journal cannot be written; start the platform again";
-        return Refused::answer(StatusCode::SERVICE_UNAVAILABLE, "failed", text);
-    }
-    "ready\n".into_response()
+    let text = if platform.inbox.is_closed() {
+        "somebody else has written to the journal; see to that, and start the platform again"
+    } else if platform.way.is_broken() {
+        "the journal cannot be written at the moment; it is tried again"
+    } else {
+        return "ready\n".into_response();
+    };
+    Refused::answer(StatusCode::SERVICE_UNAVAILABLE, "failed", text)
 }
 
 /// Counters for Prometheus
