@@ -15,6 +15,7 @@ mod way;
 
 use std::collections::BTreeMap;
 use std::hash::RandomState;
+use std::num::NonZero;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread;
 
@@ -224,10 +225,13 @@ pub async fn replay(store: &Store, world: World) -> anyhow::Result<Desk> {
             info!(entries = desk.log().len(), "the journal was read");
             return Ok(desk);
         }
-        for entry in &entries {
-            desk.replay(entry)?;
-        }
+        desk.replay_all(&entries, cores())?;
     }
+}
+
+/// The cores that this process may use.
+pub fn cores() -> NonZero<usize> {
+    thread::available_parallelism().unwrap_or(NonZero::<usize>::MIN)
 }
 
 /// Unix time in seconds.
