@@ -16,6 +16,7 @@ use std::collections::BTreeMap;
 
 use credence_credit::ActId;
 use credence_credit::guard::NeverBlock;
+use ed25519_dalek::VerifyingKey;
 
 pub use claim::{EVIDENCE_DAYS_MAX, SOURCES_MIN};
 pub use complaint::COMPLAINTS_MAX;
@@ -28,7 +29,7 @@ pub(crate) use rule::{closed, is_erasable};
 use crate::acts::{Act, Block, Preamble, Purpose};
 use crate::catalogue::{Catalogue, Supplement};
 use crate::object::Object;
-use crate::party::{MemberId, Party, World, act_id};
+use crate::party::{KeyId, MemberId, Party, World, act_id};
 use crate::procedure::Procedure;
 use crate::refusal::Refusal;
 use crate::registry::{Register, Speaker};
@@ -119,6 +120,11 @@ impl Law {
         newest
     }
 
+    /// Whose key that is, by the newest registry that has it: older ones still speak for what was signed in their time.
+    pub fn speaker(&self, key: KeyId) -> Option<(VerifyingKey, Speaker)> {
+        self.registers.values().rev().find_map(|register| register.speaker(key))
+    }
+
     /// The newest standard, and the catalogue that it is for.
     ///
     /// # Panics
@@ -192,7 +198,7 @@ impl Law {
         if signed.claims().any(|key| self.register().is_revoked(key)) {
             return Err(Refusal::RevokedKey);
         }
-        signed.verify(|key| self.registers.values().rev().find_map(|register| register.speaker(key)))
+        signed.verify(|key| self.speaker(key))
     }
 
     /// What holds for all acts alike.

@@ -56,6 +56,8 @@ pub const ENDPOINTS: &[Endpoint] = &[
     open("POST", "/acts"),
     open("GET", "/acts/{id}"),
     open("GET", "/subjects/{*subject}"),
+    open("GET", "/exercises"),
+    open("GET", "/exercises/{*subject}"),
     Endpoint {
         method: "GET",
         path: "/files/{*subject}",
@@ -147,7 +149,7 @@ pub fn may_read(desk: &Desk, caller: Option<Caller>, act: &Act) -> bool {
     }
     let Some(caller) = caller else { return false };
     let against = match act {
-        Act::Complaint(complaint) => desk.book().accepted(&complaint.against).map(|about| about.act.issuer()),
+        Act::Complaint(complaint) => desk.accepted(&complaint.against).map(|about| about.act.issuer()),
         _ => None,
     };
     let holder = act.subject().and_then(|subject| holder(desk, subject.prefix)).map(Party::Member);

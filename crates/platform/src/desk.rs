@@ -1,9 +1,12 @@
 //! What is taken, and what follows from it.
 
 use std::collections::{BTreeSet, HashMap};
+use std::num::NonZero;
+use std::thread;
 
 use credence_credit::ActId;
 use credence_credit::guard::NeverBlock;
+use credence_law::layout::DecodeError;
 use credence_law::party::{World, act_id};
 use credence_law::{Accepted, Act, AdoptError, BYTES_MAX, Body, Book, Law, Refusal, Signed, Trust};
 
@@ -108,8 +111,40 @@ impl Desk {
     /// # Errors
     /// When it would not be taken, or is out of its place.
     pub fn replay(&mut self, entry: &Entry) -> Result<(), Rejection> {
-        if let Some(sent) = &entry.sent {
-            let signed = Signed::decode(sent).map_err(Refusal::from)?;
+        self.follow(entry, entry.sent.as_deref().map(Signed::decode))
+    }
+
+    /// Takes entries as [`replay`](Self::replay) takes one after the other. Signatures are most of the work, and so many threads
+    /// share it: those by keys that are known before the first entry are looked at ahead.
+    ///
+    /// They are checked one by one all the same. A check of many together (as `ed25519_dalek::verify_batch` has it) is by
+    /// another equation, and would take what a gateway refuses.
+    ///
+    /// # Errors
+    /// At the first that would not be taken, or is out of its place. Those before it are taken.
+    pub fn replay_all(&mut self, entries: &[Entry], threads: NonZero<usize>) -> Result<(), Rejection> {
+        let mut signed: Vec<_> =
+            entries.iter().map(|entry| entry.sent.as_deref().map(Signed::decode)).collect();
+        let trust = &self.trust;
+        thread::scope(|scope| {
+            for part in signed.chunks_mut(entries.len().div_ceil(threads.get()).max(1)) {
+                scope.spawn(move || {
+                    let acts = part.iter_mut().flatten().flatten().filter(|signed| is_act(signed));
+                    acts.for_each(|signed| signed.look_ahead(|key| trust.key(key)));
+                });
+            }
+        });
+        entries.iter().zip(signed).try_for_each(|(entry, signed)| self.follow(entry, signed))
+    }
+
+    /// Takes an entry, whose payload was read.
+    fn follow(
+        &mut self,
+        entry: &Entry,
+        signed: Option<Result<Signed, DecodeError>>,
+    ) -> Result<(), Rejection> {
+        if let Some(signed) = signed {
+            let signed = signed.map_err(Refusal::from)?;
             if act_id(signed.bytes()) != entry.id {
                 return Err(Rejection::Journal(entry.place, "it is another object".to_owned()));
             }
@@ -245,6 +280,16 @@ impl Desk {
         &self.drills
     }
 
+    /// The book that an act stands in, in earnest or as an exercise.
+    pub fn book_with(&self, id: &ActId) -> Option<&Book> {
+        [&self.book, &self.drills].into_iter().find(|book| book.accepted(id).is_some())
+    }
+
+    /// An act, in earnest or as an exercise.
+    pub fn accepted(&self, id: &ActId) -> Option<&Accepted> {
+        self.book_with(id)?.accepted(id)
+    }
+
     /// The log.
     pub const fn log(&self) -> &Log {
         &self.log
@@ -257,8 +302,7 @@ impl Desk {
 
     /// An act that everybody may read.
     pub fn public(&self, id: &ActId) -> Option<&Accepted> {
-        let accepted = self.book.accepted(id).or_else(|| self.drills.accepted(id));
-        accepted.filter(|accepted| is_public(&accepted.act))
+        self.accepted(id).filter(|accepted| is_public(&accepted.act))
     }
 }
 
@@ -319,3 +363,6 @@ pub fn kind_name(act: &Act) -> &'static str {
         _ => "erasure",
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -12,7 +12,8 @@
 //! * [`store`]: the journal in a database;
 //! * [`feed`]: what gateways follow;
 //! * [`serve`]: all put together, and offered by HTTP;
-//! * [`stix`]: security alerts for other programs; [`envelope`]: documents that somebody has signed;
+//! * [`stix`]: security alerts for other programs; [`envelope`]: documents that somebody has signed; [`anonymous`]: what is taken
+//!   out without saying whom it is about;
 //! * `portal`: the pages that people read; [`sign_in`]: how members and officers show who they are there;
 //! * [`words`]: acts told to people;
 //! * [`example`]: a world to try things out in;
@@ -20,6 +21,7 @@
 
 pub mod access;
 pub mod allowance;
+pub mod anonymous;
 pub mod complaint;
 pub mod desk;
 pub mod envelope;

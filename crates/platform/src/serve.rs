@@ -10,10 +10,13 @@ mod members;
 mod metrics;
 mod peer;
 mod public_log;
+mod record;
 mod submit;
+mod way;
 
 use std::collections::BTreeMap;
 use std::hash::RandomState;
+use std::num::NonZero;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread;
@@ -34,14 +37,16 @@ pub use http::router;
 pub(crate) use self::intake::Answer;
 pub(crate) use self::peer::Peer;
 
-use self::intake::Handed;
+use self::intake::{Handed, Intake};
 use self::metrics::Metrics;
+use self::record::Kept;
+use self::way::Way;
 use crate::desk::Desk;
 use crate::gate::{Gate, Limits};
 use crate::log::Signer;
 use crate::published::Published;
 use crate::request::Nonces;
-use crate::store::{Inquiry, Store, Writer};
+use crate::store::{Inquiry, Store};
 use credence_feed::Witness;
 
 /// Entries that are read together at the start.
@@ -84,7 +89,7 @@ pub struct Platform {
     nonces: Mutex<Nonces>,
     store: Store,
     /// The way to the disk, until the journal is closed.
-    writer: tokio::sync::Mutex<Option<Writer>>,
+    way: Way,
     signer: Signer,
     published: Published,
     /// How much of the log is on disk, and the checkpoint of that.
@@ -98,6 +103,7 @@ pub struct Platform {
     /// Room for what is being handed in, in KiB.
     room: Semaphore,
     metrics: Metrics,
+    kept: Kept,
     settings: Settings,
     started: Instant,
 }
@@ -132,7 +138,7 @@ impl Platform {
             gate: Mutex::new(Gate::new(settings.limits, RandomState::new())),
             nonces: Mutex::new(Nonces::new(now())),
             store,
-            writer: tokio::sync::Mutex::new(Some(writer)),
+            way: Way::new(writer),
             signer,
             published,
             checkpoint: RwLock::new(checkpoint),
@@ -142,13 +148,13 @@ impl Platform {
             waiting: Arc::new(Semaphore::new(intake::WAITING_MAX)),
             room: Semaphore::new(submit::ROOM_KIB as usize),
             metrics: Metrics::new(),
+            kept: Kept::default(),
             settings,
             started: Instant::now(),
         });
         let (taking, handle) = (Arc::downgrade(&platform), Handle::current());
         let thread = thread::Builder::new().name("platform-desk".to_owned());
-        let run = move || intake::take_in(handed, |batch| Some(taking.upgrade()?.take(batch, &handle)));
-        thread.spawn(run).context("no thread for the desk")?;
+        thread.spawn(move || Intake::new(handed, taking, handle).run()).context("no thread for the desk")?;
         tokio::spawn(duty::rounds(Arc::downgrade(&platform)));
         tokio::spawn(feed::rounds(Arc::downgrade(&platform)));
         Ok(platform)
@@ -156,9 +162,7 @@ impl Platform {
 
     /// Closes the journal, when nothing more is to come.
     pub async fn close(&self) {
-        if let Some(writer) = self.writer.lock().await.take()
-            && let Err(fault) = writer.close().await
-        {
+        if let Err(fault) = self.way.close().await {
             error!(%fault, "the journal was not closed in order; it is whole");
         }
         self.store.close().await;
@@ -206,8 +210,7 @@ impl Platform {
 
     /// Writes down who looks at a credit file with its history, and lets go of inquiries from before `until` (Unix seconds).
     pub(crate) async fn inquired(&self, inquiry: &Inquiry, until: u64) -> sqlx::Result<()> {
-        let mut writer = self.writer.lock().await;
-        writer.as_mut().ok_or(sqlx::Error::PoolClosed)?.inquired(inquiry, until).await
+        self.way.writer().await?.inquired(inquiry, until).await
     }
 
     /// Who looked at a subject's file, newest first.
@@ -241,10 +244,13 @@ pub async fn replay(store: &Store, world: World) -> anyhow::Result<Desk> {
             info!(entries = desk.log().len(), "the journal was read");
             return Ok(desk);
         }
-        for entry in &entries {
-            desk.replay(entry)?;
-        }
+        desk.replay_all(&entries, cores())?;
     }
+}
+
+/// The cores that this process may use.
+pub fn cores() -> NonZero<usize> {
+    thread::available_parallelism().unwrap_or(NonZero::<usize>::MIN)
 }
 
 /// Unix time in seconds.

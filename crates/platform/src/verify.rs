@@ -12,6 +12,7 @@ use credence_platform::example::{Place, read_world};
 use credence_platform::keys::hex;
 use credence_platform::log::{Log, checkpoint_text, read_checkpoint};
 use credence_platform::published::{Published, origin};
+use credence_platform::serve::cores;
 use credence_platform::view::moment;
 use credence_platform::witness;
 
@@ -28,10 +29,8 @@ pub(super) async fn verify(dir: &Path, checkpoint: Option<&Path>) -> anyhow::Res
         if entries.is_empty() {
             break;
         }
-        for entry in &entries {
-            desk.replay(entry)?;
-            erased += u64::from(entry.sent.is_none());
-        }
+        desk.replay_all(&entries, cores())?;
+        erased += entries.iter().filter(|entry| entry.sent.is_none()).count();
     }
     let missing = desk.unexplained().count();
     ensure!(missing == 0, "{missing} entries have lost their payload, and no erasure names them");
