@@ -12,6 +12,7 @@
 //! ```
 //!
 //! * [`fetch`]: one file over HTTP, from whoever answers there;
+//! * [`lists`]: lists of others, fetched again and again under the operator's own authority;
 //! * [`pipe`]: the two closed sets of words, and a reader that a babbling other end cannot hurt.
 //!
 //! What this crate refuses to do: its logic reads no clock and draws no random number, both are arguments; whatever the
@@ -19,4 +20,5 @@
 
 pub mod feed;
 pub mod fetch;
+pub mod lists;
 pub mod pipe;

@@ -8,6 +8,8 @@ use std::io::{self, BufRead};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::fetch::Refused;
+
 /// The longest line, in bytes, its end included: what a pipe takes in one piece.
 pub const LINE_LEN_MAX: usize = 4_096;
 
@@ -20,6 +22,38 @@ pub enum Report {
     Started {
         /// How often it has begun since the gateway did.
         count: u64,
+    },
+    /// How fresh a list is of which there is a copy from before.
+    Known {
+        /// The list.
+        source: String,
+        /// When it was had last, in Unix seconds; 0 for never.
+        checked_s: u64,
+    },
+    /// A list was had.
+    Checked {
+        /// The list.
+        source: String,
+        /// When, in Unix seconds.
+        at_s: u64,
+        /// Whether it was another than the one before.
+        is_new: bool,
+    },
+    /// A list was not had from one of its places.
+    Refused {
+        /// The list.
+        source: String,
+        /// Which of its places, from 0.
+        place: usize,
+        /// Why.
+        why: Refused,
+    },
+    /// A copy of a list waits on the shelf. The gateway knows where that is; no path is ever taken from a follower.
+    Offered {
+        /// The list.
+        source: String,
+        /// Its number.
+        serial: u64,
     },
 }
 

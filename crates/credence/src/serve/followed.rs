@@ -1,25 +1,135 @@
 //! What is known of the process that fetches, counted where it is heard.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use credence_engine::metrics::Following;
+use credence_engine::metrics::{FollowedList, Following};
+use credence_sync::fetch::Refused;
+use credence_sync::pipe::Report;
+
+use crate::config::Sync;
 
 /// What was heard of the follower.
 #[derive(Debug, Default)]
 pub(crate) struct Followed {
     /// How often it was started; 0 where nothing is fetched.
-    pub(crate) starts: AtomicU64,
+    starts: AtomicU64,
     /// Lines that were no word.
     pub(crate) garbage: AtomicU64,
     /// Orders that it did not take.
     pub(crate) untold: AtomicU64,
+    lists: Mutex<BTreeMap<String, List>>,
+}
+
+/// What was heard of a list.
+#[derive(Clone, Debug, Default)]
+struct List {
+    stale_after_s: u32,
+    /// When it was had last, in Unix seconds; 0 for never.
+    checked_s: u64,
+    changed: u64,
+    unchanged: u64,
+    refused: BTreeMap<Refused, u64>,
+    records: u64,
+    is_held: bool,
 }
 
 impl Followed {
-    /// What the metrics page says of it; nothing before it was started.
+    /// Begins to count for the lists of `sync`, and for no other: what the follower says of others is passed over.
+    pub(crate) fn begin(&self, sync: &Sync) {
+        let list = |list: &crate::config::List| List { stale_after_s: list.stale_after_s, ..List::default() };
+        self.lists().extend(sync.lists.iter().map(|(name, configured)| (name.clone(), list(configured))));
+    }
+
+    /// Takes in what the follower told.
+    pub(crate) fn heard(&self, report: &Report) {
+        match report {
+            Report::Started { count } => self.starts.store(*count, Relaxed),
+            Report::Known { source, checked_s } => self.list(source, |list| {
+                list.checked_s = list.checked_s.max(*checked_s);
+            }),
+            Report::Checked { source, at_s, is_new } => self.list(source, |list| {
+                list.checked_s = *at_s;
+                *(if *is_new { &mut list.changed } else { &mut list.unchanged }) += 1;
+            }),
+            Report::Refused { source, why, .. } => {
+                self.list(source, |list| *list.refused.entry(*why).or_default() += 1);
+            }
+            _ => {}
+        }
+    }
+
+    /// Notes how many records of a list are in force.
+    pub(crate) fn holds_records(&self, source: &str, records: usize) {
+        self.list(source, |list| list.records = records as u64);
+    }
+
+    /// Notes whether a copy of a list waits for the operator.
+    pub(crate) fn is_held(&self, source: &str, is_held: bool) {
+        self.list(source, |list| list.is_held = is_held);
+    }
+
+    /// When any list was had last, in Unix seconds; 0 for never.
+    pub(crate) fn newest_s(&self) -> u64 {
+        self.lists().values().map(|list| list.checked_s).max().unwrap_or(0)
+    }
+
+    /// What the metrics page says of it; nothing where nothing is fetched.
     pub(super) fn told(&self) -> Option<Following> {
+        let lists: Vec<_> = self.lists().iter().map(|(name, list)| list.told(name)).collect();
         let [starts, garbage, untold] = [&self.starts, &self.garbage, &self.untold].map(|n| n.load(Relaxed));
-        (starts > 0).then_some(Following { starts, garbage, untold })
+        (!lists.is_empty()).then_some(Following { starts, garbage, untold, lists })
+    }
+
+    fn list(&self, source: &str, note: impl FnOnce(&mut List)) {
+        if let Some(list) = self.lists().get_mut(source) {
+            note(list);
+        }
+    }
+
+    fn lists(&self) -> MutexGuard<'_, BTreeMap<String, List>> {
+        self.lists.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl List {
+    fn told(&self, name: &str) -> FollowedList {
+        let refused = |why: Refused| (why.name(), self.refused.get(&why).copied().unwrap_or(0));
+        FollowedList {
+            name: name.to_owned(),
+            checked_s: self.checked_s,
+            stale_after_s: self.stale_after_s.into(),
+            changed: self.changed,
+            unchanged: self.unchanged,
+            refused: Refused::ALL.map(refused).to_vec(),
+            records: self.records,
+            is_held: self.is_held,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::List as Configured;
+
+    #[test]
+    fn only_configured_lists_are_counted_whatever_a_follower_says() {
+        let followed = Followed::default();
+        assert!(followed.told().is_none());
+        let lists = BTreeMap::from([("drop".to_owned(), Configured::default())]);
+        followed.begin(&Sync { lists, ..Sync::default() });
+        for source in ["drop", "other", "drop\n"].map(str::to_owned) {
+            let (place, why) = (0, Refused::Slow);
+            followed.heard(&Report::Refused { source: source.clone(), place, why });
+            followed.heard(&Report::Checked { source, at_s: 7, is_new: false });
+        }
+        let told = followed.told().unwrap();
+        let [list] = told.lists.as_slice() else { panic!("{told:?}") };
+        assert_eq!((list.name.as_str(), list.checked_s, list.unchanged, list.changed), ("drop", 7, 1, 0));
+        let refused: Vec<_> = list.refused.iter().filter(|(_, count)| *count > 0).collect();
+        assert_eq!((refused, list.refused.len()), (vec![&("slow", 1)], Refused::ALL.len()));
     }
 }
