@@ -166,11 +166,7 @@ fn follow(config: &Config, part: Option<Part>, format: Option<Format>) -> anyhow
 }
 
 /// Does what there is to do until nobody gives orders or listens any more.
-async fn heed(
-    lists: &Lists,
-    feed: &Sender<u64>,
-    mut events: Receiver<Event>,
-) -> anyhow::Result<Exit> {
+async fn heed(lists: &Lists, feed: &Sender<u64>, mut events: Receiver<Event>) -> anyhow::Result<Exit> {
     while let Some(event) = events.recv().await {
         match event {
             Event::Order(Order::Take { source, serial }) if source == FEED => {

@@ -185,7 +185,10 @@ impl Sync {
         };
         let mut mirrors = vec![mirror("url")(url)?];
         if self.mirrors.len() >= URLS_MAX {
-            return Err(("mirrors", format!("names {} places, and {} are the most", self.mirrors.len(), URLS_MAX - 1)));
+            return Err((
+                "mirrors",
+                format!("names {} places, and {} are the most", self.mirrors.len(), URLS_MAX - 1),
+            ));
         }
         for other in &self.mirrors {
             mirrors.push(mirror("mirrors")(other)?);
@@ -194,7 +197,8 @@ impl Sync {
         let world = self.world.as_deref().ok_or_else(|| {
             ("world", format!("is missing; give the hash of the world's trust root, {digits}"))
         })?;
-        let world = World::parse(world).ok_or_else(|| ("world", format!("is no hash of a trust root: {digits}")))?;
+        let world =
+            World::parse(world).ok_or_else(|| ("world", format!("is no hash of a trust root: {digits}")))?;
         let witness = |text: &String| {
             Witness::read(text).map_err(|error| ("witnesses", format!("holds {text:?}: {error}")))
         };

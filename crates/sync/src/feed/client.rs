@@ -226,7 +226,8 @@ impl Client {
     pub fn offered(&self) -> Option<(u64, u64)> {
         let held = self.follower.held()?;
         let taken = Kept::of(&self.disk, self.plan.pinned.world, Copy::Taken).ok().flatten();
-        let is_taken = taken.is_some_and(|taken| (taken.session, taken.serial) == (held.session, held.serial));
+        let is_taken =
+            taken.is_some_and(|taken| (taken.session, taken.serial) == (held.session, held.serial));
         (!is_taken).then_some((held.session, held.serial))
     }
 
@@ -256,7 +257,8 @@ pub async fn listen(fetcher: Fetcher, mirrors: Vec<Mirror>, bell: tokio::sync::m
         let begun = Instant::now();
         if let Ok(place) = mirror.place("feed/events") {
             // A bell that is rung already needs no second ring.
-            let ring = || !matches!(bell.try_send(()), Err(tokio::sync::mpsc::error::TrySendError::Closed(())));
+            let ring =
+                || !matches!(bell.try_send(()), Err(tokio::sync::mpsc::error::TrySendError::Closed(())));
             fetcher.listen(&place, ring).await;
         }
         if bell.is_closed() {

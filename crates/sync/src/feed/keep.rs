@@ -11,8 +11,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use credence_feed::{Entry, FileRef, Head, Reject, Rulebook, SnapshotList};
-use credence_law::{Object, Signed};
 use credence_law::party::World;
+use credence_law::{Object, Signed};
 
 use super::refresh::FILES_BYTES_MAX;
 use super::{Held, Next, Trusted};
@@ -259,7 +259,8 @@ pub fn keep_state(disk: &mut impl Disk, head: &Signed, held: &Held) -> io::Resul
     disk.write(HELD, &held)?;
     let mut named: HashSet<String> = list.shards.0.iter().map(|shard| shard.file.name()).collect();
     let taken = disk.read(TAKEN, FILES_BYTES_MAX)?;
-    if let Some(list) = taken.as_deref().and_then(parts).and_then(|(_, list)| SnapshotList::decode(list).ok()) {
+    if let Some(list) = taken.as_deref().and_then(parts).and_then(|(_, list)| SnapshotList::decode(list).ok())
+    {
         named.extend(list.shards.0.iter().map(|shard| shard.file.name()));
     }
     let is_stale = |name: &&String| name.len() == 64 && !named.contains(*name);

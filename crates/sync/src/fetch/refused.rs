@@ -70,7 +70,9 @@ pub enum Refused {
     #[error("a file is not the one that was named")]
     Hash,
     /// It belongs to another world, or to one that was made to try things out.
-    #[error("it belongs to another world than the configuration trusts, or to one that was made to try things out")]
+    #[error(
+        "it belongs to another world than the configuration trusts, or to one that was made to try things out"
+    )]
     World,
     /// Too few keys have signed it.
     #[error("too few of the keys have signed it that must")]
