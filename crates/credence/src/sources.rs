@@ -136,7 +136,7 @@ impl Sources {
     fn fed(&mut self, which: Copy) -> Option<Update> {
         let (world, folder) = self.feed.as_ref()?;
         let read = || -> Result<Option<(Vec<Prefix>, Snapshot)>, Unkept> {
-            let Some(held) = Kept::of(&Folder::new(folder)?, *world, which)? else { return Ok(None) };
+            let Some(held) = Kept::of(&Folder::to_read(folder), *world, which)? else { return Ok(None) };
             let header = Header { session: held.session, serial: held.serial, created: held.state.at() };
             Ok(Some((held.state.rules().staged()?, held.state.snapshot(header)?)))
         };

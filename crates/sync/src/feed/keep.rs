@@ -67,6 +67,11 @@ impl Folder {
         fs::create_dir_all(path)?;
         Ok(Self(path.to_owned()))
     }
+
+    /// This directory, for whoever reads it alone.
+    pub fn to_read(path: &Path) -> Self {
+        Self(path.to_owned())
+    }
 }
 
 impl Disk for Folder {
