@@ -186,12 +186,10 @@ impl Sources {
         self.plans.iter().map(|plan| plan.name.as_str())
     }
 
-    /// How many records of each list are in force.
+    /// How many records of what is fetched are in force, by its name.
     pub(crate) fn records(&self) -> impl Iterator<Item = (&str, usize)> {
-        self.lists().map(|name| {
-            let copy = self.parts.get(&Part::List(name.to_owned())).and_then(|snapshots| snapshots.first());
-            (name, copy.map_or(0, |copy| copy.records().len()))
-        })
+        let count = |snapshots: &Vec<Snapshot>| snapshots.iter().map(|copy| copy.records().len()).sum();
+        self.parts.iter().filter_map(move |(part, snapshots)| Some((part.source()?, count(snapshots))))
     }
 
     /// Why an update of a list waits for the operator by itself, whatever it would do to traffic.
