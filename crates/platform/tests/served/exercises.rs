@@ -7,6 +7,8 @@ use credence_platform::envelope::{CREDIT_FILE, open};
 use credence_platform::keys;
 use serde_json::Value;
 
+use super::accessible::check;
+use super::browser::Browser;
 use super::exports::exported;
 use super::life::decide;
 use super::world::{Server, Site, run, told};
@@ -71,6 +73,12 @@ fn an_exercise_is_told_among_exercises_and_nowhere_else() {
     let page = server.get(&format!("/act/{decision}")).text();
     assert!(page.contains("<h1>Exercise: Decision") && !page.contains("To object"), "{page}");
     assert_eq!(server.get("/log").text().matches("Exercise: <a").count(), 2);
+    if let Some(mut browser) = Browser::start() {
+        browser.visit(&server.url(&format!("/act/{decision}")));
+        assert!(browser.words().contains("This was made to practise"), "{}", browser.words());
+        browser.picture("act-exercise-wide");
+        check(&mut browser, "an exercise");
+    }
     server.stop();
 
     let key = keys::read(&place.operator()).unwrap().verifying_key();
