@@ -21,7 +21,6 @@ use tracing::{info, warn};
 
 use self::calls::Programs;
 use crate::config::{Backend, CarriedBy, Config, Sandbox as Switches};
-use crate::follower;
 pub(crate) use files::has_landlock;
 pub(crate) use privileges::User;
 
@@ -55,7 +54,7 @@ impl Sandbox {
         }
         let files = std::iter::once(file).chain(config.credit.files());
         let files = files.map(Path::to_path_buf).collect();
-        let copies = config.sync.is_on().then(|| follower::lists(&config.sync.state));
+        let copies = config.sync.is_on().then(|| config.sync.state.clone());
         let enforces = config.enforce.is_on() && config.enforce.carrier != CarriedBy::Nftables;
         let programs = match config.backend {
             Backend::AfXdp => Programs::Loaded,

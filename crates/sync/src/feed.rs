@@ -4,6 +4,7 @@
 //! clock, so that a simulation can drive it. What it ends with is a [`Next`], which becomes what is believed when
 //! [`Follower::commit`] is told that it was written down.
 
+mod client;
 mod keep;
 mod refresh;
 mod timing;
@@ -15,7 +16,8 @@ use credence_credit::{Header, Snapshot};
 use credence_feed::{Reject, Rulebook, State, Witness};
 use credence_law::party::World;
 
-pub use keep::{Disk, Folder, Kept, Unkept, keep_rules, keep_state, keep_trusted};
+pub use client::{Client, Mirror, Plan, Told, listen};
+pub use keep::{Copy, Disk, Folder, Kept, Unkept, keep_rules, keep_state, keep_taken, keep_trusted};
 pub use refresh::{Answer, Ask, Done, Next, Refresh};
 pub use timing::{Timing, Timings};
 pub use trusted::Trusted;

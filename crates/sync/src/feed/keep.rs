@@ -11,8 +11,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use credence_feed::{Entry, FileRef, Head, Reject, Rulebook, SnapshotList};
-use credence_law::Signed;
 use credence_law::party::World;
+use credence_law::{Object, Signed};
 
 use super::refresh::FILES_BYTES_MAX;
 use super::{Held, Next, Trusted};
@@ -24,6 +24,8 @@ const RULES: &str = "rules";
 /// What is in force: the length of its head in four bytes, the head as it was signed, and the list of the rest, as it was packed
 /// here. In one file, so that they belong together after every failure.
 const HELD: &str = "held";
+/// What the gateway has put in force, in the same form: what a start begins with, so that a restart is no way past a guard.
+const TAKEN: &str = "taken";
 
 /// A place for files. Names are short and plain.
 pub trait Disk {
@@ -112,6 +114,15 @@ pub struct Kept {
     pub held: Option<Held>,
 }
 
+/// Which of two copies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Copy {
+    /// What the gateway has put in force.
+    Taken,
+    /// What has come last.
+    Offered,
+}
+
 /// Why something that was kept is not used: it is had again from a mirror.
 #[derive(Debug, thiserror::Error)]
 pub enum Unkept {
@@ -139,12 +150,25 @@ impl Kept {
             Err(fault) => faults.push(fault),
         }
         if let Some(rules) = &kept.rules {
-            match held(disk, rules) {
+            match held(disk, rules, HELD) {
                 Ok(held) => kept.held = held,
                 Err(fault) => faults.push(fault),
             }
         }
         (kept, faults)
+    }
+
+    /// What the gateway has put in force of a world, or what is offered to it, checked as if it had just come; none where there is
+    /// nothing.
+    ///
+    /// # Errors
+    /// When it cannot be read, or does not stand.
+    pub fn of(disk: &impl Disk, world: World, which: Copy) -> Result<Option<Held>, Unkept> {
+        let name = match which {
+            Copy::Taken => TAKEN,
+            Copy::Offered => HELD,
+        };
+        rules(disk, world)?.map_or(Ok(None), |rules| held(disk, &rules, name))
     }
 }
 
@@ -170,18 +194,21 @@ fn rules(disk: &impl Disk, world: World) -> Result<Option<Arc<Rulebook>>, Unkept
     if rest.is_empty() { Ok(book.map(Arc::new)) } else { Err(Unkept::Damaged(RULES)) }
 }
 
-fn held(disk: &impl Disk, rules: &Arc<Rulebook>) -> Result<Option<Held>, Unkept> {
-    let Some(bytes) = disk.read(HELD, FILES_BYTES_MAX)? else { return Ok(None) };
-    let parts = bytes
-        .split_first_chunk()
-        .and_then(|(len, rest)| rest.split_at_checked(u32::from_be_bytes(*len) as usize));
-    let (head, list) = parts.ok_or(Unkept::Damaged(HELD))?;
+/// The head and the list that a file holds.
+fn parts(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (len, rest) = bytes.split_first_chunk()?;
+    rest.split_at_checked(u32::from_be_bytes(*len) as usize)
+}
+
+fn held(disk: &impl Disk, rules: &Arc<Rulebook>, name: &'static str) -> Result<Option<Held>, Unkept> {
+    let Some(bytes) = disk.read(name, FILES_BYTES_MAX)? else { return Ok(None) };
+    let (head, list) = parts(&bytes).ok_or(Unkept::Damaged(name))?;
     let signed = Signed::decode(head).map_err(Reject::from)?;
     let head = Head::open(&signed, rules.law()?)?;
     let list = SnapshotList::decode(list)?;
     let mut files = HashMap::new();
     for shard in &list.shards.0 {
-        let bytes = disk.read(&shard.file.name(), u64::from(shard.file.len))?.ok_or(Unkept::Damaged(HELD))?;
+        let bytes = disk.read(&shard.file.name(), u64::from(shard.file.len))?.ok_or(Unkept::Damaged(name))?;
         files.insert(shard.file.hash, bytes);
     }
     let file = |file: &FileRef| files.get(&file.hash).map(|bytes| &bytes[..]);
@@ -230,7 +257,26 @@ pub fn keep_state(disk: &mut impl Disk, head: &Signed, held: &Held) -> io::Resul
     let head = head.encode();
     let held = [&(head.len() as u32).to_be_bytes()[..], &head, &list.encode()].concat();
     disk.write(HELD, &held)?;
-    let named: HashSet<String> = list.shards.0.iter().map(|shard| shard.file.name()).collect();
+    let mut named: HashSet<String> = list.shards.0.iter().map(|shard| shard.file.name()).collect();
+    let taken = disk.read(TAKEN, FILES_BYTES_MAX)?;
+    if let Some(list) = taken.as_deref().and_then(parts).and_then(|(_, list)| SnapshotList::decode(list).ok())
+    {
+        named.extend(list.shards.0.iter().map(|shard| shard.file.name()));
+    }
     let is_stale = |name: &&String| name.len() == 64 && !named.contains(*name);
     names.iter().filter(is_stale).try_for_each(|name| disk.remove(name))
+}
+
+/// Notes that the gateway has put in force what has this version, if that is what came last.
+///
+/// # Errors
+/// When it is not on the disk.
+pub fn keep_taken(disk: &mut impl Disk, session: u64, serial: u64) -> io::Result<()> {
+    let Some(bytes) = disk.read(HELD, FILES_BYTES_MAX)? else { return Ok(()) };
+    let head = parts(&bytes).and_then(|(head, _)| Signed::decode(head).ok());
+    let head = head.and_then(|signed| Object::<Head>::decode(signed.bytes()).ok());
+    if head.is_some_and(|head| (head.body.session, head.body.serial) == (session, serial)) {
+        disk.write(TAKEN, &bytes)?;
+    }
+    Ok(())
 }

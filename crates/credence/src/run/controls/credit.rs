@@ -11,6 +11,7 @@ use tracing::{error, info, warn};
 
 use super::super::carrier::Carrier;
 use super::Controls;
+use crate::config::FEED;
 use crate::sources::{Part, Update};
 
 impl Controls {
@@ -76,8 +77,8 @@ impl Controls {
     pub(super) fn discard(&mut self) {
         for (part, (update, _)) in mem::take(&mut self.held) {
             let serial = update.serial();
-            if let (Part::List(source), Some(follower)) = (part, &mut self.follower) {
-                follower.order(&Order::Leave { source, serial });
+            if let (Some(source), Some(follower)) = (part.source(), &mut self.follower) {
+                follower.order(&Order::Leave { source: source.to_owned(), serial });
             }
         }
         self.tell_held();
@@ -97,6 +98,7 @@ impl Controls {
         for name in self.sources.lists() {
             self.status.followed().is_held(name, self.held.contains_key(&Part::List(name.to_owned())));
         }
+        self.status.followed().is_held(FEED, self.held.contains_key(&Part::Feed));
     }
 
     /// Puts updates in force, of which `next` is made; whether they are.
@@ -112,11 +114,11 @@ impl Controls {
     fn take(&mut self, updates: Vec<Update>) {
         for update in updates {
             let serial = update.serial();
-            if let Part::List(source) = &update.part {
+            if let Some(source) = update.part.source() {
                 let records = update.snapshots.iter().map(|snapshot| snapshot.records().len()).sum();
                 self.status.followed().holds_records(source, records);
                 if let Some(follower) = &mut self.follower {
-                    follower.order(&Order::Take { source: source.clone(), serial });
+                    follower.order(&Order::Take { source: source.to_owned(), serial });
                 }
             }
             self.sources.put(update);
