@@ -17,7 +17,7 @@ fields! {
     pub struct Preamble {
         /// Whose act it is.
         pub issuer: Party,
-        /// The issuer's acts are counted; none has the number of one before.
+        /// The issuer's acts are counted: one party's rise, and what several sign is told apart by it.
         pub number: u64,
         /// When it was made, in Unix seconds.
         pub issued: u64,

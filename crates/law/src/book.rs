@@ -249,6 +249,10 @@ impl Acts for Book {
         self.erased.contains(id)
     }
 
+    fn accepted_at(&self, id: &ActId) -> Option<u64> {
+        Some(self.acts.get(id)?.at)
+    }
+
     fn last_number(&self, issuer: Party) -> u64 {
         self.numbers.get(&issuer).copied().unwrap_or(0)
     }

@@ -36,8 +36,11 @@ use crate::registry::{Register, Speaker};
 use crate::sign::Signed;
 use crate::standard::Standard;
 
-/// By how much clocks may differ, in seconds.
+/// By how much clocks may differ, in seconds, and how long an act of one party can be handed in.
 pub const SKEW: u64 = 300;
+/// How long an act that several organisations sign can be handed in, in seconds: a file that goes from hand to hand meets each of
+/// them at work once within it.
+pub const JOINT_LASTS: u64 = DAY;
 /// Seconds of a day.
 const DAY: u64 = 86_400;
 /// Seconds of an hour.
@@ -67,6 +70,9 @@ pub trait Acts {
 
     /// Whether the payload of this act was erased here.
     fn is_erased(&self, id: &ActId) -> bool;
+
+    /// When the act of this identity was accepted, in Unix seconds; none for one that is not known.
+    fn accepted_at(&self, id: &ActId) -> Option<u64>;
 
     /// The highest number that an accepted act of this issuer has; 0 for none.
     fn last_number(&self, issuer: Party) -> u64;
@@ -108,6 +114,8 @@ pub struct Accepted {
     pub act: Act,
     /// How many distinct keys signed it.
     pub signatures: u16,
+    /// When it was checked, in Unix seconds.
+    pub at: u64,
 }
 
 impl Law {
@@ -167,26 +175,34 @@ impl Law {
         self.signers(&act, &speakers)?;
         self.substance(&act, acts)?;
         self.enough(&act, &speakers)?;
-        Ok(Accepted { id: act_id(signed.bytes()), act, signatures: speakers.len() as u16 })
+        Ok(Accepted { id: act_id(signed.bytes()), act, signatures: speakers.len() as u16, at: now })
     }
 
     /// Checks an act that its issuer hands in at `now`, in Unix seconds: it must have been made just now, so that a key that was
-    /// stolen after its time cannot make acts of the past, and no number comes twice.
+    /// stolen after its time cannot make acts of the past, and none comes twice.
+    ///
+    /// What several organisations sign has a day, since one stolen key makes nothing of it. Several such acts may be on their way
+    /// at once and come in any order; but one that comes late is refused when something has happened since to what it names,
+    /// which those who signed it cannot have known.
     ///
     /// # Errors
     /// The first reason against it.
     pub fn submit(&self, signed: &Signed, acts: &impl Acts, now: u64) -> Result<Accepted, Refusal> {
         let accepted = self.examine(signed, acts, now)?;
-        let preamble = accepted.act.preamble();
-        if preamble.issued < now.saturating_sub(SKEW) {
+        let (act, preamble) = (&accepted.act, accepted.act.preamble());
+        let age = now.saturating_sub(preamble.issued);
+        if age > handed_in_within(act) {
             return Err(Refusal::Stale);
         }
-        let last = match accepted.act {
-            Act::Manifest(_) => acts.last_manifest(preamble.issuer),
-            _ => acts.last_number(preamble.issuer),
+        let is_new = match act {
+            Act::Manifest(_) => preamble.number > acts.last_manifest(preamble.issuer),
+            _ if is_joint(act) => acts.act(&accepted.id).is_none() && !acts.is_erased(&accepted.id),
+            _ => preamble.number > acts.last_number(preamble.issuer),
         };
-        let is_new = preamble.number > last;
-        if is_new { Ok(accepted) } else { Err(Refusal::Replayed) }
+        if !is_new {
+            return Err(Refusal::Replayed);
+        }
+        if age > SKEW && is_overtaken(act, acts) { Err(Refusal::Stale) } else { Ok(accepted) }
     }
 
     /// Whose signatures an object has: all of them must match, and their keys must be in the registry, which is looked at
@@ -256,6 +272,24 @@ impl Law {
             Act::SecurityAlert(_) | Act::Manifest(_) | Act::Call(_) => Ok(()),
         }
     }
+}
+
+/// Whether several organisations sign an act, who carry it from one to the other. Manifests are made by machines that are all
+/// there, and say what is so now.
+pub const fn is_joint(act: &Act) -> bool {
+    matches!(act.issuer(), Party::Body | Party::Adviser(_)) && !matches!(act, Act::Manifest(_))
+}
+
+/// How long after it was made an act can be handed in, in seconds.
+pub const fn handed_in_within(act: &Act) -> u64 {
+    if is_joint(act) { JOINT_LASTS } else { SKEW }
+}
+
+/// Whether something was accepted since an act was made that names what it names itself, and that it does not know of.
+fn is_overtaken(act: &Act, acts: &impl Acts) -> bool {
+    let (cites, issued) = (act.cites(), act.preamble().issued);
+    let since = |by: &ActId| !cites.contains(by) && acts.accepted_at(by).is_some_and(|at| at >= issued);
+    cites.iter().any(|cited| acts.citing(cited).iter().any(since))
 }
 
 /// The act of this identity, if it is one of those asked for.

@@ -62,7 +62,7 @@ refusals! {
     /// Made in the future.
     Future: "future", "it was made in the future; set the issuer's clock";
     /// Handed in too late.
-    Stale: "stale", "it was made longer than five minutes ago; sign it anew";
+    Stale: "stale", "it was made more than five minutes ago, or a day where several sign together, or before something else was accepted about what it names; make it anew";
     /// Over.
     Expired: "expired", "it has ended";
     /// Without an end, or with one too far away.

@@ -164,6 +164,11 @@ impl Acts for Known {
         false
     }
 
+    /// When it was made.
+    fn accepted_at(&self, id: &ActId) -> Option<u64> {
+        Some(self.acts.get(id)?.preamble().issued)
+    }
+
     fn last_number(&self, issuer: Party) -> u64 {
         self.numbers.get(&issuer).copied().unwrap_or(0)
     }

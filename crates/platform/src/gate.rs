@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
 
-use credence_law::check::SKEW;
+use credence_law::check::{SKEW, handed_in_within};
 use credence_law::party::Party;
 use credence_law::{Act, Law, Object, Refusal, Rules, Signed};
 
@@ -148,7 +148,7 @@ fn look(law: &Law, signed: &Signed, now: u64) -> Result<Option<Party>, Refusal> 
     if preamble.issued > now.saturating_add(SKEW) {
         return Err(Refusal::Future);
     }
-    if preamble.issued < now.saturating_sub(SKEW) {
+    if preamble.issued < now.saturating_sub(handed_in_within(&object.body)) {
         return Err(Refusal::Stale);
     }
     if preamble.expires <= now {

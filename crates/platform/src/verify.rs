@@ -34,7 +34,8 @@ pub(super) async fn verify(dir: &Path, checkpoint: Option<&Path>) -> anyhow::Res
     }
     let missing = desk.unexplained().count();
     ensure!(missing == 0, "{missing} entries have lost their payload, and no erasure names them");
-    let (size, acts) = (desk.log().len(), desk.book().acts().count());
+    let [acts, exercises] = [desk.book(), desk.drills()].map(|book| book.acts().count());
+    let size = desk.log().len();
     let epoch = Published::new(dir).epoch()?;
     let witnesses = witness::list(&dir.join(WITNESSES))?;
     let root = desk.log().root(size).context("the log has a root")?;
@@ -51,7 +52,7 @@ pub(super) async fn verify(dir: &Path, checkpoint: Option<&Path>) -> anyhow::Res
             println!("{name} has seen the first {size} entries, at {}", moment(said.time));
         }
     }
-    println!("{size} entries, {acts} acts in the book, {erased} erased: every one stands");
+    println!("{size} entries, {acts} acts, {exercises} acts of exercises, {erased} erased: every one stands");
     println!("root {}", hex(&root));
     Ok(())
 }

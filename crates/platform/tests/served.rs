@@ -26,6 +26,8 @@ mod exercises;
 mod exports;
 #[path = "served/files.rs"]
 mod files;
+#[path = "served/hearings.rs"]
+mod hearings;
 #[path = "served/inquiries.rs"]
 mod inquiries;
 #[path = "served/intake.rs"]

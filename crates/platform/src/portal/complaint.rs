@@ -12,7 +12,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use credence_credit::ActId;
 use credence_law::acts::Ground;
-use credence_law::cycle::Cycle;
+use credence_law::cycle::complaint::State as Stands;
 use credence_law::{Act, Acts, Law, Turn};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
@@ -157,7 +157,7 @@ struct Hearing {
     subject: String,
     ground: &'static str,
     filed: Moment,
-    state: String,
+    state: &'static str,
     /// Whose turn it is, until when, how far away that is, and whether it has passed.
     turn: Option<(String, Moment, String, bool)>,
     /// How the act stands that it is about.
@@ -187,7 +187,7 @@ fn read(desk: &Desk, id: ActId, now: u64) -> Option<Hearing> {
         subject: complaint.subject.prefix.to_string(),
         ground: words::ground(complaint.ground),
         filed: Moment::at(complaint.preamble.issued),
-        state: words::spaced(book.complaint(law, &id, now)?.name()),
+        state: state(book.complaint(law, &id, now)?),
         turn,
         standing: super::act::standing(book.state(&complaint.against, now)?, now, expires),
         steps: [
@@ -196,6 +196,19 @@ fn read(desk: &Desk, id: ActId, now: u64) -> Option<Hearing> {
             ("Adjudication: the coordinating body rules", procedure.adjudication),
         ],
     })
+}
+
+/// How far a complaint has come, told to whoever complained.
+const fn state(state: Stands) -> &'static str {
+    match state {
+        Stands::Consultation => "Heard: whoever made the act and you talk (consultation)",
+        Stands::Mediation => "Heard: advisers help you to a settlement (mediation)",
+        Stands::Adjudication => "Heard: the coordinating body rules (adjudication)",
+        Stands::Upheld => "Upheld: you were right",
+        Stands::Settled => "Settled: you were right in part",
+        Stands::Rejected => "Rejected: the act stands",
+        Stands::Withdrawn => "Withdrawn: you have taken it back",
+    }
 }
 
 fn turn(law: &Law, turn: Turn) -> String {

@@ -20,6 +20,7 @@ use axum::{Extension, Router};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use credence_credit::ActId;
+use credence_law::check::{handed_in_within, is_joint};
 use credence_law::{Act, Object, Signed};
 
 use self::draft::{Kind, Writing};
@@ -268,6 +269,10 @@ struct DraftPage {
     expires: Moment,
     /// How many must sign.
     signers: String,
+    /// Whether several must.
+    is_joint: bool,
+    /// How long it can be handed in.
+    lasts: String,
     /// The word of its function, as its key's file is called.
     function: &'static str,
 }
@@ -290,6 +295,8 @@ async fn draft(State(platform): Shared, who: SignedIn, Path(id): Path<String>) -
         facts,
         expires: Moment::at(object.body.preamble().expires),
         signers,
+        is_joint: is_joint(&object.body),
+        lasts: words::span(handed_in_within(&object.body)),
     };
     shown(StatusCode::OK, &page)
 }

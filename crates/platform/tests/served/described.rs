@@ -93,6 +93,9 @@ fn answers_are_as_they_are_described() {
             ["2001:db8:1020::1", "nobody"].map(|at| format!("/exercises/{at}")),
             [200, 400],
         ),
+        ("/feed/rules/{number}", ["0", "9"].map(|at| format!("/feed/rules/{at}")), [200, 404]),
+        ("/feed/files/{name}", [&none, "nothing"].map(|at| format!("/feed/files/{at}")), [404, 404]),
+        ("/feed/events", ["0", "1"].map(|at| format!("/feed/events?seconds={at}")), [200, 200]),
         (
             "/subjects/{subject}",
             ["2001:db8:1020::1", "nobody"].map(|at| format!("/subjects/{at}")),
@@ -115,7 +118,9 @@ fn answers_are_as_they_are_described() {
         );
     }
     described.check("GET", "/log/checkpoint/witnessed", &server.get("/log/checkpoint/witnessed"), 200);
-    for path in ["/exercises", "/log/checkpoint", "/healthz", "/readyz", "/metrics", "/openapi.json"] {
+    for path in
+        ["/exercises", "/feed/head", "/log/checkpoint", "/healthz", "/readyz", "/metrics", "/openapi.json"]
+    {
         described.check("GET", path, &server.get(path), 200);
     }
     let (own, other) = (site.place().member(1, Function::Alerts), site.place().member(2, Function::Alerts));

@@ -67,6 +67,8 @@ fn each_role_is_answered_as_the_table_says() {
     }
     let open = ENDPOINTS.iter().filter(|endpoint| endpoint.is_open() && endpoint.method == "GET");
     for path in open.map(|endpoint| endpoint.path.replace(['{', '}', '*'], "")) {
+        // Whoever listens for what is new says for how long.
+        let path = if path == "/feed/events" { path + "?seconds=0" } else { path };
         for role in ROLES {
             let status = asked_by(&site, &server, role, &path).status;
             assert!(status != 401 && status != 403, "{role} asks for {path}: {status}");

@@ -7,8 +7,10 @@ use credence_platform::envelope::{CREDIT_FILE, open};
 use credence_platform::keys;
 use serde_json::Value;
 
+use super::accessible::check;
+use super::browser::Browser;
 use super::exports::exported;
-use super::life::act;
+use super::life::decide;
 use super::world::{Server, Site, run, told};
 
 /// The identities that a page of acts lists.
@@ -18,25 +20,7 @@ fn listed(page: &Value) -> Vec<&str> {
 
 /// Two reports, an opinion and a decision, all of them exercises.
 fn drill(site: &Site, server: &Server) -> [String; 4] {
-    let place = site.place();
-    let evidence = site.path().join("evidence.pcap");
-    fs::write(&evidence, "what was made up").unwrap();
-    let evidence = evidence.to_str().unwrap();
-    let said =
-        ["--exercise", "--prefix", "2001:db8:4020::/48", "--item", "botnet_control", "--evidence", evidence];
-    let [one, two] = [1_u16, 2].map(|member| {
-        let key = place.member(member, Function::Alerts);
-        act(site, server, "report", &member.to_string(), &[&key], &said)
-    });
-    let advisers = [0, 1].map(|number| place.adviser(number));
-    let on = ["--exercise", "--on", &one, "--on", &two];
-    let opinion = act(site, server, "opinion", "adviser-0", &[&advisers[0], &advisers[1]], &on);
-    let seats = [1, 3, 5].map(|member| place.member(member, Function::Decisions));
-    let sources = [format!("{one}:1"), format!("{two}:2")];
-    let cited = ["--source", &sources[0], "--source", &sources[1], "--opinion", &opinion];
-    let decided = [&said[..], &cited, &["--measure", "drop", "--score", "120"]].concat();
-    let decision = act(site, server, "decision", "body", &[&seats[0], &seats[1], &seats[2]], &decided);
-    [one, two, opinion, decision]
+    decide(site, server, &["--exercise"])
 }
 
 #[test]
@@ -89,6 +73,15 @@ fn an_exercise_is_told_among_exercises_and_nowhere_else() {
     let page = server.get(&format!("/act/{decision}")).text();
     assert!(page.contains("<h1>Exercise: Decision") && !page.contains("To object"), "{page}");
     assert_eq!(server.get("/log").text().matches("Exercise: <a").count(), 2);
+    if let Some(mut browser) = Browser::start() {
+        browser.visit(&server.url(&format!("/act/{decision}")));
+        let words = browser.words();
+        for told in ["This was made to practise", "Only an exercise. Among exercises: In force"] {
+            assert!(words.contains(told), "{told:?} is not in:\n{words}");
+        }
+        browser.picture("act-exercise-wide");
+        check(&mut browser, "an exercise");
+    }
     server.stop();
 
     let key = keys::read(&place.operator()).unwrap().verifying_key();

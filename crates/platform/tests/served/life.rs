@@ -33,29 +33,37 @@ pub(super) fn act(
     id
 }
 
+/// Two reports on an address of member 4, an opinion and a decision to discard, all made with these arguments besides. Returns
+/// their identities.
+#[track_caller]
+pub(super) fn decide(site: &Site, server: &Server, more: &[&str]) -> [String; 4] {
+    let place = site.place();
+    let evidence = site.path().join("evidence.pcap");
+    fs::write(&evidence, "what was seen").unwrap();
+    let said = ["--prefix", "2001:db8:4020::/48", "--item", "botnet_control", "--evidence"];
+    let said = [&said[..], &[evidence.to_str().unwrap()], more].concat();
+    let [one, two] = [1_u16, 2].map(|member| {
+        let key = place.member(member, Function::Alerts);
+        act(site, server, "report", &member.to_string(), &[&key], &said)
+    });
+    let advisers = [0, 1].map(|number| place.adviser(number));
+    let on = [&["--on", &one, "--on", &two], more].concat();
+    let opinion = act(site, server, "opinion", "adviser-0", &[&advisers[0], &advisers[1]], &on);
+    let seats = [1, 3, 5].map(|member| place.member(member, Function::Decisions));
+    let sources = [format!("{one}:1"), format!("{two}:2")];
+    let cited = ["--source", &sources[0], "--source", &sources[1], "--opinion", &opinion];
+    let decided = [&said[..], &cited, &["--measure", "drop", "--score", "120"]].concat();
+    let decision = act(site, server, "decision", "body", &[&seats[0], &seats[1], &seats[2]], &decided);
+    [one, two, opinion, decision]
+}
+
 #[test]
 fn reports_become_a_decision_and_a_sceptic_can_check_all_of_it() {
     let site = Site::new();
     let server = site.serve();
     let place = site.place();
-    let evidence = site.path().join("evidence.pcap");
-    fs::write(&evidence, "what was seen").unwrap();
-    let evidence = evidence.to_str().unwrap();
-    let said = ["--prefix", "2001:db8:4020::/48", "--item", "botnet_control", "--evidence", evidence];
-    let reports = [1_u16, 2].map(|member| {
-        let key = place.member(member, Function::Alerts);
-        act(&site, &server, "report", &member.to_string(), &[&key], &said)
-    });
     assert_eq!(server.get("/subjects/2001:db8:4020::1").json()["score"], serde_json::Value::Null);
-
-    let advisers = [0, 1].map(|number| place.adviser(number));
-    let on = ["--on", &reports[0], "--on", &reports[1]];
-    let opinion = act(&site, &server, "opinion", "adviser-0", &[&advisers[0], &advisers[1]], &on);
-    let seats = [1, 3, 5].map(|member| place.member(member, Function::Decisions));
-    let sources = [format!("{}:1", reports[0]), format!("{}:2", reports[1])];
-    let cited = ["--source", &sources[0], "--source", &sources[1], "--opinion", &opinion];
-    let decided = [&said[..], &cited, &["--measure", "drop", "--score", "120"]].concat();
-    let decision = act(&site, &server, "decision", "body", &[&seats[0], &seats[1], &seats[2]], &decided);
+    let [.., decision] = decide(&site, &server, &[]);
     let asked = server.get("/subjects/2001:db8:4020::1").json();
     assert_eq!((asked["score"].as_u64(), asked["acts"][0]["id"].as_str()), (Some(260), Some(&*decision)));
     assert_eq!(
@@ -65,6 +73,7 @@ fn reports_become_a_decision_and_a_sceptic_can_check_all_of_it() {
 
     let then = site.path().join("checkpoint");
     fs::write(&then, server.get("/log/checkpoint").body).unwrap();
+    let seats = [1, 3, 5].map(|member| place.member(member, Function::Decisions));
     act(&site, &server, "lifting", "body", &[&seats[0], &seats[1], &seats[2]], &["--lifts", &decision]);
     let asked = server.get("/subjects/2001:db8:4020::1").json();
     // What is over is nobody's business, but that it still counts.

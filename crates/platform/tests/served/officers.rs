@@ -11,7 +11,7 @@ use super::world::{Server, Site, claim, id, preamble, run, told};
 
 /// What the program prints on standard output.
 #[track_caller]
-fn printed(arguments: &[&str]) -> String {
+pub(super) fn printed(arguments: &[&str]) -> String {
     let output = run(arguments);
     assert!(output.status.success(), "{}", told(&output));
     String::from_utf8(output.stdout).unwrap().trim().to_owned()
@@ -31,7 +31,7 @@ pub(super) fn sign_in(browser: &mut Browser, site: &Site, server: &Server, key: 
 
 /// Takes the bytes that the page offers out of the browser, signs them with these keys, and hands them in.
 #[track_caller]
-fn sign_and_hand_in(browser: &mut Browser, site: &Site, keys: &[PathBuf]) {
+pub(super) fn sign_and_hand_in(browser: &mut Browser, site: &Site, keys: &[PathBuf]) {
     let bytes = browser.download("a[download]");
     let file = site.path().join("prepared.act");
     std::fs::write(&file, bytes).unwrap();
@@ -45,7 +45,7 @@ fn sign_and_hand_in(browser: &mut Browser, site: &Site, keys: &[PathBuf]) {
 
 /// The identity on a receipt.
 #[track_caller]
-fn receipt(browser: &mut Browser) -> String {
+pub(super) fn receipt(browser: &mut Browser) -> String {
     let words = browser.words();
     assert!(words.contains("Accepted") && words.contains("stands in the log"), "{words}");
     browser.read("document.querySelector('dd.digits').innerText")
@@ -61,7 +61,7 @@ pub(super) fn choose(browser: &mut Browser, field: &str, words: &str) {
     assert!(chosen == true, "{words:?} is not among the choices of {field}");
 }
 
-fn evidence(site: &Site) -> String {
+pub(super) fn evidence(site: &Site) -> String {
     let file = site.path().join("seen.pcap");
     std::fs::write(&file, "what was seen").unwrap();
     printed(&["sign", "evidence", file.to_str().unwrap()])
@@ -181,7 +181,15 @@ fn reports_become_a_decision_at_three_desks() {
     assert!(names.iter().any(|name| name == "Give an opinion"), "{names:?}");
     browser.look(Look::WIDE);
     browser.follow("Give an opinion");
-    browser.fill("reports", &reports.join("\n"));
+    let mut all = reports.clone();
+    all.sort_unstable();
+    let filled = |browser: &mut Browser| {
+        let value = browser.read("document.getElementById('reports').value");
+        let mut lines: Vec<_> = value.lines().map(str::to_owned).collect();
+        lines.sort_unstable();
+        lines
+    };
+    assert_eq!(filled(&mut browser), all, "both reports on the subject");
     browser.fill("reasons", &evidence(&site));
     browser.follow("Prepare");
     assert!(browser.words().contains("It takes 2 advisers"), "{}", browser.words());
@@ -192,8 +200,8 @@ fn reports_become_a_decision_at_three_desks() {
     sign_in(&mut browser, &site, &server, &seats[0]);
     assert!(browser.words().contains("A report waits for a decision"), "{}", browser.words());
     browser.follow("Decide");
-    browser.fill("reports", &reports.join("\n"));
-    browser.fill("opinion", &opinion);
+    assert_eq!(filled(&mut browser), all);
+    assert_eq!(browser.read("document.getElementById('opinion').value"), opinion);
     browser.fill("score", "120");
     choose(&mut browser, "measure", "Gateways may discard");
     browser.follow("Prepare");

@@ -346,3 +346,94 @@ fn relief_and_outcome_reach_those_who_cannot_read_the_complaint() {
     });
     assert_eq!(gateway(&platform), Some(State::Corrected));
 }
+
+/// An act as it is made at a moment, signed by all who must.
+fn made(act: impl Into<Act>, number: u64, at: u64) -> crate::sign::Signed {
+    let mut act = act.into();
+    let preamble = act.preamble_mut();
+    (preamble.number, preamble.issued, preamble.expires) = (number, at, at + 10 * DAY);
+    signed(act)
+}
+
+/// Three seats are seldom at work within the same five minutes.
+#[test]
+fn what_several_sign_has_a_day_and_comes_in_any_order() {
+    use crate::check::{JOINT_LASTS, SKEW};
+    let mut platform = Platform::new();
+    let (one, two) = (platform.decide(100), platform.decide(300));
+    let own = platform.accept(own_alert());
+    let begun = platform.now + 1_000;
+    let lifts = |issuer, lifts| Lifting { preamble: relief(issuer), lifts, ground: Ground::Remedied };
+    let submit = |platform: &Platform, signed: &crate::sign::Signed, after: u64| {
+        platform.law.submit(signed, &platform.book, begun + after)
+    };
+    let bodys = made(lifts(Party::Body, one), 70, begun);
+    let members = made(lifts(member(1), own), 1_000, begun);
+    let reports = platform.book.of_kind(17).collect::<Vec<_>>();
+    let mut opined = opinion(reports.clone(), crate::acts::Finding::Opposes);
+    opined.reports.sort_unstable();
+    let advisers = made(opined, 60, begun);
+    let manifest = crate::acts::Manifest {
+        preamble: preamble(Party::Body, Purpose::Governance),
+        count: 0,
+        digest: [0; 32],
+    };
+    let mut manifest = Act::from(manifest);
+    let preamble = manifest.preamble_mut();
+    (preamble.number, preamble.issued, preamble.expires) = (90, begun, begun + 3_600);
+    let manifest = signed(manifest);
+    for (signed, lasts) in
+        [(&bodys, JOINT_LASTS), (&advisers, JOINT_LASTS), (&members, SKEW), (&manifest, SKEW)]
+    {
+        assert!(submit(&platform, signed, 0).is_ok() && submit(&platform, signed, lasts).is_ok());
+        assert_eq!(submit(&platform, signed, lasts + 1), Err(Refusal::Stale));
+    }
+
+    // The one that was made later comes first.
+    let later = made(lifts(Party::Body, two), 71, begun + 60);
+    for signed in [&later, &bodys] {
+        let taken = submit(&platform, signed, 5_000).unwrap();
+        platform.book.enter(taken.clone());
+        assert_eq!(submit(&platform, signed, 5_001), Err(Refusal::Replayed), "and each of them once");
+        platform.book.erase([taken.id]);
+        assert_eq!(submit(&platform, signed, 5_001), Err(Refusal::Replayed), "erased or not");
+    }
+}
+
+/// Whoever has signed cannot have known what happened since.
+#[test]
+fn what_comes_late_is_refused_when_something_has_happened_since() {
+    use crate::check::SKEW;
+    let mut platform = Platform::new();
+    let act = platform.decide(100);
+    platform.now += 1_000;
+    let lifting = Lifting { preamble: relief(Party::Body), lifts: act, ground: Ground::Remedied };
+    let begun = platform.now;
+    let bodys = made(lifting.clone(), 70, begun);
+    let submit = |platform: &Platform, signed, at| platform.law.submit(signed, &platform.book, at).map(drop);
+    assert_eq!(submit(&platform, &bodys, begun + 3_600), Ok(()));
+    platform.now += 10;
+    platform.accept(complaint(act));
+    assert_eq!(submit(&platform, &bodys, begun + SKEW), Ok(()), "at once it is as it was for all");
+    assert_eq!(submit(&platform, &bodys, begun + 3_600), Err(Refusal::Stale));
+    let anew = made(lifting, 71, platform.now + 1);
+    assert_eq!(submit(&platform, &anew, begun + 3_600), Ok(()), "who makes it anew knows of that");
+
+    // Two decisions on the same reports: whoever comes late finds that it was decided. Its own opinion is no news to it.
+    let mut platform = Platform::new();
+    platform.now += 1_000;
+    let begun = platform.now;
+    let reports: Vec<_> = [1, 2].map(|by| platform.accept(report(by))).into();
+    let opined = platform.accept(opinion(reports.clone(), crate::acts::Finding::Supports));
+    let mut decided = decision(&mut Known::default(), &[1, 2], rated(300));
+    for (source, report) in decided.sources.iter_mut().zip(&reports) {
+        source.report = *report;
+    }
+    decided.sources.sort_unstable_by_key(|source| source.report);
+    decided.opinion = opined;
+    let [first, second] = [80, 81].map(|number| made(decided.clone(), number, begun));
+    assert_eq!(submit(&platform, &second, begun + 3_600), Ok(()));
+    let taken = platform.law.submit(&first, &platform.book, begun + 60).unwrap();
+    platform.book.enter(taken);
+    assert_eq!(submit(&platform, &second, begun + 3_600), Err(Refusal::Stale));
+}

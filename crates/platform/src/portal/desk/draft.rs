@@ -211,13 +211,13 @@ pub(in crate::portal) fn signers(act: &Act, law: Option<&Law>) -> String {
     match (act.issuer(), registry) {
         (Party::Body, Some(registry)) => {
             format!(
-                "It takes {} seats: hand the file on, and let each sign it with their own key.",
+                "It takes {} seats: each signs the file with their own key, and hands it on.",
                 registry.quorum
             )
         }
         (Party::Adviser(_), Some(registry)) => {
             format!(
-                "It takes {} advisers: hand the file on, and let each sign it with their own key.",
+                "It takes {} advisers: each signs the file with their own key, and hands it on.",
                 registry.advice_quorum
             )
         }

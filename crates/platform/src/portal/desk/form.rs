@@ -9,7 +9,7 @@ use credence_prefix::Prefix;
 use crate::keys::unhex;
 
 /// Identities that are typed into one field, at most.
-const LIST_MAX: usize = 64;
+pub(super) const LIST_MAX: usize = 64;
 
 /// A field.
 #[derive(Debug)]

@@ -47,8 +47,13 @@ impl Writing<'_> {
     }
 
     fn preamble(&self, purpose: Purpose, days: u64) -> Preamble {
-        // Numbers only have to rise, and the next second's begins above all of this one's.
-        let last = self.desk.book().last_number(self.issuer).max(self.now.saturating_mul(1_000));
+        // Numbers only have to rise, and the next second's begins above all of this one's. What several sign needs none that
+        // rises, but another act made in the same second needs another.
+        let begin = self.now.saturating_mul(1_000);
+        let last = match self.issuer {
+            Party::Body | Party::Adviser(_) => begin + u64::from(Sha256::digest(self.salt)[0]),
+            _ => self.desk.book().last_number(self.issuer).max(begin),
+        };
         Preamble {
             issuer: self.issuer,
             number: last.saturating_add(1),
