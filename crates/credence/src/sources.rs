@@ -89,6 +89,8 @@ pub(crate) struct Sources {
     feed: Option<(World, PathBuf)>,
     /// The version of the feed in force: nothing older is ever taken.
     version: (u64, u64),
+    /// What members of an example world hold that is followed all the same: addresses for examples, which its records may name.
+    staged: Vec<Prefix>,
     /// Whether parts change that are none of the files, for which these are then needed again.
     is_mixed: bool,
 }
@@ -100,7 +102,15 @@ impl Sources {
         let (shelf, plans) = (Shelf::new(follower::lists(&config.sync.state)), config.sync.plans());
         let is_mixed = config.sync.is_on() || config.credit.exceptions.is_some();
         let feed = config.sync.feed().map(|plan| (plan.pinned.world, follower::feed(&config.sync.state)));
-        let mut this = Self { parts: BTreeMap::new(), plans, shelf, feed, version: (0, 0), is_mixed };
+        let mut this = Self {
+            parts: BTreeMap::new(),
+            plans,
+            shelf,
+            feed,
+            version: (0, 0),
+            staged: Vec::new(),
+            is_mixed,
+        };
         this.put(files(config, faults));
         if let Some(path) = &config.credit.exceptions {
             match Exceptions::read(path, config.policy.ladder) {
@@ -117,19 +127,25 @@ impl Sources {
         this
     }
 
+    /// The guards, as they are for what is followed.
+    fn guards(&self, guards: &Guards) -> Guards {
+        if self.staged.is_empty() { guards.clone() } else { guards.clone().staged(self.staged.clone()) }
+    }
+
     /// What the feed says that lies on the disk, with every signature checked once more: whoever put it there has met strangers.
-    fn fed(&self, which: Copy) -> Option<Update> {
+    fn fed(&mut self, which: Copy) -> Option<Update> {
         let (world, folder) = self.feed.as_ref()?;
-        let read = || -> Result<Option<Snapshot>, Unkept> {
+        let read = || -> Result<Option<(Vec<Prefix>, Snapshot)>, Unkept> {
             let Some(held) = Kept::of(&Folder::new(folder)?, *world, which)? else { return Ok(None) };
             let header = Header { session: held.session, serial: held.serial, created: held.state.at() };
-            Ok(Some(held.state.snapshot(header)?))
+            Ok(Some((held.state.rules().staged()?, held.state.snapshot(header)?)))
         };
         // Whoever keeps it may have put another in its place in between.
-        let snapshot = read().or_else(|_| read()).unwrap_or_else(|fault| {
+        let (staged, snapshot) = read().or_else(|_| read()).unwrap_or_else(|fault| {
             warn!("what the feed says is passed over: {fault}");
             None
         })?;
+        self.staged = staged;
         let version = (snapshot.header().session, snapshot.header().serial);
         if version < self.version {
             warn!("what lies on the disk of the feed is older than what is in force, and is passed over");
@@ -139,7 +155,7 @@ impl Sources {
     }
 
     /// The copy of the list `name` that is offered under the number `serial`, if it is there and what it should be.
-    pub(crate) fn offered(&self, name: &str, serial: u64) -> Option<Update> {
+    pub(crate) fn offered(&mut self, name: &str, serial: u64) -> Option<Update> {
         if name == FEED {
             return self.fed(Copy::Offered).filter(|update| update.serial() >= serial);
         }
@@ -203,7 +219,7 @@ impl Sources {
         let others = parts.into_values().flatten();
         let heard: anyhow::Result<Vec<Snapshot>> = others.map(|other| overruled(other, exceptions)).collect();
         let snapshots = heard?.into_iter().chain(exceptions.iter().cloned()).collect();
-        Ok(Keeper::build(published, snapshots, guards)?)
+        Ok(Keeper::build(published, snapshots, &self.guards(guards))?)
     }
 
     /// Notes that a part is in force.

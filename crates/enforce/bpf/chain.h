@@ -103,6 +103,7 @@ static __always_inline __u32 jumbo_len(const __u8 *options, const __u8 *end)
 	return be16(options + 4) << 16 | be16(options + 6);
 }
 
+/* Reads a frame as far as a verdict needs it. */
 static __always_inline enum frame read_frame(struct xdp_md *context, struct ipv6 *packet)
 {
 	const __u8 *start = (const __u8 *)(long)context->data, *end = (const __u8 *)(long)context->data_end;

@@ -5,6 +5,7 @@ use credence_credit::guard::NeverBlock;
 use credence_law::layout::{DecodeError, Layout, fields};
 use credence_law::party::{World, act_id};
 use credence_law::{AdoptError, Book, Law, Object, Refusal, Rules, Signed, Trust};
+use credence_prefix::Prefix;
 use sha2::{Digest, Sha256};
 
 use crate::reject::Reject;
@@ -100,6 +101,18 @@ impl Rulebook {
     /// When there is not one of each kind yet.
     pub fn law(&self) -> Result<&Law, Reject> {
         self.trust.law().map_err(|fault| Reject::Rule(self.len(), fault))
+    }
+
+    /// What members of a world hold that was made to try things out; nothing in any other.
+    ///
+    /// # Errors
+    /// When there is not a rule of each kind yet.
+    pub fn staged(&self) -> Result<Vec<Prefix>, Reject> {
+        if !self.is_example() {
+            return Ok(Vec::new());
+        }
+        let members = &self.law()?.register().registry().members;
+        Ok(members.iter().flat_map(|member| &member.holdings).map(|holding| holding.prefix).collect())
     }
 
     /// Whether the world was made to try things out.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::network::{CLIENT, Client, GATEWAY, WAN, between, ip, now};
 use super::running::{Running, sum};
-use super::traffic::{Arrivals, LISTED, MANAGEMENT, SLACK, mount_bpf, send, site};
+use super::traffic::{Arrivals, LISTED, MANAGEMENT, SLACK, list_for, mount_bpf, send, site};
 use crate::binary::run;
 
 /// From the moment in which an interface is there to that in which it is ruled.
@@ -17,9 +17,19 @@ fn an_interface_that_goes_away_and_comes_back_is_ruled_again() {
 
 fn returned(client: &Client) {
     mount_bpf();
+    // What carries the mark goes nowhere. The table of this host's own addresses is asked after that rule.
+    for rule in ["add pref 100 lookup local", "del pref 0", "add pref 50 fwmark 7 blackhole"] {
+        ip(&format!("-6 rule {rule}"));
+    }
     let arrivals = Arrivals::noted();
-    for mode in ["open", "static"] {
-        let site = site(&format!("mode = \"on\"\non_failure.engine_down = \"{mode}\""), "1d");
+    let ways = [
+        ("on_failure.engine_down = \"open\"", "drop"),
+        ("on_failure.engine_down = \"static\"", "drop"),
+        ("mark_packet = 7", "mark"),
+    ];
+    for (keys, measure) in ways {
+        let site = site(&format!("mode = \"on\"\n{keys}"), "1d");
+        list_for(measure, &site, &[LISTED], "1d");
         let mut running = site.start();
         let _playing = client.begin();
         arrivals.first(CLIENT, now());
@@ -28,7 +38,7 @@ fn returned(client: &Client) {
         }
         running.signal("KILL");
         drop(running);
-        if mode == "static" {
+        if keys.contains("static") {
             assert!(arrivals.last(LISTED, now()).elapsed() > Duration::ZERO, "the program has outlived it");
             run(["detach", WAN]).expect(0);
         }
