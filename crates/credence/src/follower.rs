@@ -38,6 +38,10 @@ const MODE: u32 = 0o750;
 /// Orders and reports that wait; there is one for each list that changes.
 const EVENTS_MAX: usize = 64;
 
+/// Names where hosts are asked for. Whoever replaces it, as clients of DHCP do, takes it from a follower, to which the file was
+/// left that had the name before; the next one is left the new file.
+const RESOLVER: &str = "/etc/resolv.conf";
+
 /// Arguments of `credence sync`.
 #[derive(clap::Args)]
 pub(crate) struct SyncArgs {
@@ -173,9 +177,16 @@ async fn heed(lists: &Lists, feed: &Sender<u64>, mut events: Receiver<Event>) ->
                 // One that is full is told again with the next.
                 let _ = feed.try_send(serial);
             }
-            Event::Order(Order::Leave { source, .. }) if source == FEED => {}
+            Event::Order(Order::Leave { source, .. } | Order::Hold { source, .. }) if source == FEED => {}
             Event::Order(order) => lists.heed(&order),
-            Event::Report(told) => report(&told)?,
+            Event::Report(told) => {
+                report(&told)?;
+                let is_lost = matches!(told, Report::Refused { why: Refused::Unreachable, .. });
+                ensure!(
+                    !is_lost || !sandbox::is_shut_out(RESOLVER.as_ref()),
+                    "{RESOLVER} was replaced by another file"
+                );
+            }
             Event::End => break,
         }
     }
@@ -191,7 +202,7 @@ async fn keep(
     let source = || FEED.to_owned();
     let mut reports = vec![Report::Known { source: source(), checked_s: client.fresh() }];
     let mut offered = client.offered();
-    reports.extend(offered.map(|(_, serial)| Report::Offered { source: source(), serial }));
+    reports.extend(offered.map(|(_, serial)| Report::Offered { source: source(), serial, was_held: false }));
     loop {
         for report in reports.drain(..) {
             if events.send(Event::Report(report)).await.is_err() {
@@ -211,7 +222,7 @@ async fn keep(
                 Ok(Told::New(session, serial)) => {
                     offered = Some((session, serial));
                     reports.push(Report::Checked { source: source(), at_s: unix_s(), is_new: true });
-                    reports.push(Report::Offered { source: source(), serial });
+                    reports.push(Report::Offered { source: source(), serial, was_held: false });
                 }
                 Ok(Told::Refused(place, why)) => reports.push(Report::Refused { source: source(), place, why }),
                 Err(error) => {

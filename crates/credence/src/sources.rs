@@ -186,9 +186,9 @@ impl Sources {
         self.plans.iter().map(|plan| plan.name.as_str())
     }
 
-    /// How many records of what is fetched are in force, by its name.
+    /// How many records are in force of each source that is fetched and was had.
     pub(crate) fn records(&self) -> impl Iterator<Item = (&str, usize)> {
-        let count = |snapshots: &Vec<Snapshot>| snapshots.iter().map(|copy| copy.records().len()).sum();
+        let count = |snapshots: &[Snapshot]| snapshots.iter().map(|snapshot| snapshot.records().len()).sum();
         self.parts.iter().filter_map(move |(part, snapshots)| Some((part.source()?, count(snapshots))))
     }
 
@@ -339,7 +339,7 @@ mod tests {
     #[test]
     fn what_is_offered_is_taken_by_its_name_and_number_alone() {
         let directory = tempfile::tempdir().unwrap();
-        let sources = Sources::begin(&config(directory.path()), &mut Vec::new());
+        let mut sources = Sources::begin(&config(directory.path()), &mut Vec::new());
         assert!(sources.offered("bad", 2).is_none());
         file::write(&follower::lists(directory.path()).join("bad.offered"), &copy(ISSUER, 2, 3, |_| {}))
             .unwrap();

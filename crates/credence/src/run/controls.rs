@@ -12,6 +12,7 @@ use std::time::Duration;
 use credence_credit::{Guards, Keeper};
 use credence_engine::clock::unix_s;
 
+use self::credit::Offers;
 use super::carrier::Carrier;
 use super::door::{Answer, Asked, Request};
 use super::emergency::Emergency;
@@ -38,6 +39,8 @@ pub(super) struct Controls {
     sources: Sources,
     /// The operator's exceptions, where there are any.
     exceptions: Option<Watched>,
+    /// Copies of lists that wait to be looked at.
+    offers: Offers,
     /// Updates of credit that wait for the operator, and why.
     held: BTreeMap<Part, (Update, String)>,
     /// Whether the kernel goes on with the records that it has when there are none any more: where snapshots are configured and
@@ -71,6 +74,7 @@ impl Controls {
             follower: None,
             sources,
             exceptions: Watched::of(config),
+            offers: Offers::default(),
             held: BTreeMap::new(),
             keeps_last,
             last: None,
@@ -90,8 +94,9 @@ impl Controls {
         self.emergency.observe(now, self.carrier.as_ref());
         self.look_at_exceptions(now, false);
         while let Some(report) = self.follower.as_ref().and_then(Follower::report) {
-            self.heed(&report);
+            self.heed(report);
         }
+        self.look_at_offers(now);
         while let Some(asked) = self.door.as_ref().and_then(|door| door.try_recv().ok()) {
             let answer = self.answer(asked.request, now);
             // Whoever asked may have left.

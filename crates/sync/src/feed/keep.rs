@@ -64,7 +64,10 @@ impl Folder {
     /// # Errors
     /// When it cannot be made.
     pub fn new(path: &Path) -> io::Result<Self> {
-        fs::create_dir_all(path)?;
+        // Whoever only reads may not be allowed to make one.
+        if !path.is_dir() {
+            fs::create_dir_all(path)?;
+        }
         Ok(Self(path.to_owned()))
     }
 

@@ -1,5 +1,6 @@
 //! Updates of credit: taken in, held, put in force.
 
+use std::collections::BTreeMap;
 use std::mem;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -16,12 +17,23 @@ use crate::sources::{Part, Update};
 
 impl Controls {
     /// Takes in what the process that fetches has to tell.
-    pub(super) fn heed(&mut self, report: &Report) {
-        self.status.followed().heard(report);
-        if let Report::Offered { source, serial } = report
-            && let Some(update) = self.sources.offered(source, *serial)
+    pub(super) fn heed(&mut self, report: Report) {
+        self.status.followed().heard(&report);
+        if let Report::Offered { source, serial, was_held } = report
+            && (source == FEED || self.sources.lists().any(|list| list == source))
         {
-            self.update(update);
+            self.offers.note(source, Offer { serial, was_held });
+        }
+    }
+
+    /// Looks at what is offered, if it is time for that.
+    pub(super) fn look_at_offers(&mut self, now: Duration) {
+        let Some((source, Offer { serial, was_held })) = self.offers.due(now) else { return };
+        match self.sources.offered(&source, serial) {
+            // No flow of before the start is remembered that it would hit.
+            Some(update) if was_held => self.hold(update, "it waited before this start".to_owned()),
+            Some(update) => self.update(update),
+            None => {}
         }
     }
 
@@ -53,10 +65,19 @@ impl Controls {
             }
             Some(why) => {
                 warn!("{part} wait for `credence control accept`, the old ones stay: {why}");
-                self.held.insert(part, (update, why));
-                self.tell_held();
+                self.hold(update, why);
             }
         }
+    }
+
+    /// Lets an update wait for the operator, and where it is a copy of a list has it wait after a restart as well.
+    fn hold(&mut self, update: Update, why: String) {
+        let serial = update.serial();
+        if let (Part::List(source), Some(follower)) = (&update.part, &mut self.follower) {
+            follower.order(&Order::Hold { source: source.clone(), serial });
+        }
+        self.held.insert(update.part.clone(), (update, why));
+        self.tell_held();
     }
 
     /// Lets everything take effect that waits; whether it did.
@@ -169,5 +190,86 @@ impl Controls {
             None => self.keeper.apply(changes, &mut ()).map_err(Into::into),
         };
         made.inspect_err(|fault| warn!("credit is put in force whole: {fault}")).ok().map(|()| count)
+    }
+}
+
+/// A copy that is offered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Offer {
+    /// Its number.
+    serial: u64,
+    /// Whether it waited for the operator before.
+    was_held: bool,
+}
+
+/// Copies that are offered and were not looked at yet. Looking at one takes as long as building all credit anew, and nobody keeps
+/// a follower from offering one after the other.
+#[derive(Debug, Default)]
+pub(super) struct Offers {
+    /// The last of each list.
+    waiting: BTreeMap<String, Offer>,
+    /// The time of the look at which one was given out.
+    given: Option<Duration>,
+    /// Until when nobody looks at the next, a time since the start.
+    rests: Duration,
+}
+
+impl Offers {
+    /// Notes an offer in the place of the one before.
+    fn note(&mut self, source: String, offer: Offer) {
+        self.waiting.insert(source, offer);
+    }
+
+    /// The next to look at, at `now`; none for as long after the last as that took, so that half of a watch's time is left for
+    /// the rest of what it does.
+    fn due(&mut self, now: Duration) -> Option<(String, Offer)> {
+        // This is the first time that is told since.
+        if let Some(given) = self.given.take_if(|given| *given < now) {
+            self.rests = now + (now - given);
+        }
+        if now < self.rests || self.given.is_some() {
+            return None;
+        }
+        let next = self.waiting.pop_first()?;
+        self.given = Some(now);
+        Some(next)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn offer(serial: u64) -> Offer {
+        Offer { serial, was_held: false }
+    }
+
+    #[test]
+    fn whoever_offers_without_end_takes_half_of_the_time() {
+        let (mut offers, mut looked) = (Offers::default(), Vec::new());
+        let mut now = Duration::ZERO;
+        for tick in 0..600 {
+            (0..100).for_each(|serial| offers.note("bad".to_owned(), offer(100 * tick + serial)));
+            if let Some((_, Offer { serial, .. })) = offers.due(now) {
+                looked.push((now.as_millis(), serial));
+                // Building took half a second.
+                now += Duration::from_millis(500);
+            }
+            now += Duration::from_millis(100);
+        }
+        assert_eq!(looked[..3], [(0, 99), (1_200, 799), (2_400, 1_499)]);
+        assert!(looked.windows(2).all(|pair| pair[1].0 - pair[0].0 == 1_200));
+        assert_eq!(offers.waiting.len(), 1);
+    }
+
+    #[test]
+    fn offers_of_several_lists_all_have_their_turn() {
+        let mut offers = Offers::default();
+        ["a", "b"].into_iter().for_each(|list| offers.note(list.to_owned(), offer(7)));
+        let second = Duration::from_secs(1);
+        assert_eq!(offers.due(second), Some(("a".to_owned(), offer(7))));
+        assert_eq!((offers.due(second), offers.due(second * 2)), (None, None));
+        assert_eq!(offers.due(second * 3), Some(("b".to_owned(), offer(7))));
+        assert_eq!(offers.due(second * 9), None);
     }
 }
