@@ -12,10 +12,12 @@
 //! ```
 //!
 //! * [`fetch`]: one file over HTTP, from whoever answers there;
+//! * [`outbox`]: what the gateway tells others;
 //! * [`pipe`]: the two closed sets of words, and a reader that a babbling other end cannot hurt.
 //!
 //! What this crate refuses to do: its logic reads no clock and draws no random number, both are arguments; whatever the
 //! follower says or leaves on disk is checked once more by the gateway, since it has met strangers.
 
 pub mod fetch;
+pub mod outbox;
 pub mod pipe;
