@@ -8,7 +8,8 @@
 //! * [`Footing`]: the rules, the key and the time that drafts are judged and signed by;
 //! * [`Outbox`]: all drafts, and what is to be done next, without clock, disk or network;
 //! * [`Answer`]: what came back;
-//! * [`Spool`]: the drafts on disk.
+//! * [`Spool`]: the drafts on disk;
+//! * [`Command`]: what the operator asks for.
 //!
 //! **Never lost, never doubled.** The bytes of an act are stored before they are sent, and the same bytes are sent until there
 //! is an answer: an act is named by their hash, and the platform answers what it has taken before with its first receipt. So
@@ -27,6 +28,7 @@
 
 mod act;
 mod answer;
+mod command;
 mod delivery;
 mod draft;
 mod form;
@@ -43,6 +45,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 pub use act::{Footing, commitment};
 pub use answer::{ANSWER_LEN_MAX, Answer, Reason};
+pub use command::{Command, REPLY_LEN_MAX, Reply, Shown};
 pub use delivery::Turn;
 pub use draft::{Account, Dispatch, Draft, EVIDENCE_LEN_MAX, Receipt, Says, Seen, State};
 pub use intake::{Denied, Edit};
@@ -53,6 +56,8 @@ pub use tally::{Outcome, Tally};
 use delivery::{Pause, Tries};
 use draft::Topic;
 use serde::{Deserialize, Serialize};
+
+use crate::pipe::Posted;
 
 /// Seconds of a day.
 const DAY: u64 = 86_400;
@@ -189,6 +194,25 @@ impl Outbox {
     /// What became of what came in and of what went out.
     pub const fn tally(&self) -> &Tally {
         &self.tally
+    }
+
+    /// What the gateway is told of it.
+    pub fn posted(&self) -> Posted {
+        let counted = |words: &mut dyn Iterator<Item = (&'static str, u64)>| {
+            words.filter(|(_, count)| *count > 0).map(|(word, count)| (word.to_owned(), count)).collect()
+        };
+        let mut drafts = BTreeMap::<String, u64>::new();
+        for draft in self.drafts.values() {
+            *drafts.entry(draft.state.name().to_owned()).or_default() += 1;
+        }
+        let waiting = self.drafts.values().filter(|draft| draft.state == State::Waiting);
+        Posted {
+            drafts,
+            waiting_since: waiting.map(|draft| draft.opened).min().unwrap_or_default(),
+            outcomes: counted(&mut self.tally.outcomes()),
+            answers: counted(&mut self.tally.answers()),
+            refusals: counted(&mut self.tally.refusals()),
+        }
     }
 
     /// Counts a draft that was opened at a moment in Unix seconds.

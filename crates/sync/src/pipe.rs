@@ -3,6 +3,7 @@
 //! Neither can be hurt by the other. A line has a length that it cannot exceed, what is no word is counted and passed over, and
 //! an order is short enough for a pipe to take it whole or not at all (pipe(7), `PIPE_BUF`), so that the gateway never waits.
 
+use std::collections::BTreeMap;
 use std::io::{self, BufRead};
 
 use serde::de::DeserializeOwned;
@@ -21,6 +22,24 @@ pub enum Report {
         /// How often it has begun since the gateway did.
         count: u64,
     },
+    /// What has become of alerts so far.
+    Outbox(Posted),
+}
+
+/// What has become of alerts, in the words of closed lists; what never was is left out.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Posted {
+    /// Drafts that are not finished, by their state.
+    pub drafts: BTreeMap<String, u64>,
+    /// When the oldest of those that wait for the operator was opened, in Unix seconds; 0 where none waits.
+    pub waiting_since: u64,
+    /// What became of what the gateway told.
+    pub outcomes: BTreeMap<String, u64>,
+    /// What the platform answered.
+    pub answers: BTreeMap<String, u64>,
+    /// Why something was refused, here or there.
+    pub refusals: BTreeMap<String, u64>,
 }
 
 /// What the gateway asks for.
@@ -41,6 +60,11 @@ pub enum Order {
         source: String,
         /// The number that it was offered by.
         serial: u64,
+    },
+    /// The gateway has raised an alert, which others may have to hear of.
+    Alert {
+        /// The line of the alert log.
+        line: String,
     },
 }
 
