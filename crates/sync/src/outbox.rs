@@ -6,6 +6,7 @@
 //! * [`Sighting`]: an alert line, with what it shows;
 //! * [`Draft`]: what would be said, and how far it has come;
 //! * [`Footing`]: the rules, the key and the time that drafts are judged and signed by;
+//! * [`Member`]: where those come from;
 //! * [`Outbox`]: all drafts, and what is to be done next, without clock, disk or network;
 //! * [`Answer`]: what came back;
 //! * [`Spool`]: the drafts on disk;
@@ -35,6 +36,7 @@ mod form;
 #[cfg(test)]
 mod histories;
 mod intake;
+mod member;
 mod sighting;
 mod spool;
 mod tally;
@@ -49,6 +51,7 @@ pub use command::{Command, REPLY_LEN_MAX, Reply, Shown};
 pub use delivery::Turn;
 pub use draft::{Account, Dispatch, Draft, EVIDENCE_LEN_MAX, Receipt, Says, Seen, State};
 pub use intake::{Denied, Edit};
+pub use member::{Member, Voice, VoiceError};
 pub use sighting::{LINE_LEN_MAX, Sighting, Unreadable};
 pub use spool::{Kept, Spool, SpoolError};
 pub use tally::{Outcome, Tally};
