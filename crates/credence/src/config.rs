@@ -7,6 +7,7 @@
 mod emergency;
 mod enforce;
 mod mistakes;
+mod outbox;
 mod prefixes;
 mod reader;
 mod sandbox;
@@ -32,6 +33,7 @@ use serde::{Deserialize, Serialize};
 pub(crate) use emergency::{Control, Emergency};
 pub(crate) use enforce::{CarriedBy, Enforce, Mode, OnFail, OnFailure, Standing};
 pub(crate) use mistakes::FLOW_BYTES;
+pub(crate) use outbox::Outbox;
 pub(crate) use prefixes::ListedPrefix;
 pub(crate) use sandbox::Sandbox;
 pub(crate) use sync::Sync;

@@ -24,7 +24,7 @@ use crate::snapshots::{ListArgs, load_some};
 use crate::statement::Statement;
 
 /// Where an installed gateway has its configuration.
-const CONFIG: &str = "/etc/credence/credence.toml";
+pub(crate) const CONFIG: &str = "/etc/credence/credence.toml";
 
 /// Arguments of `credence explain`.
 #[derive(clap::Args)]

@@ -4,22 +4,26 @@
 //! while it still may start a program, and the follower itself, which the supervisor starts again whenever it dies. Both are
 //! ended by the kernel when the one that started them is gone, and what they keep on disk bears that at any moment.
 
+mod outbox;
 mod supervisor;
 
 use std::fs::{DirBuilder, File, TryLockError};
+use std::future::pending;
 use std::io::{self, Write};
 use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::thread;
 
 use anyhow::Context;
 use credence_sync::pipe::{self, Heard, LINE_LEN_MAX, Order, Report, Words};
 use rustix::process::{Signal, set_parent_process_death_signal};
-use tokio::sync::mpsc::{Receiver, channel};
+use tokio::sync::mpsc::{Receiver, Sender, channel};
 
 use crate::config::Config;
 use crate::exit::{Exit, HostCannot};
 use crate::{run, sandbox};
+pub(crate) use outbox::{Desk, by_turns, socket};
 pub(crate) use supervisor::COMMAND;
 
 /// Owner writes, group reads: whom a list names is nobody else's business.
@@ -27,6 +31,9 @@ const MODE: u32 = 0o750;
 
 /// Orders that wait for the follower; a gateway gives one for each list that changes.
 const ORDERS_MAX: usize = 64;
+
+/// Alerts that wait for the outbox.
+const ALERTS_MAX: usize = 256;
 
 /// Arguments of `credence sync`.
 #[derive(clap::Args)]
@@ -104,21 +111,44 @@ fn follow(config: &Config, is_ordered: bool) -> anyhow::Result<Exit> {
     let _lock = lock(&config.sync.state)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build();
     let runtime = runtime.context("no runtime for the network")?;
+    // Its socket is made and its key is read while that can be.
+    let desk = outbox::open(config);
     sandbox::confine_follower(&config.sandbox, &config.sync.state);
     // Kept, where nobody gives orders, so that they never end.
     let (_unordered, orders) = if is_ordered { (None, orders()?) } else { silence() };
-    runtime.block_on(until_the_end(orders));
+    runtime.block_on(async {
+        let (alerts, heard) = channel(ALERTS_MAX);
+        tokio::select! {
+            () = until_the_end(orders, alerts) => Ok(()),
+            attended = attend(desk, heard) => attended,
+        }
+    })?;
     Ok(Exit::Done)
 }
 
-async fn until_the_end(mut orders: Receiver<Order>) {
+async fn until_the_end(mut orders: Receiver<Order>, alerts: Sender<String>) {
     while let Some(order) = orders.recv().await {
-        tracing::debug!(?order, "nothing waits");
+        match order {
+            // Where nobody tells others anything, nobody listens.
+            Order::Alert { line } => drop(alerts.send(line).await),
+            order => tracing::debug!(?order, "nothing waits"),
+        }
+    }
+}
+
+/// Tells others, where there is anybody who does.
+async fn attend(desk: Option<(Desk, UnixListener)>, alerts: Receiver<String>) -> anyhow::Result<()> {
+    match desk {
+        Some((desk, door)) => desk.attend(door, alerts).await,
+        None => {
+            drop(alerts);
+            pending().await
+        }
     }
 }
 
 /// Nobody's orders.
-fn silence() -> (Option<tokio::sync::mpsc::Sender<Order>>, Receiver<Order>) {
+fn silence() -> (Option<Sender<Order>>, Receiver<Order>) {
     let (keep, orders) = channel(1);
     (Some(keep), orders)
 }

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::Outbox;
+
 /// What is fetched from others. Nothing is where no list is named; where one is, `credence run` starts a second process for it,
 /// the only one that talks to the Internet.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
@@ -16,11 +18,17 @@ pub(crate) struct Sync {
     /// 16. Default none.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) lists: BTreeMap<String, List>,
+    /// What others are told.
+    pub(crate) outbox: Outbox,
 }
 
 impl Default for Sync {
     fn default() -> Self {
-        Self { state: PathBuf::from("/var/lib/credence/sync"), lists: BTreeMap::new() }
+        Self {
+            state: PathBuf::from("/var/lib/credence/sync"),
+            lists: BTreeMap::new(),
+            outbox: Outbox::default(),
+        }
     }
 }
 
@@ -39,14 +47,14 @@ const LISTS_MAX: usize = 16;
 const NAME_LEN_MAX: usize = 32;
 
 impl Sync {
-    /// Whether there is anything to fetch.
+    /// Whether there is anything to fetch or to tell.
     pub(crate) fn is_on(&self) -> bool {
-        !self.lists.is_empty()
+        !self.lists.is_empty() || self.outbox.is_on()
     }
 
     /// What no type can refuse, each with the path of its key.
     pub(super) fn unsound(&self) -> Vec<(String, String)> {
-        let mut faults = Vec::new();
+        let mut faults = self.outbox.unsound();
         if self.lists.len() > LISTS_MAX {
             let count = self.lists.len();
             faults.push(("sync".to_owned(), format!("names {count} lists, and {LISTS_MAX} are the most")));

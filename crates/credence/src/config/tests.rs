@@ -320,7 +320,11 @@ fn the_example_names_every_key_with_its_default() {
         enforce: Enforce { other_leg: Some(String::new()), ..Enforce::default() },
         control: Control { socket: Some(PathBuf::new()) },
         sandbox: Sandbox { user: Some(String::new()), ..Sandbox::default() },
-        sync: Sync { lists: BTreeMap::from([("drop_v6".to_owned(), List::default())]), ..Sync::default() },
+        sync: Sync {
+            lists: BTreeMap::from([("drop_v6".to_owned(), List::default())]),
+            outbox: Outbox { key: Some(PathBuf::new()), ..Outbox::default() },
+            ..Sync::default()
+        },
         ..Config::default()
     })
     .unwrap();

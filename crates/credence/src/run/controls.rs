@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use credence_credit::{Cache, Guards, Keeper};
 use credence_engine::clock::unix_s;
-use credence_sync::pipe::Report;
+use credence_sync::pipe::{Order, Report};
 use tracing::{error, info, warn};
 
 use super::carrier::Carrier;
@@ -32,6 +32,8 @@ pub(super) struct Controls {
     door: Option<Receiver<Asked>>,
     /// The process that fetches, where there is something to fetch.
     follower: Option<Follower>,
+    /// Alerts that it is to hear of.
+    alerts: Option<Receiver<String>>,
     /// An update of credit that waits for the operator.
     held: Option<Keeper>,
     /// Whether the kernel goes on with the records that it has when there are none any more: where snapshots are configured and
@@ -63,15 +65,16 @@ impl Controls {
             emergency,
             door,
             follower: None,
+            alerts: None,
             held: None,
             keeps_last,
             last: None,
         }
     }
 
-    /// Heeds what `follower` reports from now on.
-    pub(super) fn following(self, follower: Option<Follower>) -> Self {
-        Self { follower, ..self }
+    /// Heeds what `follower` reports from now on, and lets it hear of `alerts`.
+    pub(super) fn following(self, follower: Option<Follower>, alerts: Receiver<String>) -> Self {
+        Self { follower, alerts: Some(alerts), ..self }
     }
 
     /// The guards by which credit is judged.
@@ -86,6 +89,12 @@ impl Controls {
         while let Some(report) = self.follower.as_ref().and_then(Follower::report) {
             self.heed(report);
         }
+        if let (Some(follower), Some(alerts)) = (&mut self.follower, &self.alerts) {
+            for line in alerts.try_iter() {
+                // What the pipe has no room for is counted there.
+                follower.order(&Order::Alert { line });
+            }
+        }
         while let Some(asked) = self.door.as_ref().and_then(|door| door.try_recv().ok()) {
             let answer = self.answer(asked.request, now);
             // Whoever asked may have left.
@@ -96,6 +105,7 @@ impl Controls {
     /// Takes in what the process that fetches has to tell.
     fn heed(&mut self, report: Report) {
         match report {
+            Report::Outbox(posted) => self.status.followed().post(posted),
             Report::Started { count } => self.status.followed().starts.store(count, Ordering::Relaxed),
             _ => {}
         }

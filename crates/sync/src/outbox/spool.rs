@@ -4,10 +4,11 @@
 //! of the rest, and JSON, so that a bit that a disk has lost is told and not believed. A third table holds the layout's version
 //! and the numbers that only go up. A change is synced to disk before it counts.
 
-use std::fs::{DirBuilder, OpenOptions};
+use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::process;
 
 use redb::backends::FileBackend;
 use redb::{
@@ -101,21 +102,31 @@ impl Spool {
         let made = DirBuilder::new().recursive(true).mode(DIRECTORY_MODE).create(directory);
         made.map_err(|source| failed(directory, source))?;
         let path = directory.join(FILE);
-        let mut options = OpenOptions::new();
-        let file = options.read(true).write(true).create(true).truncate(false).mode(FILE_MODE).open(&path);
-        let file = file.map_err(|source| failed(&path, source))?;
-        // Every page is looked at, so that a damaged file is told now and not in the middle of something.
+        if !fs::exists(&path).map_err(|source| failed(&path, source))? {
+            make(directory, &path).map_err(|source| failed(&path, source))?;
+        }
+        let spool = Self::at(&path, OpenOptions::new().read(true).write(true))?;
+        spool.begin()?;
+        Ok(spool)
+    }
+
+    /// The database in a file. Every page is looked at, so that a damaged file is told now and not in the middle of something.
+    fn at(path: &Path, options: &OpenOptions) -> Result<Self, SpoolError> {
+        let file = options.open(path);
+        let file = file.map_err(|source| SpoolError::Open { path: path.to_owned(), source })?;
+        let damaged = |what: String| SpoolError::Damaged { path: path.to_owned(), what };
+        if path.ends_with(FILE) && fs::metadata(path).is_ok_and(|metadata| metadata.len() == 0) {
+            return Err(damaged("it is empty".to_owned()));
+        }
         let database = FileBackend::new(file).and_then(|file| {
             let mut options = Database::builder();
             options.set_cache_size(CACHE_LEN).set_check_integrity_on_open(true).create_with_backend(file)
         });
         let database = database.map_err(|error| match error {
-            DatabaseError::DatabaseAlreadyOpen => SpoolError::Busy(path.clone()),
-            error => SpoolError::Damaged { path: path.clone(), what: error.to_string() },
+            DatabaseError::DatabaseAlreadyOpen => SpoolError::Busy(path.to_owned()),
+            error => damaged(error.to_string()),
         })?;
-        let spool = Self { file: path, database };
-        spool.begin()?;
-        Ok(spool)
+        Ok(Self { file: path.to_owned(), database })
     }
 
     /// Makes the tables where there are none, and looks at the version.
@@ -218,6 +229,24 @@ impl Spool {
     }
 }
 
+/// Makes an empty spool under a name of its own, and gives it its name when it is whole. A process that is killed while it makes
+/// one leaves nothing that could be taken for the spool.
+fn make(directory: &Path, path: &Path) -> io::Result<()> {
+    let fresh = directory.join(format!("{FILE}.{}", process::id()));
+    let _ = fs::remove_file(&fresh);
+    let mut options = OpenOptions::new();
+    let made = Spool::at(&fresh, options.read(true).write(true).create_new(true).mode(FILE_MODE));
+    made.and_then(|spool| spool.begin()).map_err(io::Error::other)?;
+    let named = match fs::hard_link(&fresh, path) {
+        // Somebody else was as far a moment before.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        named => named,
+    };
+    fs::remove_file(&fresh)?;
+    named?;
+    File::open(directory)?.sync_all()
+}
+
 /// Lets the oldest finished drafts go.
 fn forget(finished: &mut Table<'_, u64, &[u8]>, now: u64) -> Result<(), redb::Error> {
     loop {
@@ -248,7 +277,6 @@ fn unpack(bytes: &[u8]) -> Option<Draft> {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
     use std::os::unix::fs::MetadataExt;
 
     use super::super::world::{NOW_MS, footing, key, law, scan};
@@ -286,6 +314,20 @@ mod tests {
         assert!(matches!(Spool::open(&inside), Err(SpoolError::Busy(_))));
         drop(spool);
         assert_eq!(Spool::open(&inside).unwrap().read(0).unwrap(), kept);
+    }
+
+    /// A file that was begun and not finished used to be taken for a damaged spool.
+    #[test]
+    fn what_a_killed_process_left_half_made_is_no_spool() {
+        let directory = tempfile::tempdir().unwrap();
+        let mine = directory.path().join(format!("{FILE}.{}", process::id()));
+        for left in [mine, directory.path().join(format!("{FILE}.1"))] {
+            fs::write(left, [0; 4_096]).unwrap();
+        }
+        drop(filled(directory.path()));
+        assert_eq!(Spool::open(directory.path()).unwrap().read(0).unwrap().drafts.len(), 3);
+        fs::write(directory.path().join(FILE), "").unwrap();
+        assert!(matches!(Spool::open(directory.path()), Err(SpoolError::Damaged { .. })), "an empty file");
     }
 
     #[test]
