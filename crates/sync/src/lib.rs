@@ -12,6 +12,7 @@
 //! ```
 //!
 //! * [`fetch`]: one file over HTTP, from whoever answers there;
+//! * [`lists`]: lists of others, fetched again and again under the operator's own authority;
 //! * [`outbox`]: what the gateway tells others;
 //! * [`pipe`]: the two closed sets of words, and a reader that a babbling other end cannot hurt.
 //!
@@ -19,5 +20,6 @@
 //! follower says or leaves on disk is checked once more by the gateway, since it has met strangers.
 
 pub mod fetch;
+pub mod lists;
 pub mod outbox;
 pub mod pipe;

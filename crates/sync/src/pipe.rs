@@ -9,6 +9,8 @@ use std::io::{self, BufRead};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::fetch::Refused;
+
 /// The longest line, in bytes, its end included: what a pipe takes in one piece.
 pub const LINE_LEN_MAX: usize = 4_096;
 
@@ -24,6 +26,38 @@ pub enum Report {
     },
     /// What has become of alerts so far.
     Outbox(Posted),
+    /// How fresh a list is of which there is a copy from before.
+    Known {
+        /// The list.
+        source: String,
+        /// When it was had last, in Unix seconds; 0 for never.
+        checked_s: u64,
+    },
+    /// A list was had.
+    Checked {
+        /// The list.
+        source: String,
+        /// When, in Unix seconds.
+        at_s: u64,
+        /// Whether it was another than the one before.
+        is_new: bool,
+    },
+    /// A list was not had from one of its places.
+    Refused {
+        /// The list.
+        source: String,
+        /// Which of its places, from 0.
+        place: usize,
+        /// Why.
+        why: Refused,
+    },
+    /// A copy of a list waits on the shelf. The gateway knows where that is; no path is ever taken from a follower.
+    Offered {
+        /// The list.
+        source: String,
+        /// Its number.
+        serial: u64,
+    },
 }
 
 /// What has become of alerts, in the words of closed lists; what never was is left out.
@@ -140,6 +174,7 @@ impl<R: BufRead> Words<R> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::outbox::{Outcome, State, Tally};
 
     fn heard(bytes: &[u8], buffer: usize) -> Vec<Heard<Order>> {
         let mut words = Words::new(io::BufReader::with_capacity(buffer, bytes));
@@ -169,6 +204,26 @@ mod tests {
             for buffer in [1, 100, 9_000] {
                 assert_eq!(heard(&said, buffer), [Heard::Garbage, Heard::Word(take())]);
             }
+        }
+    }
+
+    #[test]
+    fn what_has_become_of_alerts_is_told_in_one_line() {
+        let every = |words: &mut dyn Iterator<Item = &'static str>| {
+            words.map(|word| (word.to_owned(), u64::MAX)).collect::<BTreeMap<_, _>>()
+        };
+        let tally = Tally::default();
+        let posted = Posted {
+            drafts: every(&mut State::NAMES.into_iter()),
+            waiting_since: u64::MAX,
+            outcomes: every(&mut Outcome::NAMES.into_iter()),
+            answers: every(&mut Tally::ANSWERS.into_iter()),
+            refusals: every(&mut tally.refusals().map(|(word, _)| word)),
+        };
+        for posted in [Posted::default(), posted] {
+            let said = line(&Report::Outbox(posted.clone())).unwrap();
+            let mut words = Words::new(said.as_slice());
+            assert_eq!(words.hear().unwrap(), Some(Heard::Word(Report::Outbox(posted))));
         }
     }
 
