@@ -268,4 +268,8 @@ fn a_key_that_others_can_read_is_told_and_nothing_is_sent() {
     let told = || fs::read_to_string(world.log()).unwrap_or_default().contains("chmod 600").then_some(());
     assert!(wait_for(told).is_some());
     world.outbox(&["list"]).expect(1).told(&["chmod 600"]);
+    let config = world.config();
+    run(["check", "--config", config.to_str().unwrap()])
+        .expect(1)
+        .told(&["nothing could be told", "chmod 600"]);
 }

@@ -55,3 +55,29 @@ impl Followed {
 fn counted(told: &BTreeMap<String, u64>, words: &[&'static str]) -> Vec<(&'static str, u64)> {
     words.iter().map(|word| (*word, told.get(*word).copied().unwrap_or_default())).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_page_has_every_word_that_there_is_and_no_other() {
+        let followed = Followed::default();
+        assert!(followed.outbox(0).is_none());
+        let told = |words: &[&str]| words.iter().map(|word| ((*word).to_owned(), 3)).collect();
+        followed.post(Posted {
+            drafts: told(&["waiting", "2001:db8::/32"]),
+            outcomes: told(&["merged", "anything"]),
+            answers: told(&["taken"]),
+            refusals: told(&["unheld", "member 7"]),
+            waiting_since: 9,
+        });
+        let outbox = followed.outbox(5).unwrap();
+        let more = |counted: &[(&'static str, u64)]| {
+            counted.iter().filter(|(_, count)| *count > 0).map(|(word, _)| *word).collect::<Vec<_>>()
+        };
+        assert_eq!((more(&outbox.drafts), more(&outbox.outcomes)), (vec!["waiting"], vec!["merged"]));
+        assert_eq!((more(&outbox.answers), more(&outbox.refusals)), (vec!["taken"], vec!["unheld"]));
+        assert_eq!((outbox.drafts.len(), outbox.waiting_since_s, outbox.unheard), (6, 9, 5));
+    }
+}
