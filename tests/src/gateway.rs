@@ -7,6 +7,7 @@ mod check;
 mod doctor;
 mod enforce;
 mod failures;
+mod following;
 mod frozen;
 mod live;
 mod network;

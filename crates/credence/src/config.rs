@@ -6,6 +6,7 @@
 
 mod emergency;
 mod enforce;
+mod exceptions;
 mod mistakes;
 mod outbox;
 mod prefixes;
@@ -17,7 +18,7 @@ mod sync;
 use std::hash::{BuildHasher, RandomState};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::num::NonZero;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
 
@@ -32,11 +33,12 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use emergency::{Control, Emergency};
 pub(crate) use enforce::{CarriedBy, Enforce, Mode, OnFail, OnFailure, Standing};
+pub(crate) use exceptions::Exceptions;
 pub(crate) use mistakes::FLOW_BYTES;
 pub(crate) use outbox::Outbox;
 pub(crate) use prefixes::ListedPrefix;
 pub(crate) use sandbox::Sandbox;
-pub(crate) use sync::Sync;
+pub(crate) use sync::{List, Sync};
 
 /// A gateway's configuration.
 #[derive(Clone, Debug, PartialEq, Eq, Default, Deserialize, Serialize)]
@@ -204,6 +206,17 @@ pub(crate) struct Credit {
     /// Snapshot files made by `credence credit import`. They are read again on SIGHUP. Default none: then
     /// every source is unrated, and flows are scored by what they do.
     pub(crate) snapshots: Vec<PathBuf>,
+    /// A file of exceptions, in which this network allows, denies or asserts a score, whatever others say. It is read again
+    /// whenever it changes; a mistake in it keeps what was said last. Default none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) exceptions: Option<PathBuf>,
+}
+
+impl Credit {
+    /// The files that are read again while a gateway runs.
+    pub(crate) fn files(&self) -> impl Iterator<Item = &Path> {
+        self.snapshots.iter().chain(&self.exceptions).map(PathBuf::as_path)
+    }
 }
 
 /// Where alerts go.
@@ -309,6 +322,11 @@ impl Config {
         LiveConfig { backend, queues: self.queues.0 as usize, ..LiveConfig::new(interface) }
     }
 
+    /// Whether any credit is to come from anywhere.
+    pub(crate) fn has_credit(&self) -> bool {
+        !self.credit.snapshots.is_empty() || self.sync.is_on()
+    }
+
     /// Sections and keys in which `self` differs from `running` and that only a restart brings into force.
     pub(crate) fn restart_needed(&self, running: &Self) -> Vec<&'static str> {
         let compared = [
@@ -319,6 +337,7 @@ impl Config {
             ("queues", self.queues != running.queues),
             ("flows", self.flows != running.flows),
             ("lists", self.lists != running.lists),
+            ("credit.exceptions", self.credit.exceptions != running.credit.exceptions),
             ("sync", self.sync != running.sync),
             ("policy", self.policy != running.policy),
             ("enforce", self.enforce != running.enforce),

@@ -3,9 +3,10 @@
 use std::io::{self, Write};
 use std::net::Ipv6Addr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use anyhow::{Context, bail};
-use credence_credit::{Cache, Guarded, KeepReason, Learned, Subject};
+use anyhow::{Context, bail, ensure};
+use credence_credit::{Cache, Guarded, KeepReason, Learned, Published, Subject};
 use credence_engine::clock::unix_s;
 use credence_engine::{Lists, TermLine, standing};
 use credence_flow::Anomalies;
@@ -18,9 +19,10 @@ use crate::control::SOCKET;
 use crate::exit::Exit;
 use crate::lookup::{parse, shortened};
 use crate::moment::{distance, parse_moment, utc};
-use crate::outputs::{Format, json, print};
+use crate::outputs::{Format, json, print, tell};
 use crate::run::{Request, request};
-use crate::snapshots::{ListArgs, load_some};
+use crate::snapshots::{ListArgs, NOTHING, load_some};
+use crate::sources::Sources;
 use crate::statement::Statement;
 
 /// Where an installed gateway has its configuration.
@@ -37,7 +39,7 @@ pub(crate) struct ExplainArgs {
     #[arg(long, value_name = "SNAPSHOT")]
     credit: Vec<PathBuf>,
 
-    /// Explain from the snapshots and lists of this configuration, where no --credit is given
+    /// Explain from the snapshots, lists and exceptions of this configuration, where no --credit is given
     #[arg(long, value_name = "FILE", default_value = CONFIG, conflicts_with = "credit")]
     config: PathBuf,
 
@@ -63,13 +65,10 @@ pub(crate) fn explain(args: &ExplainArgs) -> anyhow::Result<Exit> {
         Ok(address) => address,
         Err(fault) => bail!("{:?} {fault}", shortened(&args.address)),
     };
-    let sources = Sources::of(args)?;
-    let guards = sources.lists.guards();
-    let lists = sources.lists.lists(&guards)?;
-    let (cache, exit) = load_some(&sources.snapshots, &guards)?;
+    let Known { cache, lists, socket, exit } = Known::of(args)?;
     let now = args.at.unwrap_or_else(unix_s);
     let mut explanation = Explanation::of(&cache, &lists, address, now);
-    explanation.gateway = Gateway::asked(&sources.socket, address.into());
+    explanation.gateway = Gateway::asked(&socket, address.into());
     print(|out| match args.format {
         Format::Text => explanation.write_text(out),
         Format::Json => json(out, &explanation),
@@ -78,27 +77,36 @@ pub(crate) fn explain(args: &ExplainArgs) -> anyhow::Result<Exit> {
 }
 
 /// What an explanation is made of.
-struct Sources {
-    snapshots: Vec<PathBuf>,
-    lists: ListArgs,
+struct Known {
+    cache: Arc<Cache>,
+    lists: Lists,
     socket: PathBuf,
+    exit: Exit,
 }
 
-impl Sources {
-    /// What the arguments name, or the configuration that they name.
+impl Known {
+    /// What the arguments name, or all that a gateway by the configuration that they name would begin with.
     ///
     /// # Errors
-    /// When the configuration cannot be taken.
+    /// When the configuration cannot be taken, or there is nothing to look up in.
     fn of(args: &ExplainArgs) -> anyhow::Result<Self> {
         let socket = |of: Option<PathBuf>| args.socket.clone().or(of).unwrap_or_else(|| SOCKET.into());
         if !args.credit.is_empty() {
-            let (snapshots, lists) = (args.credit.clone(), args.lists.clone());
-            return Ok(Self { snapshots, lists, socket: socket(None) });
+            let guards = args.lists.guards();
+            let (cache, exit) = load_some(&args.credit, &guards)?;
+            let (cache, lists) = (Arc::new(cache), args.lists.lists(&guards)?);
+            return Ok(Self { cache, lists, socket: socket(None), exit });
         }
         let config =
             Config::read(&args.config).context("name snapshots with --credit, or another --config")?;
         let lists = args.lists.beside(&config.lists);
-        Ok(Self { snapshots: config.credit.snapshots, lists, socket: socket(config.control.socket) })
+        let (guards, mut faults) = (lists.guards(), Vec::new());
+        let keeper = Sources::begin(&config, &mut faults).keeper([], &guards, &Published::default())?;
+        faults.iter().for_each(tell);
+        let cache = Arc::clone(keeper.cache());
+        ensure!(!cache.sources().is_empty(), NOTHING);
+        let (lists, exit) = (lists.lists(&guards)?, Exit::after(!faults.is_empty()));
+        Ok(Self { cache, lists, socket: socket(config.control.socket), exit })
     }
 }
 

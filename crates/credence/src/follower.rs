@@ -4,24 +4,33 @@
 //! while it still may start a program, and the follower itself, which the supervisor starts again whenever it dies. Both are
 //! ended by the kernel when the one that started them is gone, and what they keep on disk bears that at any moment.
 
+mod once;
 mod outbox;
 mod supervisor;
 
 use std::fs::{DirBuilder, File, TryLockError};
 use std::future::pending;
+use std::hash::{BuildHasher, RandomState};
 use std::io::{self, Write};
 use std::os::unix::fs::DirBuilderExt;
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::thread;
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
+use credence_engine::clock::unix_s;
+use credence_sync::fetch::{Fetcher, Patience};
+use credence_sync::lists::shelf::Shelf;
+use credence_sync::lists::{Event, Lists, Machine};
 use credence_sync::pipe::{self, Heard, LINE_LEN_MAX, Order, Report, Words};
 use rustix::process::{Signal, set_parent_process_death_signal};
 use tokio::sync::mpsc::{Receiver, Sender, channel};
+use tracing::warn;
 
 use crate::config::Config;
 use crate::exit::{Exit, HostCannot};
+use crate::outputs::Format;
 use crate::{run, sandbox};
 pub(crate) use outbox::{Desk, by_turns, socket};
 pub(crate) use supervisor::COMMAND;
@@ -29,8 +38,8 @@ pub(crate) use supervisor::COMMAND;
 /// Owner writes, group reads: whom a list names is nobody else's business.
 const MODE: u32 = 0o750;
 
-/// Orders that wait for the follower; a gateway gives one for each list that changes.
-const ORDERS_MAX: usize = 64;
+/// Orders and reports that wait; there is one for each list that changes.
+const EVENTS_MAX: usize = 64;
 
 /// Alerts that wait for the outbox.
 const ALERTS_MAX: usize = 256;
@@ -41,6 +50,14 @@ pub(crate) struct SyncArgs {
     /// The configuration; its section `[sync]` says what is fetched
     #[arg(long, value_name = "FILE")]
     config: PathBuf,
+
+    /// Ask for each list once, say what came, and end
+    #[arg(long)]
+    once: bool,
+
+    /// The form of the answer to --once
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
 
     /// How it was started, which only `credence run` says
     #[arg(long, value_enum, hide = true)]
@@ -60,6 +77,11 @@ enum Part {
 pub(crate) fn sync(args: &SyncArgs) -> anyhow::Result<Exit> {
     run::start_log();
     let config = Config::read(&args.config)?;
+    let file = args.config.display();
+    ensure!(
+        config.sync.is_on(),
+        "{file} names nothing to fetch; give a list under `[sync.lists.NAME]` in it"
+    );
     if args.part.is_some() {
         sandbox::become_nobody_special(&config.sandbox)?;
         // Asked for after the user has changed, which takes it back.
@@ -68,11 +90,11 @@ pub(crate) fn sync(args: &SyncArgs) -> anyhow::Result<Exit> {
     }
     match args.part {
         Some(Part::Supervisor) => supervisor::supervise(&args.config),
-        part => follow(&config, part.is_some()),
+        part => follow(&config, part, args.once.then_some(args.format)),
     }
 }
 
-/// Makes the directories below the configured one, and takes what nobody else may use at the same time.
+/// Makes the directories that copies are kept in.
 ///
 /// # Errors
 /// When that cannot be, with what to do.
@@ -106,40 +128,63 @@ fn lock(state: &Path) -> anyhow::Result<File> {
     }
 }
 
-fn follow(config: &Config, is_ordered: bool) -> anyhow::Result<Exit> {
+fn follow(config: &Config, part: Option<Part>, format: Option<Format>) -> anyhow::Result<Exit> {
     make_state(&config.sync.state)?;
     let _lock = lock(&config.sync.state)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build();
     let runtime = runtime.context("no runtime for the network")?;
+    // Here, since it reads the authorities that the host trusts, which lie outside.
+    let fetcher = Fetcher::new(Patience::default())?;
     // Its socket is made and its key is read while that can be.
-    let desk = outbox::open(config);
+    let desk = if format.is_none() { outbox::open(config) } else { None };
     sandbox::confine_follower(&config.sandbox, &config.sync.state);
-    // Kept, where nobody gives orders, so that they never end.
-    let (_unordered, orders) = if is_ordered { (None, orders()?) } else { silence() };
+    let (machine, shelf) = (Machine { unix_s, chance }, Shelf::new(lists(&config.sync.state)));
+    let plans = config.sync.plans();
+    if let Some(format) = format {
+        return runtime
+            .block_on(async { once::round(&Lists::new(fetcher, shelf, machine), &plans, format).await });
+    }
+    let (send, events) = channel(EVENTS_MAX);
+    if part.is_some() {
+        hear(send.clone())?;
+    }
     runtime.block_on(async {
+        let to_others = fetcher.clone();
+        let lists = Lists::new(fetcher, shelf, machine);
+        lists.found(&plans).iter().try_for_each(report)?;
+        for plan in plans {
+            tokio::spawn(lists.clone().keep(Arc::new(plan), send.clone()));
+        }
         let (alerts, heard) = channel(ALERTS_MAX);
         tokio::select! {
-            () = until_the_end(orders, alerts) => Ok(()),
-            attended = attend(desk, heard) => attended,
+            ended = heed(&lists, events, alerts) => ended,
+            attended = attend(desk, to_others, heard) => attended.map(|()| Exit::Done),
         }
-    })?;
+    })
+}
+
+/// Does what there is to do until nobody gives orders or listens any more.
+async fn heed(lists: &Lists, mut events: Receiver<Event>, alerts: Sender<String>) -> anyhow::Result<Exit> {
+    while let Some(event) = events.recv().await {
+        match event {
+            // Where nobody tells others anything, nobody listens.
+            Event::Order(Order::Alert { line }) => drop(alerts.send(line).await),
+            Event::Order(order) => lists.heed(&order),
+            Event::Report(told) => report(&told)?,
+            Event::End => break,
+        }
+    }
     Ok(Exit::Done)
 }
 
-async fn until_the_end(mut orders: Receiver<Order>, alerts: Sender<String>) {
-    while let Some(order) = orders.recv().await {
-        match order {
-            // Where nobody tells others anything, nobody listens.
-            Order::Alert { line } => drop(alerts.send(line).await),
-            order => tracing::debug!(?order, "nothing waits"),
-        }
-    }
-}
-
 /// Tells others, where there is anybody who does.
-async fn attend(desk: Option<(Desk, UnixListener)>, alerts: Receiver<String>) -> anyhow::Result<()> {
+async fn attend(
+    desk: Option<(Desk, UnixListener)>,
+    fetcher: Fetcher,
+    alerts: Receiver<String>,
+) -> anyhow::Result<()> {
     match desk {
-        Some((desk, door)) => desk.attend(door, alerts).await,
+        Some((desk, door)) => desk.attend(fetcher, door, alerts).await,
         None => {
             drop(alerts);
             pending().await
@@ -147,33 +192,33 @@ async fn attend(desk: Option<(Desk, UnixListener)>, alerts: Receiver<String>) ->
     }
 }
 
-/// Nobody's orders.
-fn silence() -> (Option<Sender<Order>>, Receiver<Order>) {
-    let (keep, orders) = channel(1);
-    (Some(keep), orders)
+/// Any number, for spreading questions over time.
+fn chance() -> u32 {
+    RandomState::new().hash_one(0) as u32
 }
 
-/// The orders of the gateway, which end when it does.
+/// Hears the orders of the gateway, which end when it does.
 ///
 /// # Errors
 /// When no thread can be started to read them.
-fn orders() -> anyhow::Result<Receiver<Order>> {
-    let (send, orders) = channel(ORDERS_MAX);
+fn hear(send: Sender<Event>) -> anyhow::Result<()> {
     let read = move || {
         let mut words = Words::new(io::BufReader::with_capacity(LINE_LEN_MAX, io::stdin().lock()));
         while let Ok(Some(heard)) = words.hear() {
             match heard {
                 Heard::Word(order) => {
-                    if send.blocking_send(order).is_err() {
+                    if send.blocking_send(Event::Order(order)).is_err() {
                         return;
                     }
                 }
-                Heard::Garbage => tracing::warn!("the gateway says what no gateway says"),
+                Heard::Garbage => warn!("the gateway says what no gateway says"),
             }
         }
+        // Whoever would hear it may be gone as well.
+        let _ = send.blocking_send(Event::End);
     };
     thread::Builder::new().name("credence-orders".to_owned()).spawn(read).context("no thread for orders")?;
-    Ok(orders)
+    Ok(())
 }
 
 /// Tells the gateway, or whoever reads standard output.

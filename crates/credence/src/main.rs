@@ -21,6 +21,7 @@ mod run;
 mod sandbox;
 mod serve;
 mod snapshots;
+mod sources;
 mod statement;
 mod summary;
 mod top;

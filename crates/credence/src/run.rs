@@ -9,6 +9,7 @@ mod controls;
 mod door;
 mod emergency;
 mod enforcement;
+mod exceptions;
 mod following;
 mod nftables;
 mod notify;
@@ -25,9 +26,9 @@ use std::sync::mpsc::{self, SyncSender};
 use std::thread;
 use std::time::Duration;
 
-use anyhow::{Context, anyhow, ensure};
+use anyhow::{Context, ensure};
 use credence_capture::{Error, Source, live};
-use credence_credit::{Guards, Keeper, Published, file};
+use credence_credit::Published;
 use credence_engine::clock::Stopwatch;
 use credence_engine::{AlertWriter, Engine, LineConfig, Output, Recorder, RunError};
 use tracing::{info, warn};
@@ -40,6 +41,7 @@ use crate::serve;
 use crate::serve::alert_log::{AlertLog, Tally};
 use crate::serve::pulse::{Pulse, Watched};
 use crate::serve::status::Status;
+use crate::sources::Sources;
 use crate::summary::{Run, Summary};
 use carrier::{Carrier, Parts};
 use controls::Controls;
@@ -89,7 +91,11 @@ pub(crate) fn run(args: &RunArgs) -> anyhow::Result<Exit> {
     let (guards, workers) = (config.guards(), config.worker_count(cores()));
     let line = config.line(&guards, workers)?;
     let credit = Published::default();
-    let mut keeper = keeper(&config, &guards, &credit)?;
+    let mut faults = Vec::new();
+    let sources = Sources::begin(&config, &mut faults);
+    // A gateway does not start with half of its credit.
+    ensure!(faults.is_empty(), "{}", faults.join("\n"));
+    let mut keeper = sources.keeper([], &guards, &credit)?;
     keeper.publish();
     let tally = Arc::<Tally>::default();
     let (heard, told) = mpsc::sync_channel(TOLD_MAX);
@@ -98,7 +104,7 @@ pub(crate) fn run(args: &RunArgs) -> anyhow::Result<Exit> {
     let pulse = Arc::<Pulse>::default();
     let signals = Signals::register().context("signals cannot be handled")?;
     let mut parts = Parts::load(&config, interface, &mut keeper)?;
-    let sources = open(&config, interface, parts.copies.take(), &pulse)?;
+    let frames = open(&config, interface, parts.copies.take(), &pulse)?;
     let alarm = Arc::clone(&line.alarm);
     let engine = Arc::new(Engine::new(line, credit.clone(), workers));
     let page = serve::bind(config.metrics.listen)?;
@@ -106,7 +112,9 @@ pub(crate) fn run(args: &RunArgs) -> anyhow::Result<Exit> {
     let Parts { mut carrier, enforcer, .. } = parts.attach(&config, interface, keeper.cache())?;
     let kernel = carrier.as_ref().map(Carrier::kernel);
     let status = Arc::new(Status::new(engine, credit, tally, &alerts, pulse, kernel));
-    announce(&config, &status, &sources, workers);
+    announce(&config, &status, &frames, workers);
+    status.followed().begin(&config.sync);
+    sources.records().for_each(|(list, records)| status.followed().holds_records(list, records));
     let mut follower = Follower::start(&config, &args.config, Arc::clone(status.followed()))?;
 
     // Everything is open, and there is no thread yet but this one.
@@ -126,10 +134,11 @@ pub(crate) fn run(args: &RunArgs) -> anyhow::Result<Exit> {
     if let Some(enforcer) = enforcer {
         recorder = recorder.enforcing(enforcer);
     }
-    let controls = Controls::new(&config, (guards, keeper), Arc::clone(&status), alarm, carrier, door)
-        .following(follower, told);
+    let controls =
+        Controls::new(&config, (guards, sources, keeper), Arc::clone(&status), alarm, carrier, door)
+            .following(follower, told);
     let watch = Watch::new(args.config.clone(), config, status, signals, until, controls);
-    score(watch, sources, recorder, workers)
+    score(watch, frames, recorder, workers)
 }
 
 /// Runs the engine and keeps watch until it ends, then says what came of it.
@@ -181,18 +190,6 @@ pub(crate) fn start_log() {
     let filter = EnvFilter::try_from_env(LOG_FILTER).unwrap_or_else(|_| EnvFilter::new("info"));
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_target(false).with_writer(io::stderr);
     log.with_ansi(io::stderr().is_terminal()).init();
-}
-
-/// The keeper of a cache of the configured snapshots, which is not yet published.
-///
-/// # Errors
-/// When one of them cannot be read or together they are too large: a gateway does not start with half of its
-/// credit.
-fn keeper(config: &Config, guards: &Guards, published: &Published) -> anyhow::Result<Keeper> {
-    // The sentence names the fault already; its chain of causes would say it again.
-    let read = |path: &PathBuf| file::read(path).map_err(|error| anyhow!("{error}"));
-    let snapshots = config.credit.snapshots.iter().map(read).collect::<anyhow::Result<_>>()?;
-    Ok(Keeper::build(published, snapshots, guards)?)
 }
 
 /// Where alerts go. Without a path they are counted all the same.

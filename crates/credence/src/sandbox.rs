@@ -49,7 +49,7 @@ impl Sandbox {
         if let Some(user) = &user {
             user.join_group()?;
         }
-        let files = std::iter::once(file).chain(config.credit.snapshots.iter().map(PathBuf::as_path));
+        let files = std::iter::once(file).chain(config.credit.files());
         let files = files.map(Path::to_path_buf).collect();
         let loads = config.backend == Backend::AfXdp;
         let copies = config.sync.is_on().then(|| follower::lists(&config.sync.state));

@@ -47,6 +47,9 @@ impl ListArgs {
     }
 }
 
+/// What is wrong where there is no snapshot at all.
+pub(crate) const NOTHING: &str = "without a credit snapshot there is nothing to look up in";
+
 /// Reads snapshots into one cache. One that cannot be read is told and left out, and the command ends as after bad input.
 ///
 /// # Errors
@@ -69,6 +72,6 @@ pub(crate) fn load(paths: &[PathBuf], guards: &Guards) -> anyhow::Result<(Cache,
 /// When none can be read, or together they are too large.
 pub(crate) fn load_some(paths: &[PathBuf], guards: &Guards) -> anyhow::Result<(Cache, Exit)> {
     let (cache, exit) = load(paths, guards)?;
-    ensure!(!cache.sources().is_empty(), "without a credit snapshot there is nothing to look up in");
+    ensure!(!cache.sources().is_empty(), NOTHING);
     Ok((cache, exit))
 }

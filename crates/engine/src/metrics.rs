@@ -17,7 +17,7 @@ use prometheus::{
 
 use crate::alert::AlertCounts;
 use crate::counters::{MALFORMED, NOT_IPV6, Totals};
-pub use following::Following;
+pub use following::{FollowedList, Following};
 pub use outbox::Outbox;
 
 /// Everything a page is made of.
@@ -45,6 +45,8 @@ pub struct Scrape<'a> {
     pub emergency_ends_s: u64,
     /// Whether an update of credit waits for the operator.
     pub update_held: bool,
+    /// Whether the file of exceptions has a mistake, so that what it said before is in force.
+    pub exceptions_faulty: bool,
     /// Reloads of which nothing was taken over.
     pub reload_failures: u64,
     /// What is carried out in the kernel, if anything is.
@@ -300,6 +302,8 @@ impl Page {
         self.gauge("credence_emergency_ends_timestamp_seconds", help, s.emergency_ends_s)?;
         let help = "Whether an update of credit waits for the operator.";
         self.gauge("credence_credit_update_held", help, u64::from(s.update_held))?;
+        let help = "Whether the file of exceptions has a mistake, so that what it said before is in force.";
+        self.gauge("credence_credit_exceptions_faulty", help, u64::from(s.exceptions_faulty))?;
         let help = "Reloads of which nothing was taken over.";
         self.counter("credence_reload_failures_total", help, s.reload_failures)
     }

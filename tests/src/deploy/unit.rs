@@ -13,7 +13,7 @@ use crate::binary::credence;
 
 /// The unit.
 const UNIT: &str = "systemd/credence.service";
-/// The most that may be left open, in tenths: 21 as systemd 252 counts, and what another version may see otherwise.
+/// The most that may be left open, in tenths: 23 as systemd 252 counts, and what another version may see otherwise.
 const EXPOSURE_MAX: &str = "25";
 
 /// What may be left open, as systemd calls it, and why.
@@ -23,10 +23,10 @@ const LEFT_OPEN: &[(&str, &str)] = &[
     ("CapabilityBoundingSet_CAP_NET_ADMIN", "it joins that to an interface"),
     ("CapabilityBoundingSet_CAP_NET_BIND_SERVICE_BROADCAST_RAW", "it opens packet sockets"),
     ("DeviceAllow", "ProtectClock= leaves the clock readable"),
-    ("IPAddressDeny", "the metrics page is on loopback"),
+    ("IPAddressDeny", "`[sync]` fetches lists from wherever they are; what captures cannot reach out"),
     ("PrivateNetwork", "it reads the host's interfaces"),
     ("PrivateUsers", "capabilities over the host's network are void in a user namespace"),
-    ("RestrictAddressFamilies_AF_INET_INET6", "the metrics page"),
+    ("RestrictAddressFamilies_AF_INET_INET6", "the metrics page and `[sync]`"),
     ("RestrictAddressFamilies_AF_NETLINK", "interfaces are listed and joined over it"),
     ("RestrictAddressFamilies_AF_PACKET", "packet sockets"),
     ("RestrictAddressFamilies_AF_UNIX", "the service manager and `credence control`"),

@@ -10,6 +10,7 @@ use std::time::Duration;
 use serde_json::Value;
 use tempfile::TempDir;
 
+use super::following::{Publisher, drop_list};
 use super::live::Site;
 use super::network::{CLIENT, Client, GATEWAY, between, ip, now};
 use super::page::is_sound;
@@ -191,9 +192,12 @@ fn every_panel_and_every_rule_finds_data() {
 }
 
 fn scraped(client: &Client) {
-    let site = Site::new(
-        "workers = 2\ncredit.snapshots = [\"DIR/deny\"]\nalerts.path = \"DIR/alerts.json\"\n[enforce]\nmode = \"dry_run\"",
-    );
+    let publisher = Publisher::start();
+    publisher.says(drop_list(&[]));
+    let site = Site::new(&format!(
+        "workers = 2\ncredit.snapshots = [\"DIR/deny\"]\nalerts.path = \"DIR/alerts.json\"\n[enforce]\nmode = \"dry_run\"\n{}",
+        publisher.followed()
+    ));
     site.snapshot("deny", &format!("{LISTED}/128\n2001:db8:99::/48\n"));
     let mut running = site.start();
     let _playing = client.begin();

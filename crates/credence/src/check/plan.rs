@@ -8,16 +8,18 @@ use std::sync::Arc;
 
 use credence_capture::LiveConfig;
 use credence_credit::guard::NEVER_BLOCK;
-use credence_credit::{Cache, KeepReason, Keeper, Published, file};
+use credence_credit::{Cache, KeepReason, Keeper, Published};
 use credence_engine::clock::unix_s;
 use credence_engine::{LineConfig, Own, Worker};
 use credence_score::{Policy, Verdict};
+use credence_sync::fetch::Place;
 use serde::Serialize;
 
 use super::outbox::Outbox;
 use super::{bytes, count};
 use crate::config::{Backend, CarriedBy, Config, FLOW_BYTES, Sandbox, Standing, WhenFull, cores};
 use crate::sandbox::User;
+use crate::sources::Sources;
 
 /// What the kernel takes for a record: 16 bytes of image and 32 of measure, each twice.
 const KERNEL_RECORD_BYTES: u64 = 2 * (16 + 32);
@@ -37,6 +39,9 @@ pub(super) struct Plan {
     memory: Memory,
     lists: ListLengths,
     credit: Credit,
+    exceptions: Option<String>,
+    /// What would be fetched, by the names of the lists.
+    lists_fetched: BTreeMap<String, Fetched>,
     policy: Policy,
     alerts: Alerts,
     metrics: String,
@@ -125,15 +130,8 @@ impl Plan {
     ) -> anyhow::Result<(Self, Published)> {
         let (guards, workers) = (config.guards(), config.worker_count(cores()));
         let line = config.line(&guards, workers)?;
-        let mut snapshots = Vec::new();
-        for path in &config.credit.snapshots {
-            match file::read(path) {
-                Ok(snapshot) => snapshots.push(snapshot),
-                Err(error) => problems.push(error.to_string()),
-            }
-        }
         let published = Published::default();
-        let keeper = Keeper::build(&published, snapshots, &guards)?;
+        let keeper = Sources::begin(config, problems).keeper([], &guards, &published)?;
         keeper.publish();
         let credit = Credit::of(keeper.cache(), warnings);
         let memory = Memory::of(config, &line, workers, &keeper);
@@ -148,6 +146,8 @@ impl Plan {
             memory,
             lists: ListLengths::of(config),
             credit,
+            exceptions: config.credit.exceptions.as_ref().map(|path| path.display().to_string()),
+            lists_fetched: fetched(config, warnings),
             policy: config.policy,
             alerts: Alerts::of(config, problems),
             metrics: format!("http://{}/metrics", config.metrics.listen),
@@ -183,6 +183,8 @@ impl Plan {
             ("memory", self.memory.told()),
             ("lists", self.lists.told()),
             ("credit", self.credit.told()),
+            ("exceptions", self.exceptions.clone().unwrap_or_else(|| "none".to_owned())),
+            ("fetched", told(&self.lists_fetched)),
             ("unrated", format!("sources start at {}", self.policy.neutral)),
             (
                 "ladder",
@@ -199,6 +201,56 @@ impl Plan {
         ];
         rows.iter().try_for_each(|(name, told)| writeln!(out, "{name:<11} {told}"))
     }
+}
+
+/// A list that would be fetched.
+#[derive(Serialize)]
+struct Fetched {
+    /// Its places, without what may be secret.
+    from: Vec<String>,
+    refresh_s: u64,
+    expires_s: u64,
+    measure: &'static str,
+}
+
+/// Who asks more often than this for a list is shut out by many who publish one, in seconds.
+const REFRESH_MIN_S: u64 = 300;
+
+/// What would be fetched; a list that is asked for too often is a second thought worth.
+fn fetched(config: &Config, warnings: &mut Vec<String>) -> BTreeMap<String, Fetched> {
+    let lists = config.sync.plans().into_iter().map(|plan| {
+        let fetched = Fetched {
+            from: plan.places.iter().map(Place::shown).collect(),
+            refresh_s: plan.refresh.as_secs(),
+            expires_s: plan.lifetime.as_secs(),
+            measure: plan.measure.name(),
+        };
+        if fetched.refresh_s < REFRESH_MIN_S {
+            warnings.push(format!(
+                "the list {} is asked for every {} s; publishers shut out who asks more often than every few minutes",
+                plan.name, fetched.refresh_s
+            ));
+        }
+        if plan.lifetime < plan.refresh * 2 {
+            warnings.push(format!(
+                "records of the list {} last {} s and it is asked for every {} s, so that one failure lets them end",
+                plan.name, fetched.expires_s, fetched.refresh_s
+            ));
+        }
+        (plan.name, fetched)
+    });
+    lists.collect()
+}
+
+fn told(fetched: &BTreeMap<String, Fetched>) -> String {
+    if fetched.is_empty() {
+        return "nothing".to_owned();
+    }
+    let one = |(name, list): (&String, &Fetched)| {
+        let places = list.from.join(", ");
+        format!("{name} from {places} every {} s, to {}", count(list.refresh_s), list.measure)
+    };
+    fetched.iter().map(one).collect::<Vec<_>>().join("; ")
 }
 
 /// The configured interface; one that this host lacks is no fault of the configuration.

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
-use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use toml::Spanned;
 use toml::de::{DeArray, DeTable, DeValue, Deserializer};
 
@@ -39,41 +39,57 @@ impl Config {
     /// # Errors
     /// Every mistake, up to twenty.
     pub(crate) fn parse(file: &str, text: &str, cores: usize) -> Result<Self, Mistakes> {
-        let mut document = match DeTable::parse(text) {
-            Ok(document) => document,
-            Err(error) => return Err(Mistakes::new(file.to_owned(), vec![syntax(text, &error)])),
-        };
-        let mut mistakes = Vec::new();
-        let config = loop {
-            let error = match Self::deserialize(Deserializer::from(document.clone())) {
-                Ok(config) => break Some(config),
-                Err(error) => error,
-            };
-            let at = error.span().map_or(0, |span| span.start);
-            let place = leave_out(document.get_mut(), at);
-            mistakes.push(wording(error.message(), place.as_deref(), line(text, at)));
-            if place.is_none() || mistakes.len() == MISTAKES_MAX {
-                break None;
-            }
-        };
-        if let Some(config) = &config {
-            let line_of = |key: &str| position(document.get_ref(), key).map(|at| line(text, at));
-            let unsound = config.unsound(cores).into_iter();
-            mistakes
-                .extend(unsound.map(|(key, fault)| format!("{} {fault}", Place { key, line: line_of(key) })));
-            let unsound = config.sync.unsound();
-            let placed = unsound.iter().map(|(key, fault)| (Place { key, line: line_of(key) }, fault));
-            mistakes.extend(placed.map(|(place, fault)| format!("{place} {fault}")));
-            mistakes.truncate(MISTAKES_MAX);
-        }
-        match config {
-            Some(config) if mistakes.is_empty() => Ok(config),
-            _ => Err(Mistakes::new(file.to_owned(), mistakes)),
-        }
+        parse(file, text, |config: &Self| {
+            let unsound = config.unsound(cores).into_iter().map(|(key, fault)| (key.to_owned(), fault));
+            unsound.chain(config.sync.unsound()).collect()
+        })
     }
 }
 
-fn text_of(path: &Path) -> Result<String, String> {
+/// Reads the text of the file called `file`; `unsound` says what no type can refuse, each with the path of its key.
+///
+/// # Errors
+/// Every mistake, up to twenty.
+pub(super) fn parse<T: DeserializeOwned>(
+    file: &str,
+    text: &str,
+    unsound: impl FnOnce(&T) -> Vec<(String, String)>,
+) -> Result<T, Mistakes> {
+    let mut document = match DeTable::parse(text) {
+        Ok(document) => document,
+        Err(error) => return Err(Mistakes::new(file.to_owned(), vec![syntax(text, &error)])),
+    };
+    let mut mistakes = Vec::new();
+    let value = loop {
+        let error = match T::deserialize(Deserializer::from(document.clone())) {
+            Ok(value) => break Some(value),
+            Err(error) => error,
+        };
+        let at = error.span().map_or(0, |span| span.start);
+        let place = leave_out(document.get_mut(), at);
+        mistakes.push(wording(error.message(), place.as_deref(), line(text, at)));
+        if place.is_none() || mistakes.len() == MISTAKES_MAX {
+            break None;
+        }
+    };
+    if let Some(value) = &value {
+        let line_of = |key: &str| position(document.get_ref(), key).map(|at| line(text, at));
+        let unsound = unsound(value);
+        let placed = unsound.iter().map(|(key, fault)| (Place { key, line: line_of(key) }, fault));
+        mistakes.extend(placed.map(|(place, fault)| format!("{place} {fault}")));
+        mistakes.truncate(MISTAKES_MAX);
+    }
+    match value {
+        Some(value) if mistakes.is_empty() => Ok(value),
+        _ => Err(Mistakes::new(file.to_owned(), mistakes)),
+    }
+}
+
+/// The text of the file at `path`.
+///
+/// # Errors
+/// Why it cannot be read, and what to do.
+pub(super) fn text_of(path: &Path) -> Result<String, String> {
     let cure = "check that the path is right and that this user may read it";
     let unreadable = |error: std::io::Error| format!("cannot be read: {error}; {cure}");
     let mut bytes = Vec::new();

@@ -2,7 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::time::Duration;
 
+use credence_credit::import::ListFormat;
+use credence_credit::{Issuer, Measure, Score};
+use credence_sync::fetch::Place;
+use credence_sync::lists::Plan;
 use serde::{Deserialize, Serialize};
 
 use super::Outbox;
@@ -14,8 +19,9 @@ use super::Outbox;
 pub(crate) struct Sync {
     /// The directory in which fetched copies are kept, so that a restart begins with them. Default `/var/lib/credence/sync`.
     pub(crate) state: PathBuf,
-    /// Lists, each under a name of its own, which `credence explain` shows as its issuer's: letters, digits, `-` and `_`. At most
-    /// 16. Default none.
+    /// Whether anything may be fetched over plain HTTP from other hosts. Default false: anybody on the way could change it.
+    pub(crate) plain_http: bool,
+    /// Lists, each under a name of its own: letters, digits, `-` and `_`. At most 16. Default none.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) lists: BTreeMap<String, List>,
     /// What others are told.
@@ -24,20 +30,78 @@ pub(crate) struct Sync {
 
 impl Default for Sync {
     fn default() -> Self {
-        Self {
-            state: PathBuf::from("/var/lib/credence/sync"),
-            lists: BTreeMap::new(),
-            outbox: Outbox::default(),
-        }
+        let state = PathBuf::from("/var/lib/credence/sync");
+        Self { state, plain_http: false, lists: BTreeMap::new(), outbox: Outbox::default() }
     }
 }
 
-/// A list that is fetched again and again.
-#[derive(Clone, Debug, PartialEq, Eq, Default, Deserialize, Serialize)]
+/// A list that is fetched again and again. It is the operator's own word: whoever names it answers for what it says.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct List {
     /// Where it is, the best place first; the others are asked when that fails. There is no default.
     pub(crate) urls: Vec<String>,
+    /// How it is written: `cidr`, `csv`, `drop` (Spamhaus DROP in JSON) or `crowdsec` (decisions). Default `cidr`.
+    pub(crate) from: Form,
+    /// Score of what is listed, from 0 (worst) to 1000, where the list gives none. Default 100.
+    pub(crate) score: u16,
+    /// What is asked for, where the list does not say: `observe`, `mark`, `rate_limit` or `drop`. Default `drop`. No list can ask
+    /// for less: letting a source through whatever others say is for the operator's own file.
+    pub(crate) measure: Measure,
+    /// Seconds from one question to the next, a tenth more or less. Default 3,600; publishers shut out who asks more often.
+    pub(crate) refresh_s: u32,
+    /// How long a record lasts, in seconds, where the list does not say. Default 604,800, a week: what has not been confirmed
+    /// for so long ends by itself.
+    pub(crate) expires_s: u32,
+    /// Seconds without an answer from which the list counts as stale on the metrics page. Default 86,400.
+    pub(crate) stale_after_s: u32,
+    /// The most bytes that are taken. Default 33,554,432.
+    pub(crate) bytes_max: u32,
+    /// Where whoever is listed can complain, which `credence explain` shows. Default none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) complaints: Option<String>,
+}
+
+impl Default for List {
+    fn default() -> Self {
+        Self {
+            urls: Vec::new(),
+            from: Form::default(),
+            score: 100,
+            measure: Measure::Drop,
+            refresh_s: 3_600,
+            expires_s: 604_800,
+            stale_after_s: 86_400,
+            bytes_max: 32 << 20,
+            complaints: None,
+        }
+    }
+}
+
+/// How a list is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Form {
+    /// One prefix or address a line.
+    #[default]
+    Cidr,
+    /// Delimited by commas, with columns such as `prefix`, `score` and `measure`.
+    Csv,
+    /// Spamhaus's DROP in JSON.
+    Drop,
+    /// CrowdSec's decisions.
+    CrowdSec,
+}
+
+impl From<Form> for ListFormat {
+    fn from(form: Form) -> Self {
+        match form {
+            Form::Cidr => Self::Cidr,
+            Form::Csv => Self::Csv,
+            Form::Drop => Self::Drop,
+            Form::CrowdSec => Self::CrowdSec,
+        }
+    }
 }
 
 /// More lists than an operator can keep an eye on, and each costs some thirty series on the metrics page.
@@ -46,10 +110,24 @@ const LISTS_MAX: usize = 16;
 /// The longest name of a list, in bytes; it names files.
 const NAME_LEN_MAX: usize = 32;
 
+/// More places than anybody keeps one list at.
+const URLS_MAX: usize = 8;
+
+/// Four weeks: a record that is asked for no more often is nobody's any more.
+const SECONDS_MAX: u32 = 28 * 86_400;
+
+/// 256 MiB, of which every list may take so much at once.
+const BYTES_MAX: u32 = 256 << 20;
+
 impl Sync {
     /// Whether there is anything to fetch or to tell.
     pub(crate) fn is_on(&self) -> bool {
         !self.lists.is_empty() || self.outbox.is_on()
+    }
+
+    /// What is to be done about each list. Of a configuration that was read, all of them can be.
+    pub(crate) fn plans(&self) -> Vec<Plan> {
+        self.lists.iter().filter_map(|(name, list)| list.plan(name, self.plain_http).ok()).collect()
     }
 
     /// What no type can refuse, each with the path of its key.
@@ -60,18 +138,78 @@ impl Sync {
             faults.push(("sync".to_owned(), format!("names {count} lists, and {LISTS_MAX} are the most")));
         }
         for (name, list) in &self.lists {
-            let key = format!("sync.lists.{name}");
+            let at = |key: &str| format!("sync.lists.{name}{key}");
             if !is_name(name) {
                 let fault = format!(
                     "is no name for a list; take up to {NAME_LEN_MAX} letters, digits, `-` and `_`, since files are named after it"
                 );
-                faults.push((key.clone(), fault));
+                faults.push((at(""), fault));
+            } else if let Err((key, fault)) = list.plan(name, self.plain_http) {
+                faults.push((at(key), fault));
             }
-            if list.urls.is_empty() {
-                faults.push((key, "has no `urls`; name the place it is fetched from".to_owned()));
-            }
+            faults.extend(list.out_of_bounds().map(|(key, fault)| (at(key), fault)));
         }
         faults
+    }
+}
+
+impl List {
+    /// What is to be done about the list, called `name`.
+    ///
+    /// # Errors
+    /// What is wrong with it, and with which key.
+    fn plan(&self, name: &str, plain: bool) -> Result<Plan, (&'static str, String)> {
+        if self.urls.is_empty() {
+            return Err(("", "has no `urls`; name the place that it is fetched from".to_owned()));
+        }
+        if self.urls.len() > URLS_MAX {
+            return Err((".urls", format!("names {} places, and {URLS_MAX} are the most", self.urls.len())));
+        }
+        let place = |url: &String| {
+            Place::parse(url, plain).map_err(|error| (".urls", format!("holds {url:?}, which {error}")))
+        };
+        let places: Vec<Place> = self.urls.iter().map(place).collect::<Result<_, _>>()?;
+        let issuer = Issuer::new(format!("{name} ({})", places[0].shown()));
+        let issuer =
+            issuer.map_err(|error| (".urls", format!("begins with a place too long to show: {error}")))?;
+        let issuer = match &self.complaints {
+            None => issuer,
+            Some(complaints) => issuer
+                .with_complaints(complaints)
+                .map_err(|_| (".complaints", "is empty, too long, or no plain text".to_owned()))?,
+        };
+        let score = Score::new(self.score).map_err(|_| {
+            (".score", format!("is {}, and must be from 0 (worst) to 1000 (best)", self.score))
+        })?;
+        if self.measure < Measure::Observe {
+            let fault = format!(
+                "is \"{}\", by which whoever writes the list could let anybody through; take \"observe\" or harder",
+                self.measure
+            );
+            return Err((".measure", fault));
+        }
+        Ok(Plan {
+            name: name.to_owned(),
+            places,
+            form: self.from.into(),
+            score,
+            measure: self.measure,
+            issuer,
+            refresh: Duration::from_secs(self.refresh_s.into()),
+            lifetime: Duration::from_secs(self.expires_s.into()),
+            bytes_max: self.bytes_max.into(),
+        })
+    }
+
+    fn out_of_bounds(&self) -> impl Iterator<Item = (&'static str, String)> {
+        let numbers = [
+            (".refresh_s", self.refresh_s, SECONDS_MAX),
+            (".expires_s", self.expires_s, SECONDS_MAX),
+            (".stale_after_s", self.stale_after_s, SECONDS_MAX),
+            (".bytes_max", self.bytes_max, BYTES_MAX),
+        ];
+        let outside = numbers.into_iter().filter(|(_, number, most)| !(1..=*most).contains(number));
+        outside.map(|(key, number, most)| (key, format!("is {number}, and must be from 1 to {most}")))
     }
 }
 
@@ -92,5 +230,14 @@ mod tests {
         for name in ["", ".", "..", "../a", "a/b", "a.b", "é", "a b", "a\0", &"a".repeat(33)] {
             assert!(!is_name(name), "{name:?}");
         }
+    }
+
+    #[test]
+    fn a_list_is_shown_under_its_name_and_first_place_without_secrets() {
+        let urls = vec!["https://key:secret@lists.example/v6?token=secret".to_owned()];
+        let complaints = Some("https://lists.example/delist".to_owned());
+        let plan = List { urls, complaints, ..List::default() }.plan("bad", false).unwrap();
+        assert_eq!(plan.issuer.name(), "bad (https://lists.example/v6)");
+        assert_eq!(plan.issuer.complaints(), Some("https://lists.example/delist"));
     }
 }

@@ -1,7 +1,6 @@
 use std::collections::BTreeMap;
 
 use super::mistakes::Mistakes;
-use super::sync::List;
 use super::*;
 
 /// A host with so many cores.
@@ -264,7 +263,7 @@ fn hash_seeds_are_new_in_each_line() {
 #[test]
 fn what_only_a_restart_changes_is_named() {
     let running = Config::default();
-    let snapshots = Credit { snapshots: vec!["new".into()] };
+    let snapshots = Credit { snapshots: vec!["new".into()], ..Credit::default() };
     assert_eq!(Config { credit: snapshots, ..running.clone() }.restart_needed(&running), [""; 0]);
     let changed = Config {
         workers: 3,
@@ -275,12 +274,54 @@ fn what_only_a_restart_changes_is_named() {
 }
 
 #[test]
+fn a_list_that_cannot_be_fetched_is_told() {
+    let list = |keys: &str| format!("[sync.lists.bad]\nurls = ['https://lists.example/']\n{keys}");
+    parsed(&list("")).unwrap();
+    check(
+        "[sync.lists.bad]\nscore = 5",
+        &["`sync.lists.bad` at line 1 has no `urls`; name the place that it is fetched from"],
+    );
+    check(
+        &list("measure = 'none'"),
+        &[
+            "`sync.lists.bad.measure` at line 3 is \"none\", by which whoever writes the list could let anybody through; take \"observe\" or harder",
+        ],
+    );
+    check(
+        &list("refresh_s = 0"),
+        &["`sync.lists.bad.refresh_s` at line 3 is 0, and must be from 1 to 2419200"],
+    );
+    check(
+        &list("score = 1001"),
+        &["`sync.lists.bad.score` at line 3 is 1001, and must be from 0 (worst) to 1000 (best)"],
+    );
+    check(
+        &list("form = 'csv'"),
+        &["unknown key `sync.lists.bad.form` at line 3: did you mean `sync.lists.bad.from`?"],
+    );
+    check(&list("from = 'dorp'"), &["`sync.lists.bad.from` at line 3 is \"dorp\": did you mean \"drop\"?"]);
+    let plain = "[sync.lists.bad]\nurls = ['http://lists.example/']";
+    check(
+        plain,
+        &[
+            "`sync.lists.bad.urls` at line 2 holds \"http://lists.example/\", which is not encrypted, and anybody on the way could change it; take https, or set `sync.plain_http = true`",
+        ],
+    );
+    parsed(&format!("sync.plain_http = true\n{plain}")).unwrap();
+    let told = mistakes("[sync.lists.'../etc']\nurls = ['https://lists.example/']");
+    assert!(told[0].contains("is no name for a list"), "{told:?}");
+    let many: String =
+        (0..17).map(|n| format!("[sync.lists.l{n}]\nurls = ['https://lists.example/']\n")).collect();
+    assert_eq!(mistakes(&many), ["`sync` at line 1 names 17 lists, and 16 are the most"]);
+}
+
+#[test]
 fn mistakes_name_their_file() {
     let told = parsed("interfce = 'a'").unwrap_err().to_string();
     assert_eq!(told, "gateway.toml: unknown key `interfce` at line 1: did you mean `interface`?");
     let told = parsed("a = 1\nb = 2").unwrap_err().to_string();
     assert!(told.starts_with("gateway.toml has 2 mistakes:\n  unknown key `a` at line 1: "), "{told}");
-    let told = Config::read(std::path::Path::new("/no/such/file.toml")).unwrap_err().to_string();
+    let told = Config::read(Path::new("/no/such/file.toml")).unwrap_err().to_string();
     assert!(told.starts_with("/no/such/file.toml: cannot be read: "), "{told}");
 }
 
@@ -318,10 +359,14 @@ fn the_example_names_every_key_with_its_default() {
         interface: Some(String::new()),
         alerts: Alerts { path: Some(PathBuf::new()), ..Alerts::default() },
         enforce: Enforce { other_leg: Some(String::new()), ..Enforce::default() },
+        credit: Credit { exceptions: Some(PathBuf::new()), ..Credit::default() },
         control: Control { socket: Some(PathBuf::new()) },
         sandbox: Sandbox { user: Some(String::new()), ..Sandbox::default() },
         sync: Sync {
-            lists: BTreeMap::from([("drop_v6".to_owned(), List::default())]),
+            lists: BTreeMap::from([(
+                "drop_v6".to_owned(),
+                List { complaints: Some(String::new()), ..List::default() },
+            )]),
             outbox: Outbox { key: Some(PathBuf::new()), ..Outbox::default() },
             ..Sync::default()
         },

@@ -17,7 +17,7 @@ use std::time::Duration;
 use anyhow::Context;
 use credence_credit::ActId;
 use credence_engine::clock::{Stopwatch, unix_ms, unix_s};
-use credence_sync::fetch::{Fetcher, Patience, Place};
+use credence_sync::fetch::{Fetcher, Place};
 use credence_sync::outbox::{
     ANSWER_LEN_MAX, Answer, Command, Member, Outbox, Outcome, Reply, Sighting, Spool, SpoolError, Turn,
 };
@@ -169,11 +169,11 @@ impl Desk {
     /// Works until the gateway is gone.
     pub(super) async fn attend(
         mut self,
+        fetcher: Fetcher,
         door: UnixListener,
         mut alerts: Receiver<String>,
     ) -> anyhow::Result<()> {
         let door = tokio::net::UnixListener::from_std(door).context("nobody can be let in")?;
-        let fetcher = Fetcher::new(Patience::default())?;
         let mut errand: Option<Errand> = None;
         let mut clock = Stopwatch::start();
         loop {

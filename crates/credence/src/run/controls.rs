@@ -1,24 +1,27 @@
 //! What can be told to a run, and what of it is under way: updates of credit, an emergency, requests at the door.
 
-use std::mem;
+mod credit;
+
+use std::collections::BTreeMap;
 use std::net::Ipv6Addr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
-use credence_credit::{Cache, Guards, Keeper};
+use credence_credit::{Guards, Keeper};
 use credence_engine::clock::unix_s;
-use credence_sync::pipe::{Order, Report};
-use tracing::{error, info, warn};
+use credence_sync::pipe::Order;
 
 use super::carrier::Carrier;
 use super::door::{Answer, Asked, Request};
 use super::emergency::Emergency;
+use super::exceptions::Watched;
 use super::following::Follower;
 use crate::config::{Config, OnFail};
 use crate::moment::utc;
 use crate::serve::status::Status;
+use crate::sources::{Part, Sources, Update};
 
 /// What can be told to a run.
 pub(super) struct Controls {
@@ -34,8 +37,12 @@ pub(super) struct Controls {
     follower: Option<Follower>,
     /// Alerts that it is to hear of.
     alerts: Option<Receiver<String>>,
-    /// An update of credit that waits for the operator.
-    held: Option<Keeper>,
+    /// What the credit in force is made of.
+    sources: Sources,
+    /// The operator's exceptions, where there are any.
+    exceptions: Option<Watched>,
+    /// Updates of credit that wait for the operator, and why.
+    held: BTreeMap<Part, (Update, String)>,
     /// Whether the kernel goes on with the records that it has when there are none any more: where snapshots are configured and
     /// `enforce.on_failure.data_absent` is `static`.
     keeps_last: bool,
@@ -47,7 +54,7 @@ impl Controls {
     /// The controls of the engine of `status`, which runs with `config`; `alarm` is what its lines look at.
     pub(super) fn new(
         config: &Config,
-        (guards, keeper): (Guards, Keeper),
+        (guards, sources, keeper): (Guards, Sources, Keeper),
         status: Arc<Status>,
         alarm: Arc<AtomicBool>,
         carrier: Option<Carrier>,
@@ -56,8 +63,8 @@ impl Controls {
         let longest = Duration::from_secs(config.emergency.longest_s.into());
         let emergency = Emergency::new(alarm, status.state(), longest);
         let is_static = config.enforce.on_failure.data_absent == OnFail::Static;
-        let keeps_last = is_static && !config.credit.snapshots.is_empty();
-        Self {
+        let keeps_last = is_static && config.has_credit();
+        let mut this = Self {
             status,
             guards,
             keeper,
@@ -66,10 +73,14 @@ impl Controls {
             door,
             follower: None,
             alerts: None,
-            held: None,
+            sources,
+            exceptions: Watched::of(config),
+            held: BTreeMap::new(),
             keeps_last,
             last: None,
-        }
+        };
+        this.sources.forget_files();
+        this
     }
 
     /// Heeds what `follower` reports from now on, and lets it hear of `alerts`.
@@ -77,17 +88,13 @@ impl Controls {
         Self { follower, alerts: Some(alerts), ..self }
     }
 
-    /// The guards by which credit is judged.
-    pub(super) const fn guards(&self) -> &Guards {
-        &self.guards
-    }
-
     /// Does what is due at `now`, a time since the start, and answers the requests that came.
     pub(super) fn look(&mut self, now: Duration) {
         self.tend();
         self.emergency.observe(now, self.carrier.as_ref());
+        self.look_at_exceptions(now, false);
         while let Some(report) = self.follower.as_ref().and_then(Follower::report) {
-            self.heed(report);
+            self.heed(&report);
         }
         if let (Some(follower), Some(alerts)) = (&mut self.follower, &self.alerts) {
             for line in alerts.try_iter() {
@@ -99,15 +106,6 @@ impl Controls {
             let answer = self.answer(asked.request, now);
             // Whoever asked may have left.
             let _ = asked.answer.send(answer);
-        }
-    }
-
-    /// Takes in what the process that fetches has to tell.
-    fn heed(&mut self, report: Report) {
-        match report {
-            Report::Outbox(posted) => self.status.followed().post(posted),
-            Report::Started { count } => self.status.followed().starts.store(count, Ordering::Relaxed),
-            _ => {}
         }
     }
 
@@ -125,81 +123,9 @@ impl Controls {
         }
     }
 
-    /// Takes an update of credit: it takes effect, or waits for the operator.
-    pub(super) fn update(&mut self, next: Keeper) {
-        self.hold(None);
-        match self.holds(next.cache()) {
-            None => {
-                self.apply(next);
-            }
-            Some(why) => {
-                warn!("the credit snapshots wait for `credence control accept`, the old ones stay: {why}");
-                self.hold(Some(next));
-            }
-        }
-    }
-
     /// Notes that a reload came to nothing.
     pub(super) fn failed(&self) {
         self.status.state().reload_failures.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// Why an update waits for the operator, if it does. Where nothing is enforced, nobody would be hit.
-    fn holds(&self, cache: &Cache) -> Option<String> {
-        let carrier = self.carrier.as_ref()?;
-        let holds = carrier.holds(self.keeper.cache(), cache);
-        let why: Vec<String> = holds.iter().map(ToString::to_string).collect();
-        (!why.is_empty()).then(|| why.join("; "))
-    }
-
-    /// Lets an update wait, or none, and returns the one that waited.
-    fn hold(&mut self, update: Option<Keeper>) -> Option<Keeper> {
-        self.status.state().update_held.store(update.is_some(), Ordering::Relaxed);
-        mem::replace(&mut self.held, update)
-    }
-
-    /// Puts an update in force, in the kernel first; whether it is.
-    fn apply(&mut self, mut next: Keeper) -> bool {
-        if self.keeps_last && next.cache().is_empty() {
-            warn!("no record of credit is left; the kernel goes on with those it has, each to its own end");
-            let before = mem::replace(&mut self.keeper, next);
-            self.last.get_or_insert(before);
-            self.keeper.publish();
-            return true;
-        }
-        let before = self.keeper.cache().len();
-        if let Some(changed) = self.change(&next) {
-            let records = self.keeper.cache().len();
-            info!(before, records, changed, "credit snapshots were read again, and changed in place");
-            return true;
-        }
-        if let Some(carrier) = &mut self.carrier
-            && let Err(fault) = carrier.publish(&mut next)
-        {
-            self.failed();
-            error!("the credit snapshots were not taken over, the old ones stay: {fault}");
-            return false;
-        }
-        (self.keeper, self.last) = (next, None);
-        self.keeper.publish();
-        info!(before, records = self.keeper.cache().len(), "credit snapshots were read again");
-        true
-    }
-
-    /// Makes the credit in force say what `next` does, change by change where that is little; how many changes that took, if it
-    /// was done.
-    fn change(&mut self, next: &Keeper) -> Option<usize> {
-        let is_following = self.carrier.as_ref().is_none_or(Carrier::is_following);
-        if self.last.is_some() || !is_following {
-            return None;
-        }
-        let changes = self.keeper.changes_to(next)?;
-        let count = changes.len();
-        let made = match &mut self.carrier {
-            Some(carrier) => carrier.change(&mut self.keeper, changes, next),
-            None => self.keeper.apply(changes, &mut ()).map_err(Into::into),
-        };
-        made.inspect_err(|fault| warn!("credit is put in force whole: {fault}")).ok().map(|()| count)
     }
 
     fn answer(&mut self, request: Request, now: Duration) -> Answer {
@@ -216,16 +142,14 @@ impl Controls {
                 Answer::done("the usual policy is in force")
             }
             Request::Calm => Answer::refused("there is no emergency"),
-            Request::Accept => match self.hold(None).map(|update| self.apply(update)) {
-                Some(true) => Answer::done("the update is in force"),
-                Some(false) => Answer::refused("the update could not be taken over; the log says why"),
-                None => Answer::refused("no update waits"),
-            },
+            Request::Accept | Request::Discard if self.held.is_empty() => Answer::refused("no update waits"),
+            Request::Accept if self.accept() => Answer::done("the update is in force"),
+            Request::Accept => Answer::refused("the update could not be taken over; the log says why"),
+            Request::Discard => {
+                self.discard();
+                Answer::done("the update is forgotten; what was in force stays")
+            }
             Request::Explain { address } => Answer::done(self.explain(address)),
-            Request::Discard => match self.hold(None) {
-                Some(_) => Answer::done("the update is forgotten; what was in force stays"),
-                None => Answer::refused("no update waits"),
-            },
         }
     }
 
@@ -251,7 +175,11 @@ impl Controls {
     fn how_things_stand(&self, now: Duration) -> String {
         let ready = if self.status.is_ready() { "ready" } else { "not ready" };
         let records = self.keeper.cache().len();
-        let held = if self.held.is_some() { "an update of credit waits" } else { "no update waits" };
+        let why: Vec<&str> = self.held.values().map(|(_, why)| why.as_str()).collect();
+        let held = match why.as_slice() {
+            [] => "no update waits".to_owned(),
+            why => format!("an update of credit waits: {}", why.join("; ")),
+        };
         let emergency = self
             .emergency
             .left(now)

@@ -217,7 +217,7 @@ pub(super) fn beat(
         kernel,
         on_failure: config.enforce.on_failure,
         stale_after_s: config.enforce.data_stale_after_s.into(),
-        has_data: !config.credit.snapshots.is_empty(),
+        has_data: config.has_credit(),
         status,
         threads: Threads::default(),
     };
@@ -391,7 +391,10 @@ impl Heart {
         if self.has_data && cache.is_empty() {
             return Condition::DataAbsent;
         }
-        let newest = cache.sources().iter().map(|source| source.created).max().unwrap_or(u64::MAX);
+        // A list that is the same as ever is as fresh as its last confirmation.
+        let confirmed = Some(self.status.followed().newest_s()).filter(|newest| *newest > 0);
+        let made = cache.sources().into_iter().map(|source| source.created);
+        let newest = made.chain(confirmed).max().unwrap_or(u64::MAX);
         let oldest = unix_s().saturating_sub(self.stale_after_s);
         if self.stale_after_s > 0 && newest < oldest { Condition::DataStale } else { Condition::Well }
     }

@@ -14,11 +14,11 @@ use signal_hook::flag;
 use tracing::{error, info, warn};
 
 use super::controls::Controls;
-use super::keeper;
 use super::notify::Notify;
 use crate::config::Config;
 use crate::serve::pulse::Link;
 use crate::serve::status::Status;
+use crate::sources;
 
 /// How often there is a look at signals and workers.
 const TICK: Duration = Duration::from_millis(100);
@@ -141,7 +141,7 @@ impl Watch {
             }
             if self.signals.reload.swap(false, Ordering::Relaxed) {
                 self.notify.reloading();
-                self.reload();
+                self.reload(now);
                 self.notify.reloaded();
             }
             self.tell_links();
@@ -156,7 +156,7 @@ impl Watch {
 
     /// Reads the configuration and every snapshot again, whole. Unless all of it is sound, everything stays
     /// as it is.
-    fn reload(&mut self) {
+    fn reload(&mut self, now: Duration) {
         let config = match Config::read(&self.path) {
             Ok(config) => config,
             Err(mistakes) => {
@@ -172,16 +172,15 @@ impl Watch {
                 self.path.display()
             );
         }
-        // The guards are those of the lists in force: a changed list waits for the restart like the rest of
-        // its section.
-        let keeper = match keeper(&config, self.controls.guards(), self.status.credit()) {
-            Ok(keeper) => keeper,
-            Err(fault) => {
-                self.controls.failed();
-                return error!("the credit snapshots were not taken over, the old ones stay: {fault:#}");
-            }
-        };
-        self.controls.update(keeper);
+        let mut faults = Vec::new();
+        let files = sources::files(&config, &mut faults);
+        if !faults.is_empty() {
+            self.controls.failed();
+            let faults = faults.join("; ");
+            return error!("the credit snapshots were not taken over, the old ones stay: {faults}");
+        }
+        self.controls.update(files);
+        self.controls.look_at_exceptions(now, true);
         for key in config.restart_needed(&self.config) {
             warn!("`{key}` has changed; that takes effect after a restart");
         }

@@ -155,6 +155,7 @@ const FILES_KEPT: &[c_long] = &[
     libc::SYS_ftruncate,
     libc::SYS_linkat,
     libc::SYS_mkdirat,
+    libc::SYS_renameat,
     libc::SYS_renameat2,
     libc::SYS_unlinkat,
     // The resolver of the C library asks for both families of addresses at once.
@@ -165,9 +166,9 @@ const FILES_KEPT: &[c_long] = &[
 #[cfg(target_arch = "x86_64")]
 const FILES_KEPT_OLDER: &[c_long] =
     &[libc::SYS_chmod, libc::SYS_link, libc::SYS_mkdir, libc::SYS_rename, libc::SYS_unlink, libc::SYS_rmdir];
-/// This architecture came after all but one.
+/// This architecture came after them.
 #[cfg(not(target_arch = "x86_64"))]
-const FILES_KEPT_OLDER: &[c_long] = &[libc::SYS_renameat];
+const FILES_KEPT_OLDER: &[c_long] = &[];
 
 /// Asks an interface's driver (linux/sockios.h).
 const SIOCETHTOOL: u64 = 0x8946;

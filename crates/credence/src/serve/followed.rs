@@ -3,81 +3,145 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use credence_engine::metrics::{Following, Outbox};
-use credence_sync::outbox::{Outcome, State, Tally};
-use credence_sync::pipe::Posted;
+use credence_engine::metrics::{FollowedList, Following, Outbox};
+use credence_sync::fetch::Refused;
+use credence_sync::pipe::{Posted, Report};
+
+use super::posted;
+use crate::config::Sync;
 
 /// What was heard of the follower.
 #[derive(Debug, Default)]
 pub(crate) struct Followed {
     /// How often it was started; 0 where nothing is fetched.
-    pub(crate) starts: AtomicU64,
+    starts: AtomicU64,
     /// Lines that were no word.
     pub(crate) garbage: AtomicU64,
     /// Orders that it did not take.
     pub(crate) untold: AtomicU64,
+    lists: Mutex<BTreeMap<String, List>>,
     /// What has become of alerts.
     posted: Mutex<Option<Posted>>,
 }
 
+/// What was heard of a list.
+#[derive(Clone, Debug, Default)]
+struct List {
+    stale_after_s: u32,
+    /// When it was had last, in Unix seconds; 0 for never.
+    checked_s: u64,
+    changed: u64,
+    unchanged: u64,
+    refused: BTreeMap<Refused, u64>,
+    records: u64,
+    is_held: bool,
+}
+
 impl Followed {
-    /// Notes what has become of alerts.
-    pub(crate) fn post(&self, posted: Posted) {
-        *self.posted.lock().unwrap_or_else(PoisonError::into_inner) = Some(posted);
+    /// Begins to count for the lists of `sync`, and for no other: what the follower says of others is passed over.
+    pub(crate) fn begin(&self, sync: &Sync) {
+        let list = |list: &crate::config::List| List { stale_after_s: list.stale_after_s, ..List::default() };
+        self.lists().extend(sync.lists.iter().map(|(name, configured)| (name.clone(), list(configured))));
     }
 
-    /// What the metrics page says of the outbox; nothing where there is none. Words that are in no list are passed
-    /// over. `unheard` are alerts that did not get that far.
+    /// Takes in what the follower told.
+    pub(crate) fn heard(&self, report: &Report) {
+        match report {
+            Report::Started { count } => self.starts.store(*count, Relaxed),
+            Report::Known { source, checked_s } => self.list(source, |list| {
+                list.checked_s = list.checked_s.max(*checked_s);
+            }),
+            Report::Checked { source, at_s, is_new } => self.list(source, |list| {
+                list.checked_s = *at_s;
+                *(if *is_new { &mut list.changed } else { &mut list.unchanged }) += 1;
+            }),
+            Report::Refused { source, why, .. } => {
+                self.list(source, |list| *list.refused.entry(*why).or_default() += 1);
+            }
+            Report::Outbox(posted) => {
+                *self.posted.lock().unwrap_or_else(PoisonError::into_inner) = Some(posted.clone());
+            }
+            _ => {}
+        }
+    }
+
+    /// What the metrics page says of the outbox, where there is one; `unheard` are alerts that did not get that far.
     pub(super) fn outbox(&self, unheard: u64) -> Option<Outbox> {
         let posted = self.posted.lock().unwrap_or_else(PoisonError::into_inner);
-        let posted = posted.as_ref()?;
-        let refusals = Tally::default().refusals().map(|(word, _)| word).collect::<Vec<_>>();
-        Some(Outbox {
-            drafts: counted(&posted.drafts, &State::NAMES),
-            waiting_since_s: posted.waiting_since,
-            outcomes: counted(&posted.outcomes, &Outcome::NAMES),
-            answers: counted(&posted.answers, &Tally::ANSWERS),
-            refusals: counted(&posted.refusals, &refusals),
-            unheard,
-        })
+        posted.as_ref().map(|posted| posted::outbox(posted, unheard))
     }
 
-    /// What the metrics page says of it; nothing before it was started.
+    /// Notes how many records of a list are in force.
+    pub(crate) fn holds_records(&self, source: &str, records: usize) {
+        self.list(source, |list| list.records = records as u64);
+    }
+
+    /// Notes whether a copy of a list waits for the operator.
+    pub(crate) fn is_held(&self, source: &str, is_held: bool) {
+        self.list(source, |list| list.is_held = is_held);
+    }
+
+    /// When any list was had last, in Unix seconds; 0 for never.
+    pub(crate) fn newest_s(&self) -> u64 {
+        self.lists().values().map(|list| list.checked_s).max().unwrap_or(0)
+    }
+
+    /// What the metrics page says of it; nothing where nothing is fetched.
     pub(super) fn told(&self) -> Option<Following> {
+        let lists: Vec<_> = self.lists().iter().map(|(name, list)| list.told(name)).collect();
         let [starts, garbage, untold] = [&self.starts, &self.garbage, &self.untold].map(|n| n.load(Relaxed));
-        (starts > 0).then_some(Following { starts, garbage, untold })
+        (starts > 0 || !lists.is_empty()).then_some(Following { starts, garbage, untold, lists })
+    }
+
+    fn list(&self, source: &str, note: impl FnOnce(&mut List)) {
+        if let Some(list) = self.lists().get_mut(source) {
+            note(list);
+        }
+    }
+
+    fn lists(&self) -> MutexGuard<'_, BTreeMap<String, List>> {
+        self.lists.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// The counts under the words of a closed list, those that were not told at 0.
-fn counted(told: &BTreeMap<String, u64>, words: &[&'static str]) -> Vec<(&'static str, u64)> {
-    words.iter().map(|word| (*word, told.get(*word).copied().unwrap_or_default())).collect()
+impl List {
+    fn told(&self, name: &str) -> FollowedList {
+        let refused = |why: Refused| (why.name(), self.refused.get(&why).copied().unwrap_or(0));
+        FollowedList {
+            name: name.to_owned(),
+            checked_s: self.checked_s,
+            stale_after_s: self.stale_after_s.into(),
+            changed: self.changed,
+            unchanged: self.unchanged,
+            refused: Refused::ALL.map(refused).to_vec(),
+            records: self.records,
+            is_held: self.is_held,
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::List as Configured;
 
     #[test]
-    fn the_page_has_every_word_that_there_is_and_no_other() {
+    fn only_configured_lists_are_counted_whatever_a_follower_says() {
         let followed = Followed::default();
-        assert!(followed.outbox(0).is_none());
-        let told = |words: &[&str]| words.iter().map(|word| ((*word).to_owned(), 3)).collect();
-        followed.post(Posted {
-            drafts: told(&["waiting", "2001:db8::/32"]),
-            outcomes: told(&["merged", "anything"]),
-            answers: told(&["taken"]),
-            refusals: told(&["unheld", "member 7"]),
-            waiting_since: 9,
-        });
-        let outbox = followed.outbox(5).unwrap();
-        let more = |counted: &[(&'static str, u64)]| {
-            counted.iter().filter(|(_, count)| *count > 0).map(|(word, _)| *word).collect::<Vec<_>>()
-        };
-        assert_eq!((more(&outbox.drafts), more(&outbox.outcomes)), (vec!["waiting"], vec!["merged"]));
-        assert_eq!((more(&outbox.answers), more(&outbox.refusals)), (vec!["taken"], vec!["unheld"]));
-        assert_eq!((outbox.drafts.len(), outbox.waiting_since_s, outbox.unheard), (6, 9, 5));
+        assert!(followed.told().is_none());
+        let lists = BTreeMap::from([("drop".to_owned(), Configured::default())]);
+        followed.begin(&Sync { lists, ..Sync::default() });
+        for source in ["drop", "other", "drop\n"].map(str::to_owned) {
+            let (place, why) = (0, Refused::Slow);
+            followed.heard(&Report::Refused { source: source.clone(), place, why });
+            followed.heard(&Report::Checked { source, at_s: 7, is_new: false });
+        }
+        let told = followed.told().unwrap();
+        let [list] = told.lists.as_slice() else { panic!("{told:?}") };
+        assert_eq!((list.name.as_str(), list.checked_s, list.unchanged, list.changed), ("drop", 7, 1, 0));
+        let refused: Vec<_> = list.refused.iter().filter(|(_, count)| *count > 0).collect();
+        assert_eq!((refused, list.refused.len()), (vec![&("slow", 1)], Refused::ALL.len()));
     }
 }

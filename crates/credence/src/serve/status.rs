@@ -23,6 +23,8 @@ pub(crate) struct State {
     pub(crate) emergency_ends_s: AtomicU64,
     /// Whether an update of credit waits for the operator.
     pub(crate) update_held: AtomicBool,
+    /// Whether the file of exceptions has a mistake, so that what it said before is in force.
+    pub(crate) exceptions_faulty: AtomicBool,
     /// Reloads of which nothing was taken over.
     pub(crate) reload_failures: AtomicU64,
 }
@@ -150,6 +152,7 @@ impl Status {
             links: self.pulse.links().iter().map(|link| !link.is_down).collect(),
             emergency_ends_s: self.state.emergency_ends_s.load(Ordering::Relaxed),
             update_held: self.state.update_held.load(Ordering::Relaxed),
+            exceptions_faulty: self.state.exceptions_faulty.load(Ordering::Relaxed),
             reload_failures: self.state.reload_failures.load(Ordering::Relaxed),
             enforcement: self.kernel.as_ref().map(|kernel| kernel.enforcement()),
             following: self.followed.told(),

@@ -117,6 +117,7 @@ mod tests {
             links: vec![true, false],
             emergency_ends_s: 0,
             update_held: false,
+            exceptions_faulty: false,
             reload_failures: 0,
             enforcement: None,
             following: None,

@@ -1,5 +1,7 @@
 //! What is known of the process that fetches credit from others.
 
+use prometheus::{IntCounterVec, Opts};
+
 use super::Page;
 
 /// What is known of the process that fetches credit from others.
@@ -11,6 +13,29 @@ pub struct Following {
     pub garbage: u64,
     /// Orders that it did not take.
     pub untold: u64,
+    /// The lists that it fetches.
+    pub lists: Vec<FollowedList>,
+}
+
+/// What is known of a list that is fetched.
+#[derive(Clone, Debug, Default)]
+pub struct FollowedList {
+    /// The operator's name for it.
+    pub name: String,
+    /// When it was had last, Unix seconds; 0 for never.
+    pub checked_s: u64,
+    /// Seconds after that from which it is stale.
+    pub stale_after_s: u64,
+    /// How often it had changed.
+    pub changed: u64,
+    /// How often it had not.
+    pub unchanged: u64,
+    /// How often one of its places did not give it, by every reason there is.
+    pub refused: Vec<(&'static str, u64)>,
+    /// Its records in force.
+    pub records: u64,
+    /// Whether a copy waits for the operator.
+    pub is_held: bool,
 }
 
 impl Page {
@@ -20,6 +45,32 @@ impl Page {
         let help = "Lines from the process that fetches that were none of its words.";
         self.counter("credence_sync_garbage_lines_total", help, f.garbage)?;
         let help = "Orders that the process that fetches did not take.";
-        self.counter("credence_sync_untold_orders_total", help, f.untold)
+        self.counter("credence_sync_untold_orders_total", help, f.untold)?;
+        let each =
+            |of: fn(&FollowedList) -> u64| f.lists.iter().map(move |list| (list.name.as_str(), of(list)));
+        let help = "When a list was had last, changed or not, Unix time; 0 for never.";
+        let checked = each(|list| list.checked_s);
+        self.gauges("credence_sync_last_success_timestamp_seconds", help, "source", checked)?;
+        let help = "Seconds without success from which a list is stale, as configured.";
+        self.gauges("credence_sync_stale_after_seconds", help, "source", each(|list| list.stale_after_s))?;
+        let help = "Records of a list in force.";
+        self.gauges("credence_sync_records", help, "source", each(|list| list.records))?;
+        let help = "Whether a copy of a list waits for the operator.";
+        self.gauges("credence_sync_held", help, "source", each(|list| u64::from(list.is_held)))?;
+        let help = "How often a list was had, by whether it had changed.";
+        let had = IntCounterVec::new(Opts::new("credence_sync_checks_total", help), &["source", "result"])?;
+        let help = "How often a place did not give a list, by why.";
+        let options = Opts::new("credence_sync_refusals_total", help);
+        let refused = IntCounterVec::new(options, &["source", "reason"])?;
+        for list in &f.lists {
+            for (result, count) in [("changed", list.changed), ("unchanged", list.unchanged)] {
+                had.with_label_values(&[list.name.as_str(), result]).inc_by(count);
+            }
+            for (reason, count) in &list.refused {
+                refused.with_label_values(&[list.name.as_str(), reason]).inc_by(*count);
+            }
+        }
+        self.register(had)?;
+        self.register(refused)
     }
 }

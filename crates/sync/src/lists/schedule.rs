@@ -30,7 +30,7 @@ pub struct Chance(pub u32);
 impl Chance {
     /// That share of a time.
     fn of(self, time: Duration) -> Duration {
-        let ns = time.as_nanos() * u128::from(self.0) >> 32;
+        let ns = (time.as_nanos() * u128::from(self.0)) >> 32;
         Duration::from_nanos(u64::try_from(ns).unwrap_or(u64::MAX))
     }
 }

@@ -1,0 +1,171 @@
+//! Updates of credit: taken in, held, put in force.
+
+use std::mem;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use credence_credit::{Cache, Keeper};
+use credence_engine::clock::unix_s;
+use credence_sync::pipe::{Order, Report};
+use tracing::{error, info, warn};
+
+use super::super::carrier::Carrier;
+use super::Controls;
+use crate::sources::{Part, Update};
+
+impl Controls {
+    /// Takes in what the process that fetches has to tell.
+    pub(super) fn heed(&mut self, report: &Report) {
+        self.status.followed().heard(report);
+        if let Report::Offered { source, serial } = report
+            && let Some(update) = self.sources.offered(source, *serial)
+        {
+            self.update(update);
+        }
+    }
+
+    /// Takes over what the operator's exceptions say, if they have changed or `is_asked`.
+    pub(in super::super) fn look_at_exceptions(&mut self, now: Duration, is_asked: bool) {
+        let Some(watched) = &mut self.exceptions else { return };
+        let changed = watched.look(now, is_asked);
+        self.status.state().exceptions_faulty.store(watched.is_faulty(), Ordering::Relaxed);
+        if let Some(snapshot) = changed {
+            self.update(Update::of_exceptions(snapshot));
+        }
+    }
+
+    /// Takes an update of credit: it takes effect, or waits for the operator.
+    pub(in super::super) fn update(&mut self, update: Update) {
+        self.held.remove(&update.part);
+        self.tell_held();
+        let part = update.part.clone();
+        let next = match self.sources.keeper([&update], &self.guards, self.status.credit()) {
+            Ok(next) => next,
+            Err(fault) => {
+                self.failed();
+                return error!("{part} not taken over, the old ones stay: {fault:#}");
+            }
+        };
+        match self.holds(&update, next.cache()) {
+            None => {
+                self.apply(next, vec![update]);
+            }
+            Some(why) => {
+                warn!("{part} wait for `credence control accept`, the old ones stay: {why}");
+                self.held.insert(part, (update, why));
+                self.tell_held();
+            }
+        }
+    }
+
+    /// Lets everything take effect that waits; whether it did.
+    pub(super) fn accept(&mut self) -> bool {
+        let updates: Vec<Update> =
+            mem::take(&mut self.held).into_values().map(|(update, _)| update).collect();
+        self.tell_held();
+        match self.sources.keeper(&updates, &self.guards, self.status.credit()) {
+            Ok(next) => self.apply(next, updates),
+            Err(fault) => {
+                error!("what waited was not taken over: {fault:#}");
+                false
+            }
+        }
+    }
+
+    /// Forgets everything that waits.
+    pub(super) fn discard(&mut self) {
+        for (part, (update, _)) in mem::take(&mut self.held) {
+            let serial = update.serial();
+            if let (Part::List(source), Some(follower)) = (part, &mut self.follower) {
+                follower.order(&Order::Leave { source, serial });
+            }
+        }
+        self.tell_held();
+    }
+
+    /// Why an update waits for the operator, if it does. Where nothing is enforced, nobody would be hit.
+    fn holds(&self, update: &Update, cache: &Cache) -> Option<String> {
+        let of_carrier = self.carrier.iter().flat_map(|carrier| carrier.holds(self.keeper.cache(), cache));
+        let of_list = self.sources.hold(update, unix_s());
+        let why: Vec<String> = of_carrier.map(|hold| hold.to_string()).chain(of_list).collect();
+        (!why.is_empty()).then(|| why.join("; "))
+    }
+
+    /// Says on the metrics page what waits for the operator.
+    fn tell_held(&self) {
+        self.status.state().update_held.store(!self.held.is_empty(), Ordering::Relaxed);
+        for name in self.sources.lists() {
+            self.status.followed().is_held(name, self.held.contains_key(&Part::List(name.to_owned())));
+        }
+    }
+
+    /// Puts updates in force, of which `next` is made; whether they are.
+    fn apply(&mut self, next: Keeper, updates: Vec<Update>) -> bool {
+        let is_done = self.put_in_force(next, &updates);
+        if is_done {
+            self.take(updates);
+        }
+        is_done
+    }
+
+    /// Notes that updates are in force, and has copies of lists kept for the next start.
+    fn take(&mut self, updates: Vec<Update>) {
+        for update in updates {
+            let serial = update.serial();
+            if let Part::List(source) = &update.part {
+                let records = update.snapshots.iter().map(|snapshot| snapshot.records().len()).sum();
+                self.status.followed().holds_records(source, records);
+                if let Some(follower) = &mut self.follower {
+                    follower.order(&Order::Take { source: source.clone(), serial });
+                }
+            }
+            self.sources.put(update);
+        }
+        self.sources.forget_files();
+    }
+
+    /// Puts what `next` says in force, in the kernel first; whether it is.
+    fn put_in_force(&mut self, mut next: Keeper, updates: &[Update]) -> bool {
+        if self.keeps_last && next.cache().is_empty() {
+            warn!("no record of credit is left; the kernel goes on with those it has, each to its own end");
+            let before = mem::replace(&mut self.keeper, next);
+            self.last.get_or_insert(before);
+            self.keeper.publish();
+            return true;
+        }
+        let parts: Vec<String> = updates.iter().map(|update| update.part.to_string()).collect();
+        let (before, parts) = (self.keeper.cache().len(), parts.join(", "));
+        if let Some(changed) = self.change(&next) {
+            let records = self.keeper.cache().len();
+            info!(before, records, changed, "{parts} read again, and changed in place");
+            return true;
+        }
+        if let Some(carrier) = &mut self.carrier
+            && let Err(fault) = carrier.publish(&mut next)
+        {
+            self.failed();
+            error!("{parts} not taken over, the old ones stay: {fault}");
+            return false;
+        }
+        (self.keeper, self.last) = (next, None);
+        self.keeper.publish();
+        info!(before, records = self.keeper.cache().len(), "{parts} read again");
+        true
+    }
+
+    /// Makes the credit in force say what `next` does, change by change where that is little; how many changes that took, if it
+    /// was done.
+    fn change(&mut self, next: &Keeper) -> Option<usize> {
+        let is_following = self.carrier.as_ref().is_none_or(Carrier::is_following);
+        if self.last.is_some() || !is_following {
+            return None;
+        }
+        let changes = self.keeper.changes_to(next)?;
+        let count = changes.len();
+        let made = match &mut self.carrier {
+            Some(carrier) => carrier.change(&mut self.keeper, changes, next),
+            None => self.keeper.apply(changes, &mut ()).map_err(Into::into),
+        };
+        made.inspect_err(|fault| warn!("credit is put in force whole: {fault}")).ok().map(|()| count)
+    }
+}

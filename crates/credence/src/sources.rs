@@ -1,0 +1,339 @@
+//! What the credit in force is put together from: the configured snapshot files, the lists that are fetched, and the operator's
+//! exceptions.
+//!
+//! Each part changes by itself. What is put in force is always built from all of them, so that a part that waits for the
+//! operator holds up no other.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::io::ErrorKind;
+use std::path::Path;
+
+use credence_credit::file::{self, Fault, FileError};
+use credence_credit::{Guards, Keeper, Published, Record, Snapshot};
+use credence_prefix::Prefix;
+use credence_sync::lists::shelf::Shelf;
+use credence_sync::lists::{Plan, judge};
+use tracing::warn;
+
+use crate::config::{Config, Exceptions};
+use crate::follower;
+
+/// How many records a list may always lose: of a list of ten a share says nothing.
+const ALWAYS_FREE: u64 = 10;
+
+/// Which of the parts.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Part {
+    /// The files of `credit.snapshots`.
+    Files,
+    /// The list of that name.
+    List(String),
+    /// The file of `credit.exceptions`.
+    Exceptions,
+}
+
+impl fmt::Display for Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Files => f.write_str("credit snapshots"),
+            Self::List(name) => write!(f, "the list {name}"),
+            Self::Exceptions => f.write_str("exceptions"),
+        }
+    }
+}
+
+/// A part as it is to be.
+#[derive(Clone, Debug)]
+pub(crate) struct Update {
+    pub(crate) part: Part,
+    /// The new state of all of the part.
+    pub(crate) snapshots: Vec<Snapshot>,
+}
+
+impl Update {
+    /// The operator's exceptions, as they are to be.
+    pub(crate) fn of_exceptions(snapshot: Snapshot) -> Self {
+        Self { part: Part::Exceptions, snapshots: vec![snapshot] }
+    }
+
+    /// The number of the copy, where the part is a list.
+    pub(crate) fn serial(&self) -> u64 {
+        self.snapshots.first().map_or(0, |snapshot| snapshot.header().serial)
+    }
+}
+
+/// The parts in force.
+#[derive(Debug)]
+pub(crate) struct Sources {
+    parts: BTreeMap<Part, Vec<Snapshot>>,
+    plans: Vec<Plan>,
+    shelf: Shelf,
+    /// Whether parts change that are none of the files, for which these are then needed again.
+    is_mixed: bool,
+}
+
+impl Sources {
+    /// What a run by `config` begins with. What is wrong with a configured file, that of exceptions included, is added to
+    /// `faults`; a copy of a list that cannot be read is told, and fetched again.
+    pub(crate) fn begin(config: &Config, faults: &mut Vec<String>) -> Self {
+        let (shelf, plans) = (Shelf::new(follower::lists(&config.sync.state)), config.sync.plans());
+        let is_mixed = config.sync.is_on() || config.credit.exceptions.is_some();
+        let mut this = Self { parts: BTreeMap::new(), plans, shelf, is_mixed };
+        this.put(files(config, faults));
+        if let Some(path) = &config.credit.exceptions {
+            match Exceptions::read(path, config.policy.ladder) {
+                Ok(snapshot) => this.put(Update::of_exceptions(snapshot)),
+                Err(mistakes) => faults.push(mistakes.to_string()),
+            }
+        }
+        let kept = this.plans.iter().filter_map(|plan| Self::copy(plan, &this.shelf.taken(&plan.name)));
+        let kept: Vec<Update> = kept.collect();
+        kept.into_iter().for_each(|update| this.put(update));
+        this
+    }
+
+    /// The copy of the list `name` that is offered under the number `serial`, if it is there and what it should be.
+    pub(crate) fn offered(&self, name: &str, serial: u64) -> Option<Update> {
+        let plan = self.plans.iter().find(|plan| plan.name == name)?;
+        Self::copy(plan, &self.shelf.offered(name)).filter(|update| update.serial() == serial)
+    }
+
+    fn copy(plan: &Plan, path: &Path) -> Option<Update> {
+        let name = &plan.name;
+        match file::read(path) {
+            Ok(snapshot) if judge::is_of(&snapshot, plan) => {
+                Some(Update { part: Part::List(name.clone()), snapshots: vec![snapshot] })
+            }
+            Ok(_) => {
+                warn!("the copy {} is none of the list {name} and is passed over", path.display());
+                None
+            }
+            Err(FileError { fault: Fault::System(error), .. }) if error.kind() == ErrorKind::NotFound => None,
+            Err(error) => {
+                warn!("the copy of the list {name} is passed over: {error}");
+                None
+            }
+        }
+    }
+
+    /// The names of the lists.
+    pub(crate) fn lists(&self) -> impl Iterator<Item = &str> {
+        self.plans.iter().map(|plan| plan.name.as_str())
+    }
+
+    /// How many records of each list are in force.
+    pub(crate) fn records(&self) -> impl Iterator<Item = (&str, usize)> {
+        self.lists().map(|name| {
+            let copy = self.parts.get(&Part::List(name.to_owned())).and_then(|snapshots| snapshots.first());
+            (name, copy.map_or(0, |copy| copy.records().len()))
+        })
+    }
+
+    /// Why an update of a list waits for the operator by itself, whatever it would do to traffic.
+    pub(crate) fn hold(&self, update: &Update, now_s: u64) -> Option<String> {
+        let Part::List(name) = &update.part else { return None };
+        let (old, new) = (self.parts.get(&update.part)?.first()?, update.snapshots.first()?);
+        let (missing, of) = judge::missing(old, new, now_s);
+        (missing > ALWAYS_FREE && missing * 2 > of)
+            .then(|| format!("the list {name} lacks {missing} of the {of} prefixes that it had"))
+    }
+
+    /// The keeper of a cache of all parts, with `updates` in the place of those before. It is not yet published.
+    ///
+    /// # Errors
+    /// When together they are too large.
+    pub(crate) fn keeper<'u>(
+        &self,
+        updates: impl IntoIterator<Item = &'u Update>,
+        guards: &Guards,
+        published: &Published,
+    ) -> anyhow::Result<Keeper> {
+        let mut parts: BTreeMap<&Part, &Vec<Snapshot>> = self.parts.iter().collect();
+        parts.extend(updates.into_iter().map(|update| (&update.part, &update.snapshots)));
+        let exceptions = parts.remove(&Part::Exceptions).map_or(&[][..], Vec::as_slice);
+        let others = parts.into_values().flatten();
+        let heard: anyhow::Result<Vec<Snapshot>> = others.map(|other| overruled(other, exceptions)).collect();
+        let snapshots = heard?.into_iter().chain(exceptions.iter().cloned()).collect();
+        Ok(Keeper::build(published, snapshots, guards)?)
+    }
+
+    /// Notes that a part is in force.
+    pub(crate) fn put(&mut self, update: Update) {
+        self.parts.insert(update.part, update.snapshots);
+    }
+
+    /// Forgets the files, where nothing is ever built of them again: they are read anew whenever they may have changed.
+    pub(crate) fn forget_files(&mut self) {
+        if !self.is_mixed {
+            self.parts.remove(&Part::Files);
+        }
+    }
+}
+
+/// What is heard of `other` beside the operator's exceptions. A signed act is outranked by them wherever it lies. An entry of a
+/// list has the same rank as they have, and of two the narrower or harder is heard: those inside an exception are left out.
+fn overruled(other: &Snapshot, exceptions: &[Snapshot]) -> anyhow::Result<Snapshot> {
+    let mut ahead = exceptions.iter().flat_map(Snapshot::records).map(|record| record.prefix).peekable();
+    if ahead.peek().is_none() {
+        return Ok(other.clone());
+    }
+    let mut cover: Option<Prefix> = None;
+    let is_heard = |record: &&Record| {
+        // Both stand in the order of prefixes, each directly before what it covers.
+        while let Some(next) = ahead.next_if(|next| *next <= record.prefix) {
+            if cover.is_none_or(|cover| !cover.covers(next)) {
+                cover = Some(next);
+            }
+        }
+        record.authority.is_signed() || !cover.is_some_and(|cover| cover.covers(record.prefix))
+    };
+    let records = other.records().iter().filter(is_heard).cloned().collect();
+    Ok(Snapshot::new(other.header(), other.issuers().to_vec(), records)?)
+}
+
+/// The configured snapshot files. Why one cannot be read is added to `faults`.
+pub(crate) fn files(config: &Config, faults: &mut Vec<String>) -> Update {
+    let mut snapshots = Vec::new();
+    for path in &config.credit.snapshots {
+        match file::read(path) {
+            Ok(snapshot) => snapshots.push(snapshot),
+            Err(error) => faults.push(error.to_string()),
+        }
+    }
+    Update { part: Part::Files, snapshots }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::fs;
+    use std::time::Duration;
+
+    use credence_credit::Authority::{self, Decision, OperatorList, Restriction};
+    use credence_credit::import::{ImportOptions, Importer, ListFormat};
+    use credence_credit::{Header, Issuer, Measure, Score};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const NOW_S: u64 = 1_800_000_000;
+
+    /// A configuration with one list, `bad`, and its state in `directory`.
+    fn config(directory: &Path) -> Config {
+        let state = directory.display();
+        let text =
+            format!("[sync]\nstate = '{state}'\n[sync.lists.bad]\nurls = ['https://lists.example/']\n");
+        fs::create_dir_all(follower::lists(directory)).unwrap();
+        Config::parse("gateway.toml", &text, 1).unwrap()
+    }
+
+    /// A copy of the list with so many records, under that number.
+    fn copy(issuer: &str, serial: u64, records: u16, change: impl Fn(&mut Record)) -> Snapshot {
+        let options = ImportOptions {
+            score: Score::WORST,
+            expires: Duration::from_secs(900),
+            now: NOW_S,
+            issuer: issuer.to_owned(),
+            measure: Measure::Drop,
+        };
+        let mut importer = Importer::new(options).unwrap();
+        let text: String = (0..records).map(|number| format!("2a00:{number:x}::/32\n")).collect();
+        importer.read("list", ListFormat::Cidr, text.as_bytes()).unwrap();
+        let imported = importer.finish();
+        let (issuer, mut records) = (imported.issuer, imported.records);
+        records.iter_mut().for_each(change);
+        Snapshot::new(Header { session: 0, serial, created: NOW_S }, vec![issuer], records).unwrap()
+    }
+
+    const ISSUER: &str = "bad (https://lists.example/)";
+
+    #[test]
+    fn a_start_takes_what_is_of_a_list_and_passes_over_what_is_not() {
+        let directory = tempfile::tempdir().unwrap();
+        let config = config(directory.path());
+        let taken = follower::lists(directory.path()).join("bad.snapshot");
+        let records =
+            || Sources::begin(&config, &mut Vec::new()).records().map(|(_, records)| records).sum::<usize>();
+        assert_eq!(records(), 0);
+        file::write(&taken, &copy(ISSUER, 1, 20, |_| {})).unwrap();
+        assert_eq!(records(), 20);
+        let lies = [
+            copy("coordinating body", 1, 20, |_| {}),
+            copy(ISSUER, 1, 20, |record| record.authority = Restriction),
+            copy(ISSUER, 1, 20, |record| record.measure = Measure::None),
+        ];
+        for lie in lies {
+            file::write(&taken, &lie).unwrap();
+            assert_eq!(records(), 0);
+        }
+        fs::write(&taken, "rotten").unwrap();
+        assert_eq!(records(), 0);
+    }
+
+    #[test]
+    fn what_is_offered_is_taken_by_its_name_and_number_alone() {
+        let directory = tempfile::tempdir().unwrap();
+        let sources = Sources::begin(&config(directory.path()), &mut Vec::new());
+        assert!(sources.offered("bad", 2).is_none());
+        file::write(&follower::lists(directory.path()).join("bad.offered"), &copy(ISSUER, 2, 3, |_| {}))
+            .unwrap();
+        assert_eq!(sources.offered("bad", 2).map(|update| update.serial()), Some(2));
+        for (name, serial) in [("bad", 1), ("worse", 2), ("../lists/bad", 2), ("", 2)] {
+            assert!(sources.offered(name, serial).is_none(), "{name} {serial}");
+        }
+    }
+
+    #[test]
+    fn a_list_that_loses_more_than_half_waits_and_a_short_one_does_not() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut sources = Sources::begin(&config(directory.path()), &mut Vec::new());
+        let of = |records| Update {
+            part: Part::List("bad".to_owned()),
+            snapshots: vec![copy(ISSUER, 1, records, |_| {})],
+        };
+        assert_eq!(sources.hold(&of(1), NOW_S), None, "there was none before");
+        for (before, after, waits) in
+            [(40, 20, false), (40, 19, true), (40, 80, false), (10, 1, false), (12, 1, true)]
+        {
+            sources.put(of(before));
+            let hold = sources.hold(&of(after), NOW_S);
+            assert_eq!(hold.is_some(), waits, "{before} to {after}: {hold:?}");
+            assert_eq!(sources.hold(&of(after), NOW_S + 900), None, "what has ended is missed by nobody");
+        }
+        let told = sources.hold(&of(1), NOW_S);
+        assert_eq!(told.as_deref(), Some("the list bad lacks 11 of the 12 prefixes that it had"));
+    }
+
+    fn record(prefix: Prefix, authority: Authority) -> Record {
+        Record { prefix, authority, ..copy(ISSUER, 1, 1, |_| {}).records()[0].clone() }
+    }
+
+    fn snapshot(prefixes: &BTreeSet<Prefix>, authority: Authority) -> Snapshot {
+        let records = prefixes.iter().map(|prefix| record(*prefix, authority)).collect();
+        Snapshot::new(Header::default(), vec![Issuer::new(ISSUER).unwrap()], records).unwrap()
+    }
+
+    proptest! {
+        /// Whatever is inside of whatever, entries inside an exception go and acts stay.
+        #[test]
+        fn entries_inside_an_exception_are_not_heard(
+            listed in proptest::collection::btree_set((0_u128..16, 0_u8..=4), 0..30),
+            except in proptest::collection::btree_set((0_u128..16, 0_u8..=4), 0..8),
+        ) {
+            // All prefixes of four bits.
+            let prefixes = |set: &BTreeSet<(u128, u8)>| -> BTreeSet<Prefix> {
+                set.iter().map(|(bits, len)| Prefix::containing(bits << 124, *len)).collect()
+            };
+            let (listed, except) = (prefixes(&listed), prefixes(&except));
+            let exceptions = [snapshot(&except, OperatorList)];
+            let heard = overruled(&snapshot(&listed, OperatorList), &exceptions).unwrap();
+            let outside = listed.iter().filter(|prefix| !except.iter().any(|except| except.covers(**prefix)));
+            let expected: Vec<Prefix> = outside.copied().collect();
+            let heard: Vec<Prefix> = heard.records().iter().map(|record| record.prefix).collect();
+            prop_assert_eq!(heard, expected);
+            let acts = snapshot(&listed, Decision);
+            prop_assert_eq!(overruled(&acts, &exceptions).unwrap(), acts);
+        }
+    }
+}
