@@ -1,6 +1,7 @@
 //! What a configuration would tell others.
 
 use credence_engine::clock::unix_s;
+use credence_sync::fetch::Place;
 use credence_sync::outbox::{Member, Rule};
 use serde::Serialize;
 
@@ -28,7 +29,7 @@ impl Outbox {
         Self {
             rule: outbox.rule,
             member: outbox.member,
-            platforms: outbox.places().iter().map(|place| place.shown()).collect(),
+            platforms: outbox.places().iter().map(Place::shown).collect(),
             drafts_per_day: outbox.drafts_per_day,
         }
     }
