@@ -20,7 +20,7 @@ use std::thread;
 
 use anyhow::{Context, ensure};
 use credence_engine::clock::unix_s;
-use credence_sync::fetch::{Fetcher, Patience};
+use credence_sync::fetch::{Fetcher, Patience, Refused};
 use credence_sync::lists::shelf::Shelf;
 use credence_sync::lists::{Event, Lists, Machine};
 use credence_sync::pipe::{self, Heard, LINE_LEN_MAX, Order, Report, Words};
@@ -43,6 +43,10 @@ const EVENTS_MAX: usize = 64;
 
 /// Alerts that wait for the outbox.
 const ALERTS_MAX: usize = 256;
+
+/// Names where hosts are asked for. Whoever replaces it, as clients of DHCP do, takes it from a follower, to which the file was
+/// left that had the name before; the next one is left the new file.
+const RESOLVER: &str = "/etc/resolv.conf";
 
 /// Arguments of `credence sync`.
 #[derive(clap::Args)]
@@ -170,7 +174,14 @@ async fn heed(lists: &Lists, mut events: Receiver<Event>, alerts: Sender<String>
             // Where nobody tells others anything, nobody listens.
             Event::Order(Order::Alert { line }) => drop(alerts.send(line).await),
             Event::Order(order) => lists.heed(&order),
-            Event::Report(told) => report(&told)?,
+            Event::Report(told) => {
+                report(&told)?;
+                let is_lost = matches!(told, Report::Refused { why: Refused::Unreachable, .. });
+                ensure!(
+                    !is_lost || !sandbox::is_shut_out(RESOLVER.as_ref()),
+                    "{RESOLVER} was replaced by another file"
+                );
+            }
             Event::End => break,
         }
     }

@@ -12,6 +12,7 @@ mod files;
 pub(crate) mod privileges;
 
 use std::fs::File;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -102,6 +103,12 @@ pub(crate) fn confine_follower(switches: &Switches, kept: &Path) {
     if !given_up.is_empty() {
         info!("sandbox: {}", given_up.join("; "));
     }
+}
+
+/// Whether there is a file at `path` that this process may not read, although anybody may.
+pub(crate) fn is_shut_out(path: &Path) -> bool {
+    let is_denied = |error: &io::Error| error.kind() == io::ErrorKind::PermissionDenied;
+    File::open(path).as_ref().is_err_and(is_denied)
 }
 
 /// Becomes the configured user and gives up every capability, for this process and all that it starts.

@@ -128,6 +128,11 @@ impl Place {
         }
     }
 
+    /// Whether whoever is there has to prove who it is.
+    pub fn is_encrypted(&self) -> bool {
+        self.0.scheme() == "https"
+    }
+
     /// The place without what may be secret in it: user, password and question.
     pub fn shown(&self) -> String {
         let (scheme, path) = (self.0.scheme(), self.0.path());

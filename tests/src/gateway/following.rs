@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
@@ -14,7 +14,7 @@ use super::live::Site;
 use super::network::{CLIENT, between, now};
 use super::running::{Running, sum, wait_for};
 use super::traffic::{Arrivals, LISTED, send};
-use crate::binary::run;
+use crate::binary::{credence, run};
 
 /// A server of one list, which says whatever it is told to.
 pub(super) struct Publisher {
@@ -286,4 +286,38 @@ fn the_operators_exceptions_win_and_a_mistake_in_them_freezes_nothing() {
         },
         send,
     );
+}
+
+#[test]
+fn who_fetches_may_be_killed_at_any_point_and_leaves_one_state_or_the_next() {
+    let publisher = Publisher::start();
+    publisher.says(drop_list(&[]));
+    let site = Site::new(&publisher.followed());
+    let once = || {
+        let mut command = Command::new(credence());
+        command.args(["sync", "--once", "--config", &site.path("gateway.toml")]);
+        command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+    };
+    let (offered, began) = (site.path("state/lists/bad.offered"), now());
+    assert!(once().wait().unwrap().success());
+    let took = began.elapsed();
+    let mut found = [0; 2];
+    for number in 0..200_u32 {
+        let lists = [drop_list(&[]), drop_list(&[LISTED])];
+        publisher.says(lists[number as usize % 2].clone());
+        let mut killed = once();
+        // From before its first step to after its last.
+        thread::sleep(took * (number * 7 % 200) / 160);
+        killed.kill().unwrap();
+        killed.wait().unwrap();
+        let copy = credence_credit::file::read(offered.as_ref()).unwrap();
+        found[copy.records().len() - 30] += 1;
+        let notes = std::fs::read_to_string(site.path("state/lists/bad.json")).unwrap();
+        serde_json::from_str::<serde_json::Value>(&notes).unwrap();
+    }
+    println!("found after a kill: {found:?} of each list");
+    assert!(found.iter().all(|found| *found > 0), "{found:?}");
+    publisher.says(drop_list(&[LISTED]));
+    assert!(once().wait().unwrap().success());
+    assert_eq!(credence_credit::file::read(offered.as_ref()).unwrap().records().len(), 31);
 }

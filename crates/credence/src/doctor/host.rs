@@ -101,7 +101,13 @@ pub(super) struct HostFacts {
     pub(super) processors: Fact<Processors>,
     pub(super) huge_pages: Fact<HugePages>,
     pub(super) clock: Fact<Clock>,
+    /// The file of the authorities that this host trusts, if there is one.
+    pub(super) authorities: Option<&'static str>,
 }
+
+/// Where distributions keep the authorities that programs trust.
+const AUTHORITIES: [&str; 3] =
+    ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem"];
 
 impl HostFacts {
     /// What there is to know of this host, whose files lie in `tree`.
@@ -125,6 +131,7 @@ impl HostFacts {
             processors: Processors::of(tree),
             huge_pages: huge_pages(tree),
             clock: clock(tree),
+            authorities: AUTHORITIES.into_iter().find(|file| tree.has(file)),
         }
     }
 }

@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use credence_sync::fetch::Place;
+
 use super::finding::shell_word;
 use crate::config::{Backend, CarriedBy, Config, cores};
 
@@ -24,6 +26,8 @@ pub(super) struct Needs {
     pub(super) nftables: bool,
     /// Whether that program stays when the process ends.
     pub(super) pinning: bool,
+    /// Whether anything is fetched that has to prove where it is from.
+    pub(super) authorities: bool,
 }
 
 impl Needs {
@@ -40,6 +44,7 @@ impl Needs {
             enforcement,
             nftables,
             pinning: enforcement && config.enforce.outlives(),
+            authorities: config.sync.plans().iter().flat_map(|plan| &plan.places).any(Place::is_encrypted),
         }
     }
 }

@@ -13,6 +13,7 @@ use credence_credit::{Guards, Keeper};
 use credence_engine::clock::unix_s;
 use credence_sync::pipe::Order;
 
+use self::credit::Offers;
 use super::carrier::Carrier;
 use super::door::{Answer, Asked, Request};
 use super::emergency::Emergency;
@@ -41,6 +42,8 @@ pub(super) struct Controls {
     sources: Sources,
     /// The operator's exceptions, where there are any.
     exceptions: Option<Watched>,
+    /// Copies of lists that wait to be looked at.
+    offers: Offers,
     /// Updates of credit that wait for the operator, and why.
     held: BTreeMap<Part, (Update, String)>,
     /// Whether the kernel goes on with the records that it has when there are none any more: where snapshots are configured and
@@ -75,6 +78,7 @@ impl Controls {
             alerts: None,
             sources,
             exceptions: Watched::of(config),
+            offers: Offers::default(),
             held: BTreeMap::new(),
             keeps_last,
             last: None,
@@ -94,8 +98,9 @@ impl Controls {
         self.emergency.observe(now, self.carrier.as_ref());
         self.look_at_exceptions(now, false);
         while let Some(report) = self.follower.as_ref().and_then(Follower::report) {
-            self.heed(&report);
+            self.heed(report);
         }
+        self.look_at_offers(now);
         if let (Some(follower), Some(alerts)) = (&mut self.follower, &self.alerts) {
             for line in alerts.try_iter() {
                 // What the pipe has no room for is counted there.

@@ -4,7 +4,7 @@
 //! no more; what it is told, it is told without waiting. Whatever becomes of it, what is in force stays.
 
 use std::env;
-use std::io::{BufReader, Write};
+use std::io::{BufReader, Read, Write};
 use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::Arc;
@@ -99,7 +99,7 @@ impl Follower {
 }
 
 /// Reads until the other end is gone for good.
-fn read(says: ChildStdout, send: &SyncSender<Report>, followed: &Followed) {
+fn read(says: impl Read, send: &SyncSender<Report>, followed: &Followed) {
     let mut words = Words::new(BufReader::with_capacity(LINE_LEN_MAX, says));
     for line in 1_usize.. {
         match words.hear() {
@@ -117,5 +117,31 @@ fn read(says: ChildStdout, send: &SyncSender<Report>, followed: &Followed) {
         if line.is_multiple_of(LINES) {
             thread::sleep(REST);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn garbage_is_counted_and_costs_nothing_else() {
+        let word = pipe::line(&Report::Started { count: 2 }).unwrap();
+        let said = [
+            b"\0\xff{]\n".as_slice(),
+            &word,
+            &[b'x'; 9_000],
+            b"\n{\"report\":\"offered\",\"source\":\"bad\",\"serial\":1,\"snapshot\":\"/etc/shadow\"}\n",
+            &word,
+            b"{\"report\":\"start",
+        ]
+        .concat();
+        let (send, reports) = sync_channel(REPORTS_MAX);
+        let followed = Followed::default();
+        read(said.as_slice(), &send, &followed);
+        drop(send);
+        let started = Report::Started { count: 2 };
+        assert_eq!(reports.into_iter().collect::<Vec<_>>(), [started.clone(), started]);
+        assert_eq!(followed.garbage.load(Relaxed), 3);
     }
 }

@@ -5,7 +5,7 @@ use std::env;
 use std::fs;
 use std::io;
 use std::io::Write;
-use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::net::{SocketAddr, TcpListener, TcpStream, ToSocketAddrs, UdpSocket};
 use std::os::unix::net::UnixDatagram;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::PathBuf;
@@ -185,4 +185,37 @@ fn a_run_that_is_inside_is_confined_in_every_way() {
         refused(UdpSocket::bind("127.0.0.1:0"), libc::EPERM);
     });
     assert!(status.is_none_or(|status| status.success()), "{status:?}");
+}
+
+#[test]
+fn what_follows_reaches_others_and_its_own_directory_and_nothing_else() {
+    let status = alone("what_follows_reaches_others_and_its_own_directory_and_nothing_else", |directory| {
+        let (kept, other) = (directory.join("kept"), directory.join("read"));
+        fs::create_dir(&kept).unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        become_nobody_special(&Switches::default()).unwrap();
+        assert!(rustix::thread::capabilities(None).unwrap().permitted.is_empty());
+        confine_follower(&Switches::default(), &kept);
+
+        TcpStream::connect(address).unwrap();
+        assert!(("localhost", 1).to_socket_addrs().unwrap().next().is_some(), "by its name as well");
+        thread::spawn(|| UdpSocket::bind("127.0.0.1:0").unwrap()).join().unwrap();
+        let copy = kept.join("copy");
+        fs::write(kept.join("new"), "credit").and_then(|()| fs::rename(kept.join("new"), &copy)).unwrap();
+        assert_eq!(fs::read_to_string(&copy).unwrap(), "credit");
+        fs::create_dir(kept.join("more")).and_then(|()| fs::remove_file(&copy)).unwrap();
+
+        refused(fs::read(&other), libc::EACCES);
+        refused(fs::write(directory.join("new"), ""), libc::EACCES);
+        assert!(is_shut_out(Path::new("/etc/passwd")) && !is_shut_out(Path::new("/etc/hosts")));
+        assert!(!is_shut_out(Path::new("/etc/no-such-file")));
+        refused(TcpListener::bind("127.0.0.1:0"), libc::EACCES);
+        let packets =
+            rustix::net::socket(rustix::net::AddressFamily::PACKET, rustix::net::SocketType::RAW, None);
+        refused(packets.map_err(io::Error::from), libc::EPERM);
+        refused(Command::new("/bin/true").spawn(), libc::EPERM);
+        println!("it stays: {}", Command::new("/bin/true").exec());
+    });
+    assert!(status.is_none_or(|status| status.signal() == Some(BAD_CALL)), "{status:?}");
 }

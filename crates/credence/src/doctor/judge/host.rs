@@ -42,7 +42,20 @@ pub(in crate::doctor) fn findings(facts: &HostFacts, needs: &Needs, program: &st
         processors(&facts.processors, needs),
         huge_pages(&facts.huge_pages),
         clock(&facts.clock),
+        authorities(facts.authorities, needs),
     ]
+}
+
+/// Whom a server's certificate is checked by.
+fn authorities(file: Option<&str>, needs: &Needs) -> Finding {
+    const NAME: &str = "trusted authorities";
+    match file {
+        Some(file) => Finding::good(NAME, format!("those of {file}")),
+        None => {
+            let found = "none, without which nothing can be fetched over https".to_owned();
+            lacking(NAME, needs.authorities, found).cure("apt-get install ca-certificates")
+        }
+    }
 }
 
 /// A shortcoming: missing where the configuration cannot do without, and otherwise what could be better.

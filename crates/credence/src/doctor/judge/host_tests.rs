@@ -24,6 +24,7 @@ fn sound() -> HostFacts {
         processors: Ok(Processors { online: vec![0, 1, 2, 3], allowed: vec![0, 1, 2, 3] }),
         huge_pages: Ok(HugePages { mode: "madvise".to_owned(), reserved: 0 }),
         clock: Ok(Clock { current: "tsc".to_owned(), available: vec!["tsc".to_owned()] }),
+        authorities: Some("/etc/ssl/certs/ca-certificates.crt"),
     }
 }
 
@@ -37,6 +38,7 @@ fn needs() -> Needs {
         enforcement: false,
         nftables: false,
         pinning: false,
+        authorities: false,
     }
 }
 
@@ -215,4 +217,13 @@ fn what_cannot_be_looked_at_says_why() {
     }
     let odd = HostFacts { kernel: Ok("next".to_owned()), ..sound() };
     assert_eq!(finding(&odd, &needs(), "kernel").state, State::Unknown);
+}
+
+#[test]
+fn without_authorities_nothing_is_fetched_and_all_else_works() {
+    let facts = HostFacts { authorities: None, ..sound() };
+    check(&facts, "trusted authorities", State::CouldBeBetter, "none", "ca-certificates");
+    let needs = Needs { authorities: true, ..needs() };
+    assert!(finding(&facts, &needs, "trusted authorities").is_fatal());
+    assert!(!finding(&sound(), &needs, "trusted authorities").is_fatal());
 }

@@ -63,6 +63,7 @@ fn needs() -> Needs {
         enforcement: false,
         nftables: false,
         pinning: false,
+        authorities: false,
     }
 }
 

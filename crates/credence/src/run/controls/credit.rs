@@ -1,5 +1,6 @@
 //! Updates of credit: taken in, held, put in force.
 
+use std::collections::BTreeMap;
 use std::mem;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -15,10 +16,19 @@ use crate::sources::{Part, Update};
 
 impl Controls {
     /// Takes in what the process that fetches has to tell.
-    pub(super) fn heed(&mut self, report: &Report) {
-        self.status.followed().heard(report);
+    pub(super) fn heed(&mut self, report: Report) {
+        self.status.followed().heard(&report);
         if let Report::Offered { source, serial } = report
-            && let Some(update) = self.sources.offered(source, *serial)
+            && self.sources.lists().any(|list| list == source)
+        {
+            self.offers.note(source, serial);
+        }
+    }
+
+    /// Looks at what is offered, if it is time for that.
+    pub(super) fn look_at_offers(&mut self, now: Duration) {
+        if let Some((source, serial)) = self.offers.due(now)
+            && let Some(update) = self.sources.offered(&source, serial)
         {
             self.update(update);
         }
@@ -167,5 +177,75 @@ impl Controls {
             None => self.keeper.apply(changes, &mut ()).map_err(Into::into),
         };
         made.inspect_err(|fault| warn!("credit is put in force whole: {fault}")).ok().map(|()| count)
+    }
+}
+
+/// Copies that are offered and were not looked at yet. Looking at one takes as long as building all credit anew, and nobody keeps
+/// a follower from offering one after the other.
+#[derive(Debug, Default)]
+pub(super) struct Offers {
+    /// The last of each list, by its number.
+    waiting: BTreeMap<String, u64>,
+    /// The time of the look at which one was given out.
+    given: Option<Duration>,
+    /// Until when nobody looks at the next, a time since the start.
+    rests: Duration,
+}
+
+/// How long there is between two looks, so that the rest of what a watch does is not held up.
+const OFFERS_REST: Duration = Duration::from_secs(1);
+
+impl Offers {
+    /// Notes an offer in the place of the one before.
+    fn note(&mut self, source: String, serial: u64) {
+        self.waiting.insert(source, serial);
+    }
+
+    /// The next to look at, at `now`; none within a second after the last was looked at.
+    fn due(&mut self, now: Duration) -> Option<(String, u64)> {
+        // However long that took: this is the first time that is told since.
+        if self.given.take_if(|given| *given < now).is_some() {
+            self.rests = now + OFFERS_REST;
+        }
+        if now < self.rests || self.given.is_some() {
+            return None;
+        }
+        let next = self.waiting.pop_first()?;
+        self.given = Some(now);
+        Some(next)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_offers_without_end_is_looked_at_once_a_second() {
+        let (mut offers, mut looked) = (Offers::default(), Vec::new());
+        let mut now = Duration::ZERO;
+        for tick in 0..600 {
+            (0..100).for_each(|serial| offers.note("bad".to_owned(), 100 * tick + serial));
+            if let Some((_, serial)) = offers.due(now) {
+                looked.push((now.as_millis(), serial));
+                // Building took half a second.
+                now += Duration::from_millis(500);
+            }
+            now += Duration::from_millis(100);
+        }
+        assert_eq!(looked[..3], [(0, 99), (1_600, 1_199), (3_200, 2_299)]);
+        assert!(looked.windows(2).all(|pair| pair[1].0 - pair[0].0 >= 1_500));
+        assert_eq!(offers.waiting.len(), 1);
+    }
+
+    #[test]
+    fn offers_of_several_lists_all_have_their_turn() {
+        let mut offers = Offers::default();
+        ["a", "b"].into_iter().for_each(|list| offers.note(list.to_owned(), 7));
+        let second = Duration::from_secs(1);
+        assert_eq!(offers.due(second), Some(("a".to_owned(), 7)));
+        assert_eq!((offers.due(second), offers.due(second * 2)), (None, None));
+        assert_eq!(offers.due(second * 3), Some(("b".to_owned(), 7)));
+        assert_eq!(offers.due(second * 9), None);
     }
 }
