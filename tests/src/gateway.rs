@@ -18,6 +18,7 @@ mod prometheus;
 pub(crate) mod running;
 mod sandbox;
 mod supervised;
+mod telling;
 mod top;
 mod traffic;
 mod upgrade;
