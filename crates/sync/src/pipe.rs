@@ -57,6 +57,8 @@ pub enum Report {
         source: String,
         /// Its number.
         serial: u64,
+        /// Whether it waits for the operator since a gateway looked at it that ended meanwhile.
+        was_held: bool,
     },
 }
 
@@ -83,6 +85,13 @@ pub struct Posted {
 pub enum Order {
     /// What waits under that number becomes the copy that a start begins with.
     Take {
+        /// The list.
+        source: String,
+        /// The number that it was offered by.
+        serial: u64,
+    },
+    /// What waits under that number waits for the operator from now on, whatever happens to the gateway.
+    Hold {
         /// The list.
         source: String,
         /// The number that it was offered by.

@@ -136,6 +136,13 @@ fn a_list_is_followed_and_nothing_that_a_server_does_takes_it_away() {
             publisher.says(drop_list(&[LISTED]));
             awaits(&mut running, "held", 1);
             arrivals.first(LISTED, now());
+            // Nor does a restart, which remembers no flow, let it in.
+            running.signal("TERM");
+            running.end().expect(0);
+            let mut running = site.start();
+            awaits(&mut running, "held", 1);
+            awaits(&mut running, "records", 30);
+            arrivals.first(LISTED, now());
             control("accept").expect(0);
             awaits(&mut running, "records", 31);
             arrivals.last(LISTED, now());

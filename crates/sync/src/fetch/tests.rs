@@ -2,8 +2,14 @@
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
+
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, date_time_ymd};
+use reqwest::Certificate;
+use rustls::pki_types::PrivateKeyDer;
+use rustls::{ServerConfig, ServerConnection, Stream};
 
 use super::*;
 
@@ -193,6 +199,58 @@ fn who_cannot_prove_who_it_is_is_not_believed() {
         }
     });
     refused(&Place::parse(&place, false).unwrap(), Refused::Certificate);
+}
+
+/// A server that shows a certificate by `params`, which `authority` signed, and gives one line; and what comes of asking it when
+/// `trusted` is trusted.
+fn shown(
+    params: &CertificateParams,
+    authority: &CertifiedIssuer<'_, KeyPair>,
+    trusted: &CertifiedIssuer<'_, KeyPair>,
+) -> Result<Fetched, Failure> {
+    // The same that a fetcher takes; whoever comes first chooses for all.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let key = KeyPair::generate().unwrap();
+    let certificate = params.signed_by(&key, authority).unwrap();
+    let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
+    let config = ServerConfig::builder().with_no_client_auth();
+    let config = Arc::new(config.with_single_cert(vec![certificate.der().clone()], key).unwrap());
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let place = format!("https://{}/list", listener.local_addr().unwrap());
+    thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut connection = ServerConnection::new(config).unwrap();
+        let mut encrypted = Stream::new(&mut connection, &mut stream);
+        // A client that does not believe the certificate leaves.
+        if encrypted.read(&mut [0; 4_096]).is_ok() {
+            let _ = encrypted.write_all(format!("{OK}Content-Length: 5\r\n\r\ntrust").as_bytes());
+        }
+    });
+    let trusted = Certificate::from_der(trusted.der()).unwrap();
+    let client = builder(PATIENCE).tls_certs_only([trusted]).build().unwrap();
+    let place = Place::parse(&place, false).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(Fetcher { client, patience: PATIENCE }.fetch(&place, MOST, &Validators::default()))
+}
+
+#[test]
+fn a_certificate_has_to_be_of_this_host_of_today_and_of_a_trusted_authority() {
+    let authority = || {
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap()
+    };
+    let (ours, others) = (authority(), authority());
+    let of = |host: &str| CertificateParams::new(vec![host.to_owned()]).unwrap();
+    assert_eq!(shown(&of("127.0.0.1"), &ours, &ours), Ok(body("trust")));
+    let mut over = of("127.0.0.1");
+    over.not_after = date_time_ymd(2_020, 1, 1);
+    let mut ahead = of("127.0.0.1");
+    ahead.not_before = date_time_ymd(2_999, 1, 1);
+    for params in [over, ahead, of("lists.example")] {
+        assert_eq!(shown(&params, &ours, &ours), Err(Refused::Certificate.into()));
+    }
+    assert_eq!(shown(&of("127.0.0.1"), &others, &ours), Err(Refused::Certificate.into()));
 }
 
 #[test]

@@ -225,6 +225,22 @@ mod tests {
     }
 
     proptest! {
+        /// Whatever comes, it is refused or is a copy that the gateway takes for one.
+        #[test]
+        fn anything_at_all_is_judged(
+            bytes in proptest::collection::vec(any::<u8>(), 0..300),
+            text in "([0-9a-f:]{1,20}(/[0-9]{1,3})?[,;# {}\\[\\]\"a-z]{0,9}\\n?){0,20}",
+        ) {
+            for form in ListFormat::ALL {
+                for bytes in [&bytes, text.as_bytes()] {
+                    let plan = plan(form);
+                    if let Ok(snapshot) = judge(bytes, &plan, 1, NOW_S) {
+                        prop_assert!(is_of(&snapshot, &plan) && !snapshot.records().is_empty());
+                    }
+                }
+            }
+        }
+
         #[test]
         fn what_is_missing_is_what_a_set_says(
             old in proptest::collection::btree_set(0_u16..60, 0..40), new in proptest::collection::btree_set(0_u16..60, 0..40),

@@ -56,10 +56,10 @@ impl Lists {
     /// What a start finds: how fresh each list is, and what still waits to be taken.
     pub fn found(&self, plans: &[Plan]) -> Vec<Report> {
         let of = |plan: &Plan| {
-            let source = plan.name.clone();
-            let known =
-                Report::Known { source: source.clone(), checked_s: self.shelf.notes(&source).checked_s };
-            let offered = self.shelf.offer(&source).map(|serial| Report::Offered { source, serial });
+            let (source, notes) = (plan.name.clone(), self.shelf.notes(&plan.name));
+            let known = Report::Known { source: source.clone(), checked_s: notes.checked_s };
+            let offered = |serial| Report::Offered { source, serial, was_held: serial == notes.held };
+            let offered = self.shelf.offer(&plan.name).map(offered);
             [Some(known), offered]
         };
         plans.iter().flat_map(of).flatten().collect()
@@ -102,6 +102,7 @@ impl Lists {
     pub fn heed(&self, order: &Order) {
         let (source, serial, done) = match order {
             Order::Take { source, serial } => (source, *serial, self.shelf.take(source, *serial)),
+            Order::Hold { source, serial } => (source, *serial, self.shelf.hold(source, *serial)),
             Order::Leave { source, serial } => (source, *serial, self.shelf.leave(source, *serial)),
             // That is not about a list.
             Order::Alert { .. } => return,
@@ -121,7 +122,7 @@ impl Lists {
                     at_s: (self.machine.unix_s)(),
                     is_new: offered.is_some(),
                 };
-                let offered = offered.map(|serial| Report::Offered { source, serial });
+                let offered = offered.map(|serial| Report::Offered { source, serial, was_held: false });
                 ([Some(checked), offered].into_iter().flatten().collect(), None)
             }
             Err(failure) => {
@@ -143,7 +144,8 @@ impl Lists {
             Refused::Unkept
         };
         let Fetched::Body { bytes, validators } = fetched else {
-            let notes = Notes { checked_s: now_s, ..before };
+            // Read again: the gateway may have had something noted meanwhile.
+            let notes = Notes { checked_s: now_s, ..self.shelf.notes(name) };
             self.shelf.note(name, &notes).map_err(unkept)?;
             return Ok(None);
         };
@@ -152,10 +154,12 @@ impl Lists {
         // A publisher without validators sends the same again and again.
         let is_same = |last: &Snapshot| judge::is_same(last, &snapshot, plan.lifetime);
         if may_stay && self.shelf.last(name, before.serial).as_ref().is_some_and(is_same) {
-            self.shelf.note(name, &Notes { checked_s: now_s, validators, ..before }).map_err(unkept)?;
+            self.shelf
+                .note(name, &Notes { checked_s: now_s, validators, ..self.shelf.notes(name) })
+                .map_err(unkept)?;
             return Ok(None);
         }
-        let notes = Notes { serial, created_s: now_s, checked_s: now_s, validators };
+        let notes = Notes { serial, created_s: now_s, checked_s: now_s, held: 0, validators };
         self.shelf.put(name, &snapshot, &notes).map_err(unkept)?;
         info!(records = snapshot.records().len(), "the list {name} came from {}", plan.places[place].shown());
         Ok(Some(serial))
@@ -167,5 +171,157 @@ impl Lists {
 
     fn chance(&self) -> Chance {
         Chance((self.machine.chance)())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::io::{Read, Write};
+    use std::net::TcpListener;
+    use std::thread;
+    use std::time::Duration;
+
+    use credence_credit::import::ListFormat;
+    use credence_credit::{Issuer, Measure, Score};
+
+    use super::*;
+    use crate::fetch::{Patience, Place};
+
+    thread_local! {
+        /// The wall clock of a test, all of which runs on its thread.
+        static NOW_S: Cell<u64> = const { Cell::new(1_800_000_000) };
+    }
+
+    /// A list of this many sites.
+    fn body(sites: u16) -> String {
+        (0..sites).map(|site| format!("2a00:{site:x}::/32\n")).collect()
+    }
+
+    /// The list `list` at a server that does `meanwhile` while it is asked, and answers by what it was asked.
+    fn plan(
+        answer: impl Fn(usize, &str) -> String + Send + 'static,
+        meanwhile: impl Fn(usize) + Send + 'static,
+    ) -> Plan {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let place = format!("http://{}/", listener.local_addr().unwrap());
+        thread::spawn(move || {
+            for (number, stream) in listener.incoming().enumerate() {
+                let (mut stream, mut request, mut byte) = (stream.unwrap(), Vec::new(), [0]);
+                while !request.ends_with(b"\r\n\r\n") && stream.read(&mut byte).unwrap() == 1 {
+                    request.push(byte[0]);
+                }
+                meanwhile(number);
+                stream.write_all(answer(number, &String::from_utf8(request).unwrap()).as_bytes()).unwrap();
+            }
+        });
+        Plan {
+            name: "list".to_owned(),
+            places: vec![Place::parse(&place, false).unwrap()],
+            form: ListFormat::Cidr,
+            score: Score::WORST,
+            measure: Measure::Drop,
+            issuer: Issuer::new("list").unwrap(),
+            refresh: Duration::from_secs(60),
+            lifetime: Duration::from_secs(1_000),
+            bytes_max: 1 << 20,
+        }
+    }
+
+    fn ok(tag: &str, body: &str) -> String {
+        format!("HTTP/1.1 200 OK\r\n{tag}Content-Length: {}\r\n\r\n{body}", body.len())
+    }
+
+    fn lists(shelf: &Shelf) -> Lists {
+        let machine = Machine { unix_s: || NOW_S.get(), chance: || 0 };
+        Lists::new(Fetcher::new(Patience::default()).unwrap(), shelf.clone(), machine)
+    }
+
+    fn run<T>(of: impl Future<Output = T>) -> T {
+        tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(of)
+    }
+
+    /// The number of the copy that was offered in a round, none where nothing had changed.
+    async fn round(lists: &Lists, plan: &Plan) -> Option<u64> {
+        match lists.once(plan).await.as_slice() {
+            [Report::Checked { is_new: false, .. }] => None,
+            [Report::Checked { is_new: true, .. }, Report::Offered { serial, was_held: false, .. }] => {
+                Some(*serial)
+            }
+            reports => panic!("{reports:?}"),
+        }
+    }
+
+    #[test]
+    fn a_list_is_asked_for_whole_again_when_half_of_its_life_is_over() {
+        let directory = tempfile::tempdir().unwrap();
+        let shelf = Shelf::new(directory.path().to_owned());
+        let answer = |_, request: &str| match request.contains("if-none-match") {
+            true => "HTTP/1.1 304 Not Modified\r\n\r\n".to_owned(),
+            false => ok("ETag: \"1\"\r\n", &body(3)),
+        };
+        let plan = plan(answer, |_| {});
+        run(async {
+            let lists = lists(&shelf);
+            assert_eq!(round(&lists, &plan).await, Some(1));
+            assert_eq!(round(&lists, &plan).await, None);
+            let ends = |number| shelf.last("list", number).unwrap().records()[0].expires;
+            let (begun, first) = (NOW_S.get(), ends(1));
+            NOW_S.set(begun + 499);
+            assert_eq!(round(&lists, &plan).await, None);
+            NOW_S.set(begun + 500);
+            assert_eq!(round(&lists, &plan).await, Some(2));
+            assert_eq!(ends(2), first + 500);
+            assert_eq!(shelf.notes("list").checked_s, begun + 500);
+        });
+    }
+
+    #[test]
+    fn a_server_without_validators_is_no_reason_to_offer_the_same_again() {
+        let directory = tempfile::tempdir().unwrap();
+        let shelf = Shelf::new(directory.path().to_owned());
+        let plan = plan(|number, _| ok("", &body(if number < 2 { 3 } else { 4 })), |_| {});
+        run(async {
+            let lists = lists(&shelf);
+            assert_eq!(round(&lists, &plan).await, Some(1));
+            assert_eq!(round(&lists, &plan).await, None);
+            assert_eq!(round(&lists, &plan).await, Some(2));
+        });
+    }
+
+    #[test]
+    fn what_the_gateway_has_noted_while_a_server_was_asked_is_kept() {
+        let directory = tempfile::tempdir().unwrap();
+        let shelf = Shelf::new(directory.path().to_owned());
+        let noted = shelf.clone();
+        let hold = move |number| {
+            if number == 1 {
+                assert!(noted.hold("list", 1).unwrap());
+            }
+        };
+        let plan = plan(|_, _| ok("", &body(3)), hold);
+        run(async {
+            let lists = lists(&shelf);
+            assert_eq!(round(&lists, &plan).await, Some(1));
+            assert_eq!(round(&lists, &plan).await, None);
+            assert_eq!(shelf.notes("list").held, 1);
+            let held = Report::Offered { source: "list".to_owned(), serial: 1, was_held: true };
+            assert_eq!(lists.found(std::slice::from_ref(&plan))[1], held);
+        });
+    }
+
+    #[test]
+    fn a_copy_that_is_refused_leaves_the_one_before_and_its_time() {
+        let directory = tempfile::tempdir().unwrap();
+        let shelf = Shelf::new(directory.path().to_owned());
+        let plan = plan(|number, _| ok("", if number == 0 { "2a00::/32\n" } else { "<html>" }), |_| {});
+        run(async {
+            let lists = lists(&shelf);
+            assert_eq!(round(&lists, &plan).await, Some(1));
+            let before = shelf.notes("list");
+            let refused = Report::Refused { source: "list".to_owned(), place: 0, why: Refused::Page };
+            assert_eq!(lists.once(&plan).await, [refused]);
+            assert_eq!((shelf.notes("list"), shelf.offer("list")), (before, Some(1)));
+        });
     }
 }

@@ -35,6 +35,8 @@ pub struct Notes {
     pub created_s: u64,
     /// When the list was had last, changed or not, in Unix seconds; 0 for never.
     pub checked_s: u64,
+    /// The number of the copy that waits for the operator; 0 for none.
+    pub held: u64,
     /// What to ask by whether there is a newer one.
     pub validators: Validators,
 }
@@ -76,6 +78,17 @@ impl Shelf {
     /// The number of the copy that is offered, if there is one.
     pub fn offer(&self, name: &str) -> Option<u64> {
         serial(&self.offered(name))
+    }
+
+    /// Notes that the copy of that number waits for the operator; whether it is offered.
+    ///
+    /// # Errors
+    /// When that cannot be kept.
+    pub fn hold(&self, name: &str, number: u64) -> io::Result<bool> {
+        if self.offer(name) != Some(number) {
+            return Ok(false);
+        }
+        self.note(name, &Notes { held: number, ..self.notes(name) }).map(|()| true)
     }
 
     /// Offers a copy. The notes follow it: a crash between the two has the list fetched once more.
@@ -159,7 +172,7 @@ mod tests {
 
     fn notes(serial: u64) -> Notes {
         let validators = Validators { etag: Some(format!("\"{serial}\"")), last_modified: None };
-        Notes { serial, created_s: serial, checked_s: 100 + serial, validators }
+        Notes { serial, created_s: serial, checked_s: 100 + serial, held: 0, validators }
     }
 
     fn shelf() -> (tempfile::TempDir, Shelf) {
@@ -193,6 +206,16 @@ mod tests {
         assert_eq!(shelf.offer("list"), None);
         let asks = Notes { validators: Validators::default(), ..notes(2) };
         assert_eq!(shelf.notes("list"), asks, "what was thrown away is asked for whole");
+    }
+
+    #[test]
+    fn what_waits_for_the_operator_is_noted_until_another_copy_comes() {
+        let (_directory, shelf) = shelf();
+        shelf.put("list", &snapshot(1), &notes(1)).unwrap();
+        assert!(!shelf.hold("list", 2).unwrap() && shelf.hold("list", 1).unwrap());
+        assert_eq!(shelf.notes("list"), Notes { held: 1, ..notes(1) });
+        shelf.put("list", &snapshot(2), &notes(2)).unwrap();
+        assert_eq!(shelf.notes("list").held, 0);
     }
 
     #[test]

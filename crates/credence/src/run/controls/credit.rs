@@ -18,19 +18,21 @@ impl Controls {
     /// Takes in what the process that fetches has to tell.
     pub(super) fn heed(&mut self, report: Report) {
         self.status.followed().heard(&report);
-        if let Report::Offered { source, serial } = report
+        if let Report::Offered { source, serial, was_held } = report
             && self.sources.lists().any(|list| list == source)
         {
-            self.offers.note(source, serial);
+            self.offers.note(source, Offer { serial, was_held });
         }
     }
 
     /// Looks at what is offered, if it is time for that.
     pub(super) fn look_at_offers(&mut self, now: Duration) {
-        if let Some((source, serial)) = self.offers.due(now)
-            && let Some(update) = self.sources.offered(&source, serial)
-        {
-            self.update(update);
+        let Some((source, Offer { serial, was_held })) = self.offers.due(now) else { return };
+        match self.sources.offered(&source, serial) {
+            // No flow of before the start is remembered that it would hit.
+            Some(update) if was_held => self.hold(update, "it waited before this start".to_owned()),
+            Some(update) => self.update(update),
+            None => {}
         }
     }
 
@@ -62,10 +64,19 @@ impl Controls {
             }
             Some(why) => {
                 warn!("{part} wait for `credence control accept`, the old ones stay: {why}");
-                self.held.insert(part, (update, why));
-                self.tell_held();
+                self.hold(update, why);
             }
         }
+    }
+
+    /// Lets an update wait for the operator, and where it is a copy of a list has it wait after a restart as well.
+    fn hold(&mut self, update: Update, why: String) {
+        let serial = update.serial();
+        if let (Part::List(source), Some(follower)) = (&update.part, &mut self.follower) {
+            follower.order(&Order::Hold { source: source.clone(), serial });
+        }
+        self.held.insert(update.part.clone(), (update, why));
+        self.tell_held();
     }
 
     /// Lets everything take effect that waits; whether it did.
@@ -180,12 +191,21 @@ impl Controls {
     }
 }
 
+/// A copy that is offered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Offer {
+    /// Its number.
+    serial: u64,
+    /// Whether it waited for the operator before.
+    was_held: bool,
+}
+
 /// Copies that are offered and were not looked at yet. Looking at one takes as long as building all credit anew, and nobody keeps
 /// a follower from offering one after the other.
 #[derive(Debug, Default)]
 pub(super) struct Offers {
-    /// The last of each list, by its number.
-    waiting: BTreeMap<String, u64>,
+    /// The last of each list.
+    waiting: BTreeMap<String, Offer>,
     /// The time of the look at which one was given out.
     given: Option<Duration>,
     /// Until when nobody looks at the next, a time since the start.
@@ -197,12 +217,12 @@ const OFFERS_REST: Duration = Duration::from_secs(1);
 
 impl Offers {
     /// Notes an offer in the place of the one before.
-    fn note(&mut self, source: String, serial: u64) {
-        self.waiting.insert(source, serial);
+    fn note(&mut self, source: String, offer: Offer) {
+        self.waiting.insert(source, offer);
     }
 
     /// The next to look at, at `now`; none within a second after the last was looked at.
-    fn due(&mut self, now: Duration) -> Option<(String, u64)> {
+    fn due(&mut self, now: Duration) -> Option<(String, Offer)> {
         // However long that took: this is the first time that is told since.
         if self.given.take_if(|given| *given < now).is_some() {
             self.rests = now + OFFERS_REST;
@@ -220,13 +240,17 @@ impl Offers {
 mod tests {
     use super::*;
 
+    const fn offer(serial: u64) -> Offer {
+        Offer { serial, was_held: false }
+    }
+
     #[test]
     fn whoever_offers_without_end_is_looked_at_once_a_second() {
         let (mut offers, mut looked) = (Offers::default(), Vec::new());
         let mut now = Duration::ZERO;
         for tick in 0..600 {
-            (0..100).for_each(|serial| offers.note("bad".to_owned(), 100 * tick + serial));
-            if let Some((_, serial)) = offers.due(now) {
+            (0..100).for_each(|serial| offers.note("bad".to_owned(), offer(100 * tick + serial)));
+            if let Some((_, Offer { serial, .. })) = offers.due(now) {
                 looked.push((now.as_millis(), serial));
                 // Building took half a second.
                 now += Duration::from_millis(500);
@@ -241,11 +265,11 @@ mod tests {
     #[test]
     fn offers_of_several_lists_all_have_their_turn() {
         let mut offers = Offers::default();
-        ["a", "b"].into_iter().for_each(|list| offers.note(list.to_owned(), 7));
+        ["a", "b"].into_iter().for_each(|list| offers.note(list.to_owned(), offer(7)));
         let second = Duration::from_secs(1);
-        assert_eq!(offers.due(second), Some(("a".to_owned(), 7)));
+        assert_eq!(offers.due(second), Some(("a".to_owned(), offer(7))));
         assert_eq!((offers.due(second), offers.due(second * 2)), (None, None));
-        assert_eq!(offers.due(second * 3), Some(("b".to_owned(), 7)));
+        assert_eq!(offers.due(second * 3), Some(("b".to_owned(), offer(7))));
         assert_eq!(offers.due(second * 9), None);
     }
 }
