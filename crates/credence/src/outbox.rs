@@ -147,17 +147,17 @@ fn write_table(out: &mut dyn Write, drafts: &[Shown]) -> io::Result<()> {
     writeln!(
         out,
         "{:>6}  {:<9}  {:<10}  {:<18}  {:>8}  subject",
-        "draft", "kind", "measure", "item", "count"
+        "draft", "kind", "measure", "item", "alerts"
     )?;
     drafts.iter().try_for_each(|shown| {
-        let item = shown.item.as_deref().unwrap_or("-");
         writeln!(
             out,
-            "{:>6}  {:<9}  {:<10}  {item:<18}  {:>8}  {}  {}",
+            "{:>6}  {:<9}  {:<10}  {:<18}  {:>8}  {}  {}",
             shown.draft,
             shown.kind,
             shown.measure,
-            shown.count,
+            shown.item,
+            shown.alerts,
             shown.subject,
             state(shown)
         )
@@ -168,11 +168,9 @@ fn write_whole(out: &mut dyn Write, shown: &Shown) -> io::Result<()> {
     writeln!(out, "draft      {}, {}", shown.draft, state(shown))?;
     writeln!(out, "kind       {}", shown.kind)?;
     writeln!(out, "subject    {}", shown.subject)?;
-    if let Some(item) = &shown.item {
-        writeln!(out, "item       {item}")?;
-    }
+    writeln!(out, "item       {}", shown.item)?;
     writeln!(out, "measure    {}", shown.measure)?;
-    writeln!(out, "seen       {} to {}, {} times", utc(shown.from), utc(shown.until), shown.count)?;
+    writeln!(out, "seen       {} to {}, {} times", utc(shown.from), utc(shown.until), shown.alerts)?;
     if let Some(act) = &shown.act {
         let place = shown.place.map_or_else(String::new, |place| format!(", at place {place} of the log"));
         writeln!(out, "act        {act}{place}")?;

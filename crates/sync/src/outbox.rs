@@ -1,4 +1,4 @@
-//! What the gateway tells others: alerts about its own member's subjects, reports about others', accounts of what was done.
+//! What the gateway tells others: alerts about its own member's subjects, and reports about others'.
 //!
 //! An alert of the gateway becomes a draft by the operator's [`Rule`]; several about one subject and item become one. A draft is
 //! signed with the member's key when it is to be sent, and what was signed is on disk before it leaves. Reading order:
@@ -49,7 +49,7 @@ pub use act::{Footing, commitment};
 pub use answer::{ANSWER_LEN_MAX, Answer, Reason};
 pub use command::{Command, REPLY_LEN_MAX, Reply, Shown};
 pub use delivery::Turn;
-pub use draft::{Account, Dispatch, Draft, EVIDENCE_LEN_MAX, Receipt, Says, Seen, State};
+pub use draft::{Dispatch, Draft, EVIDENCE_LEN_MAX, Receipt, Says, Seen, State};
 pub use intake::{Denied, Edit};
 pub use member::{Member, Voice, VoiceError};
 pub use sighting::{LINE_LEN_MAX, Sighting, Unreadable};

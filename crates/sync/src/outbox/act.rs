@@ -1,7 +1,7 @@
 //! From a draft to a signed act, and whether the law would take it.
 
 use credence_credit::{ActId, EvidenceClass, Learned, Rating, Subject};
-use credence_law::acts::{Applied, Block, Claim, OwnAlert, Preamble, Purpose, Report};
+use credence_law::acts::{Block, Claim, OwnAlert, Preamble, Purpose, Report};
 use credence_law::party::{MemberId, Party, act_id};
 use credence_law::standard::Entry;
 use credence_law::{Act, Acts, Law, Object, Refusal, Signed};
@@ -25,9 +25,6 @@ pub struct Footing<'a> {
     /// The time, in Unix milliseconds.
     pub now_ms: u64,
 }
-
-/// How long an account is kept, in seconds: two years, as the law lets it.
-const ACCOUNT_S: u64 = 730 * 86_400;
 
 /// No act is known here: what is sent from here rests on none.
 struct Unknown;
@@ -90,40 +87,27 @@ impl Footing<'_> {
         let subject = Block { prefix: draft.subject, learned: draft.learned };
         match &draft.says {
             Says::OwnAlert(seen) => OwnAlert {
-                preamble: self.preamble(number, Purpose::Warning, self.lasts_s),
+                preamble: self.preamble(number),
                 claim: self.claim(subject, seen),
                 rating: self.rating(seen),
                 measure: seen.measure,
             }
             .into(),
-            Says::Report(seen) => Report {
-                preamble: self.preamble(number, Purpose::Warning, self.lasts_s),
-                claim: self.claim(subject, seen),
+            Says::Report(seen) => {
+                Report { preamble: self.preamble(number), claim: self.claim(subject, seen) }.into()
             }
-            .into(),
-            Says::Applied(account) => Applied {
-                preamble: self.preamble(number, Purpose::Account, ACCOUNT_S),
-                subject,
-                measure: account.measure,
-                because: account.because,
-                from: account.from,
-                until: account.until,
-                packets: account.packets,
-                bytes: account.bytes,
-            }
-            .into(),
         }
     }
 
-    fn preamble(&self, number: u64, purpose: Purpose, lasts_s: u64) -> Preamble {
+    fn preamble(&self, number: u64) -> Preamble {
         let issued = self.now();
         Preamble {
             issuer: Party::Member(self.member),
             number,
             issued,
-            expires: issued.saturating_add(lasts_s),
+            expires: issued.saturating_add(self.lasts_s),
             registry: self.law.register().registry().version,
-            purpose,
+            purpose: Purpose::Warning,
         }
     }
 

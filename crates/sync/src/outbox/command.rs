@@ -4,7 +4,7 @@ use credence_credit::{Measure, Reason};
 use serde::{Deserialize, Serialize};
 
 use super::act::Footing;
-use super::draft::{Draft, Says, State};
+use super::draft::{Draft, State};
 use super::intake::Edit;
 use super::{Outbox, Spool, SpoolError};
 
@@ -62,7 +62,7 @@ pub struct Reply {
 pub struct Shown {
     /// Its number.
     pub draft: u64,
-    /// What it would be: `own_alert`, `report` or `applied`.
+    /// What it would be: `own_alert` or `report`.
     pub kind: String,
     /// How far it has come: `waiting`, `ready`, `signed`, `taken`, `refused` or `dropped`.
     pub state: String,
@@ -72,16 +72,15 @@ pub struct Shown {
     /// Whom it is about.
     pub subject: String,
     /// The item of the catalogue.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub item: Option<String>,
-    /// What is asked for, or was done.
+    pub item: String,
+    /// What an own alert asks for.
     pub measure: String,
     /// From when, in Unix seconds.
     pub from: u64,
     /// Until when, in Unix seconds.
     pub until: u64,
-    /// Alerts that it stands for, or packets.
-    pub count: u64,
+    /// Alerts that it stands for.
+    pub alerts: u64,
     /// The act, once it is signed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub act: Option<String>,
@@ -96,12 +95,7 @@ pub struct Shown {
 impl Shown {
     /// A draft without its evidence.
     pub fn of(draft: &Draft) -> Self {
-        let (item, measure, from, until, count) = match &draft.says {
-            Says::OwnAlert(seen) | Says::Report(seen) => {
-                (Some(item_name(seen.item)), seen.measure, seen.from, seen.until, seen.alerts)
-            }
-            Says::Applied(it) => (None, it.measure, it.from, it.until, it.packets),
-        };
+        let seen = draft.says.seen();
         let (refusal, act, place) = match &draft.state {
             State::Signed(dispatch) => (None, Some(dispatch.id.to_string()), None),
             State::Taken(receipt) => (None, Some(receipt.id.to_string()), Some(receipt.place)),
@@ -114,11 +108,11 @@ impl Shown {
             state: draft.state.name().to_owned(),
             refusal,
             subject: draft.subject.to_string(),
-            item,
-            measure: measure.name().to_owned(),
-            from,
-            until,
-            count,
+            item: item_name(seen.item),
+            measure: seen.measure.name().to_owned(),
+            from: seen.from,
+            until: seen.until,
+            alerts: seen.alerts,
             act,
             place,
             evidence: Vec::new(),
@@ -126,7 +120,7 @@ impl Shown {
     }
 
     fn whole(draft: &Draft) -> Self {
-        let lines = draft.says.seen().map_or("", |seen| seen.evidence.as_str()).lines();
+        let lines = draft.says.seen().evidence.lines();
         Self { evidence: lines.map(str::to_owned).collect(), ..Self::of(draft) }
     }
 }
@@ -227,13 +221,13 @@ mod tests {
         };
         let state = |draft: u64, state: &str| (draft, state.to_owned());
         let shown = ask(Command::Show { draft: 2 }).drafts.remove(0);
-        assert_eq!((shown.subject.as_str(), shown.item.as_deref()), ("2a00:1:2::/56", Some("scanning")));
+        assert_eq!((shown.subject.as_str(), shown.item.as_str()), ("2a00:1:2::/56", "scanning"));
         assert_eq!(shown.evidence.len(), 1);
         let dropped = ask(Command::Drop { drafts: vec![1, 9] });
         assert_eq!((states(&dropped), dropped.faults.len()), (vec![state(1, "dropped")], 1));
         assert_eq!(states(&ask(Command::Send { drafts: vec![2] })), [state(2, "ready")]);
         let edit = Command::Edit { draft: 3, item: Some(1), measure: None, until: None };
-        assert_eq!(ask(edit).drafts[0].item.as_deref(), Some("flooding"));
+        assert_eq!(ask(edit).drafts[0].item, "flooding");
         assert_eq!(states(&ask(Command::List { all: false })), [state(2, "ready"), state(3, "waiting")]);
         let all = ask(Command::List { all: true });
         assert_eq!(states(&all), [state(1, "dropped"), state(2, "ready"), state(3, "waiting")]);

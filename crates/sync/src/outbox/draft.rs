@@ -35,8 +35,6 @@ pub enum Says {
     OwnAlert(Seen),
     /// A report about another member's.
     Report(Seen),
-    /// An account of what was done on another act's word.
-    Applied(Account),
 }
 
 /// What was seen of a subject.
@@ -57,24 +55,6 @@ pub struct Seen {
     /// 32 random bytes that hide the evidence behind its commitment.
     #[serde(with = "form::hex")]
     pub salt: [u8; 32],
-}
-
-/// What was done about a subject in a time.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Account {
-    /// What was done.
-    pub measure: Measure,
-    /// The act on whose word.
-    #[serde(with = "form::id")]
-    pub because: ActId,
-    /// From when, in Unix seconds.
-    pub from: u64,
-    /// Until when, in Unix seconds.
-    pub until: u64,
-    /// Packets that met it.
-    pub packets: u64,
-    /// Bytes of those on the wire.
-    pub bytes: u64,
 }
 
 /// How far a draft has come.
@@ -127,34 +107,17 @@ pub struct Receipt {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) struct Topic {
     subject: Prefix,
-    /// The item, for what was seen.
-    item: Option<u16>,
-    /// The act and the beginning of the time, for an account.
-    account: Option<(ActId, Measure, u64)>,
+    item: u16,
 }
 
 impl Draft {
     pub(super) const fn topic(&self) -> Topic {
-        Topic::of(self.subject, &self.says)
+        Topic { subject: self.subject, item: self.says.seen().item }
     }
 
     /// Whether nothing more happens to it.
     pub const fn is_finished(&self) -> bool {
         matches!(self.state, State::Taken(_) | State::Dropped)
-    }
-}
-
-impl Topic {
-    pub(super) const fn of(subject: Prefix, says: &Says) -> Self {
-        match says {
-            Says::OwnAlert(seen) | Says::Report(seen) => {
-                Self { subject, item: Some(seen.item), account: None }
-            }
-            Says::Applied(account) => {
-                let Account { because, measure, from, .. } = *account;
-                Self { subject, item: None, account: Some((because, measure, from)) }
-            }
-        }
     }
 }
 
@@ -164,22 +127,19 @@ impl Says {
         match self {
             Self::OwnAlert(_) => "own_alert",
             Self::Report(_) => "report",
-            Self::Applied(_) => "applied",
         }
     }
 
-    /// What was seen, where that is what it tells.
-    pub const fn seen(&self) -> Option<&Seen> {
+    /// What was seen.
+    pub const fn seen(&self) -> &Seen {
         match self {
-            Self::OwnAlert(seen) | Self::Report(seen) => Some(seen),
-            Self::Applied(_) => None,
+            Self::OwnAlert(seen) | Self::Report(seen) => seen,
         }
     }
 
-    pub(super) const fn seen_mut(&mut self) -> Option<&mut Seen> {
+    pub(super) const fn seen_mut(&mut self) -> &mut Seen {
         match self {
-            Self::OwnAlert(seen) | Self::Report(seen) => Some(seen),
-            Self::Applied(_) => None,
+            Self::OwnAlert(seen) | Self::Report(seen) => seen,
         }
     }
 }

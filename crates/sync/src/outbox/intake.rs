@@ -1,11 +1,11 @@
-//! What comes in: alerts and accounts from the gateway, and the operator's word.
+//! What comes in: alerts from the gateway, and the operator's word.
 
 use credence_credit::Measure;
 use credence_law::Refusal;
 
 use super::act::{Footing, may_pass_anew};
 use super::delivery::Tries;
-use super::draft::{Account, Draft, Says, Seen, State, Topic};
+use super::draft::{Draft, Says, Seen, State, Topic};
 use super::sighting::Sighting;
 use super::tally::Outcome;
 use super::{DAY, Held, Outbox, Rule};
@@ -30,9 +30,6 @@ pub enum Denied {
     /// There is another of the same subject and item.
     #[error("draft {0} is of the same subject and item; drop one of the two")]
     Same(u64),
-    /// An account has nothing that could be changed.
-    #[error("what was done cannot be told otherwise; send the draft or drop it")]
-    Account,
     /// The law would refuse it.
     #[error("the law would refuse it: {0}")]
     Law(Refusal),
@@ -53,21 +50,6 @@ impl Outbox {
     /// Takes in an alert of the gateway, with 32 random bytes for the case that a draft is opened.
     pub fn see(&mut self, sighting: &Sighting, footing: &Footing<'_>, salt: [u8; 32]) -> Outcome {
         let outcome = self.consider(sighting, footing, salt);
-        self.tally.came(outcome);
-        outcome
-    }
-
-    /// Takes in what was done about a subject, by the address of one of its sources.
-    pub fn account(&mut self, address: u128, account: Account, footing: &Footing<'_>) -> Outcome {
-        let outcome = match (self.rule, footing.subject(address)) {
-            (Rule::Off, _) => Outcome::Off,
-            (_, Err(refusal)) => Outcome::Refused(refusal),
-            (rule, Ok((subject, learned, _))) => {
-                let state = if rule == Rule::Automatic { State::Ready } else { State::Waiting };
-                let says = Says::Applied(account);
-                self.open(Draft { number: 0, opened: footing.now(), subject, learned, says, state }, footing)
-            }
-        };
         self.tally.came(outcome);
         outcome
     }
@@ -143,9 +125,7 @@ impl Outbox {
         };
         let Some(held) = self.drafts.get_mut(&number) else { return false };
         let is_open = matches!(held.state, State::Waiting | State::Ready);
-        if let (true, Some(seen), Some(more)) = (is_open, held.says.seen_mut(), draft.says.seen())
-            && seen.merge(more)
-        {
+        if is_open && held.says.seen_mut().merge(draft.says.seen()) {
             self.changed.insert(number);
         }
         true
@@ -210,7 +190,7 @@ impl Outbox {
     pub fn edit(&mut self, number: u64, edit: Edit, footing: &Footing<'_>) -> Result<(), Denied> {
         let mut draft = self.idle(number)?.clone();
         let before = draft.topic();
-        let seen = draft.says.seen_mut().ok_or(Denied::Account)?;
+        let seen = draft.says.seen_mut();
         seen.item = edit.item.unwrap_or(seen.item);
         seen.measure = edit.measure.unwrap_or(seen.measure);
         seen.until = edit.until.unwrap_or(seen.until);

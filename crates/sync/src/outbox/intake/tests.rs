@@ -1,4 +1,4 @@
-use credence_credit::{ActId, Learned, Reason};
+use credence_credit::{Learned, Reason};
 use credence_law::{Act, Law, Object, Signed};
 
 use super::super::world::{NOW_MS, footing, key, law, scan};
@@ -81,7 +81,7 @@ fn many_alerts_of_one_subject_and_item_are_one_draft() {
         written += outbox.changes().drafts.len();
         outbox.stored();
     }
-    let seen = outbox.drafts().next().unwrap().says.seen().unwrap();
+    let seen = outbox.drafts().next().unwrap().says.seen();
     let now = NOW_MS / 1_000;
     assert_eq!((seen.alerts, seen.from, seen.measure), (600, now, Measure::RateLimit));
     assert!((now + 540..now + 600).contains(&seen.until));
@@ -151,7 +151,7 @@ fn the_operator_changes_what_waits_within_the_law() {
     assert_eq!(outbox.edit(1, harder, &footing), Err(Denied::Law(Refusal::MeasureTooHard)));
     let before = Edit { until: Some(1), ..Edit::default() };
     assert_eq!(outbox.edit(1, before, &footing), Err(Denied::Law(Refusal::EvidenceAge)));
-    assert_eq!(outbox.drafts[&1].says.seen().unwrap().item, Reason::SpamSource as u16, "and nothing else");
+    assert_eq!(outbox.drafts[&1].says.seen().item, Reason::SpamSource as u16, "and nothing else");
     assert_eq!(
         see(&mut outbox, &law, &scan(OWN, NOW_MS), NOW_MS),
         Outcome::Drafted,
@@ -174,7 +174,7 @@ fn what_may_have_been_sent_is_not_dropped_and_goes_out_as_it_is() {
     let State::Signed(Dispatch { bytes, .. }) = &outbox.drafts[&1].state else { panic!("it was signed") };
     let signed = Signed::decode(bytes).unwrap();
     let Act::Report(report) = Object::<Act>::decode(signed.bytes()).unwrap().body else { panic!("a report") };
-    assert_eq!(report.claim.commitment, super::super::commitment(outbox.drafts[&1].says.seen().unwrap()));
+    assert_eq!(report.claim.commitment, super::super::commitment(outbox.drafts[&1].says.seen()));
     let at = |text: &[u8]| bytes.windows(text.len()).any(|window| window == text);
     assert!(!at(b"scan") && !at(&[3; 32]), "neither the evidence nor its salt");
 }
@@ -188,29 +188,4 @@ fn what_nobody_decides_on_is_let_go() {
     assert_eq!(outbox.turn(&footing(&law, &key, at(PATIENCE_S))), Turn::Rest { until_ms: None });
     assert_eq!(outbox.turn(&footing(&law, &key, at(PATIENCE_S + 1))), Turn::Store);
     assert_eq!(outbox.drafts[&1].state, State::Dropped);
-}
-
-#[test]
-fn what_was_done_is_told_by_subject_and_act() {
-    let (law, key) = (law(), key(1, 0));
-    let now = NOW_MS / 1_000;
-    let account = |number| Account {
-        measure: Measure::RateLimit,
-        because: ActId([number; 32]),
-        from: now - DAY,
-        until: now,
-        packets: 900,
-        bytes: 90_000,
-    };
-    let mut outbox = outbox(Rule::Automatic);
-    let mut tell = |address: &str, number| {
-        let address: std::net::Ipv6Addr = address.parse().unwrap();
-        outbox.account(address.into(), account(number), &footing(&law, &key, NOW_MS))
-    };
-    assert_eq!(tell(OTHER, 1), Outcome::Drafted);
-    assert_eq!(tell(OTHER, 1), Outcome::Merged);
-    assert_eq!(tell(OTHER, 2), Outcome::Drafted);
-    assert_eq!(tell("2a00:9::1", 1), Outcome::Refused(Refusal::Unheld));
-    assert!(outbox.drafts().all(|draft| draft.state == State::Ready));
-    assert_eq!(outbox.edit(1, Edit::default(), &footing(&law, &key, NOW_MS)), Err(Denied::State("ready")));
 }
