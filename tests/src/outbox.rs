@@ -221,6 +221,14 @@ fn a_report_goes_out_when_the_operator_sends_it() {
     let shown = world.outbox(&["show", "1"]).expect(0).json();
     assert_eq!(shown[0]["subject"], "2001:db8:2000:1::/64");
     assert!(shown[0]["evidence"][0].as_str().unwrap().contains(OTHER));
+    let config = world.config();
+    let text = |words: &[&str]| {
+        run([&["outbox", "--config", config.to_str().unwrap()], words].concat()).expect(0).stdout
+    };
+    let list = text(&["list"]);
+    assert!(list.contains("report") && list.contains("2001:db8:2000:1::/64  waiting"), "{list}");
+    let told = text(&["show", "1"]);
+    assert!(told.contains("item       scanning") && told.contains(OTHER), "{told}");
     world.outbox(&["edit", "1", "--item", "listed"]).expect(1).told(&["not in the catalogue"]);
     world.outbox(&["edit", "1", "--item", "flooding"]).expect(0);
     world.outbox(&["drop", "7"]).expect(1).told(&["no draft of this number"]);
