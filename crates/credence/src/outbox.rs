@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use credence_credit::{Measure, Reason};
-use credence_sync::outbox::{Command as Asked, REPLY_LEN_MAX, Reply, Shown};
+use credence_sync::outbox::{Command as Asked, REPLY_LEN_MAX, Reply, Shown, Spool};
 
 use crate::config::Config;
 use crate::exit::{Exit, HostCannot};
@@ -88,7 +88,9 @@ pub(crate) fn outbox(args: &OutboxArgs) -> anyhow::Result<Exit> {
     let is_whole = matches!(args.command, Command::Show { .. });
     print(|out| match args.format {
         Format::Json => json(out, &reply.drafts),
-        Format::Text if is_whole => reply.drafts.iter().try_for_each(|shown| write_whole(out, shown)),
+        Format::Text if is_whole && !reply.drafts.is_empty() => {
+            reply.drafts.iter().try_for_each(|shown| write_whole(out, shown))
+        }
         Format::Text => write_table(out, &reply.drafts),
     })?;
     Ok(Exit::after(!reply.faults.is_empty()))
@@ -115,6 +117,8 @@ fn ask(config: &Config, asked: &Asked) -> anyhow::Result<Reply> {
     by_turns(|| match UnixStream::connect(&path) {
         Ok(stream) => exchange(stream, asked).with_context(|| format!("{} does not answer", path.display())),
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Err(refused(&path)),
+        // The gateway makes the spool, as the user that it runs as.
+        Err(_) if !Spool::is_there(&config.sync.state) => Ok(Reply::default()),
         // Nothing follows: the socket is not there, or was left behind.
         Err(_) => Desk::open(config)?.obey(asked),
     })

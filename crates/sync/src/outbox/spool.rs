@@ -110,6 +110,11 @@ impl Spool {
         Ok(spool)
     }
 
+    /// Whether there is a spool in a directory. Whoever only wants to look makes none, since it would be theirs.
+    pub fn is_there(directory: &Path) -> bool {
+        fs::exists(directory.join(FILE)).unwrap_or(true)
+    }
+
     /// The database in a file. Every page is looked at, so that a damaged file is told now and not in the middle of something.
     fn at(path: &Path, options: &OpenOptions) -> Result<Self, SpoolError> {
         let file = options.open(path);
@@ -305,13 +310,14 @@ mod tests {
     fn what_was_stored_is_read_back_and_readable_by_few() {
         let directory = tempfile::tempdir().unwrap();
         let inside = directory.path().join("state");
+        assert!(!Spool::is_there(&inside));
         let (spool, outbox) = filled(&inside);
         let kept = spool.read(0).unwrap();
         assert_eq!(kept.drafts, outbox.drafts().cloned().collect::<Vec<_>>());
         assert_eq!((kept.last_draft, kept.last_act), (3, NOW_MS));
         let mode = |path: &Path| fs::metadata(path).unwrap().mode() & 0o777;
         assert_eq!((mode(&inside), mode(&inside.join(FILE))), (0o750, 0o640));
-        assert!(matches!(Spool::open(&inside), Err(SpoolError::Busy(_))));
+        assert!(Spool::is_there(&inside) && matches!(Spool::open(&inside), Err(SpoolError::Busy(_))));
         drop(spool);
         assert_eq!(Spool::open(&inside).unwrap().read(0).unwrap(), kept);
     }
