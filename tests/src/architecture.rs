@@ -40,6 +40,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "credence-prefix",
             "credence-credit",
             "credence-law",
+            "credence-feed",
             "credence-sync",
             "credence-platform",
             "credence-flow",

@@ -2,7 +2,8 @@
 /* Which socket of a fan-out group gets a frame: both directions and all fragments of an address pair go to the same one.
  *
  * The kernel's own hash takes the ports too, which only the first fragment of a datagram has. What is hashed here are the
- * addresses of the outermost IPv6 header; a frame without one goes to the first socket.
+ * addresses of the outermost IPv6 header, directly in a frame, in a PPPoE session or below MPLS labels; a frame without one,
+ * and one in which other link layers hide it, goes to the first socket.
  *
  * A frame begins at its link layer when it leaves, and behind that when it arrives: the kernel has taken the Ethernet
  * header off by then, and the outermost VLAN tag with it.
@@ -56,6 +57,31 @@ static __always_inline __u32 of_packet(struct __sk_buff *skb, __u32 at)
 	return spread(&pair);
 }
 
+/* The socket for what lies at this place in a session. */
+static __always_inline __u32 of_session(struct __sk_buff *skb, __u32 at)
+{
+	__u8 head[SESSION_LEN];
+
+	if (bpf_skb_load_bytes(skb, at, head, sizeof(head)) || !is_ipv6_session(head))
+		return 0;
+	return of_packet(skb, at + sizeof(head));
+}
+
+/* The socket for what lies below the labels at this place: its first four bits tell what it is (RFC 4928, section 3). */
+static __always_inline __u32 below_labels(struct __sk_buff *skb, __u32 at)
+{
+	__u8 label[5];
+
+	for (int number = 0; number < LABELS; number++) {
+		if (bpf_skb_load_bytes(skb, at, label, sizeof(label)))
+			return 0;
+		at += 4;
+		if (is_bottom(label))
+			return label[4] >> 4 == 6 ? of_packet(skb, at) : 0;
+	}
+	return 0;
+}
+
 SEC("socket")
 int ethernet(struct __sk_buff *skb)
 {
@@ -79,7 +105,11 @@ int ethernet(struct __sk_buff *skb)
 		type = bpf_ntohs(inner);
 		at += 4;
 	}
-	return type == TYPE_IPV6 ? of_packet(skb, at) : 0;
+	if (type == TYPE_IPV6)
+		return of_packet(skb, at);
+	if (type == TYPE_PPPOE)
+		return of_session(skb, at);
+	return is_label(type) ? below_labels(skb, at) : 0;
 }
 
 /* Interfaces without a link layer. */

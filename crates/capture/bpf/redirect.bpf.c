@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR GPL-2.0
-/* Hands IPv6 frames to the AF_XDP socket of the queue that they arrived on; everything else goes its usual way, and so do
- * IPv6 frames of queues without a socket.
+/* Hands frames that carry IPv6, directly, in a PPPoE session or below MPLS labels, to the AF_XDP socket of the queue that they
+ * arrived on; everything else goes its usual way, and so do IPv6 frames of queues without a socket.
  */
 #include <linux/bpf.h>
 #include <bpf/bpf_endian.h>
@@ -16,6 +16,23 @@ struct {
 	__type(value, __u32);
 } sockets SEC(".maps");
 
+/* Whether an IPv6 packet lies behind a type that is no tag's. */
+static __always_inline int leads_to_ipv6(__u16 type, const __u8 *at, const __u8 *end)
+{
+	if (type == TYPE_PPPOE)
+		return at + SESSION_LEN <= end && is_ipv6_session(at);
+	if (!is_label(type))
+		return type == TYPE_IPV6;
+	for (int number = 0; number < LABELS; number++) {
+		if (at + 5 > end)
+			return 0;
+		if (is_bottom(at))
+			return at[4] >> 4 == 6;
+		at += 4;
+	}
+	return 0;
+}
+
 SEC("xdp")
 int redirect(struct xdp_md *context)
 {
@@ -28,10 +45,11 @@ int redirect(struct xdp_md *context)
 		if (type + 2 > end)
 			return XDP_PASS;
 		found = type[0] << 8 | type[1];
-		if (found == TYPE_IPV6)
+		if (!is_tag(found)) {
+			if (!leads_to_ipv6(found, type + 2, end))
+				return XDP_PASS;
 			return bpf_redirect_map(&sockets, context->rx_queue_index, XDP_PASS);
-		if (!is_tag(found))
-			return XDP_PASS;
+		}
 		type += 4;
 	}
 	return XDP_PASS;

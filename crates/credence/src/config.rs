@@ -38,7 +38,7 @@ pub(crate) use mistakes::FLOW_BYTES;
 pub(crate) use outbox::Outbox;
 pub(crate) use prefixes::ListedPrefix;
 pub(crate) use sandbox::Sandbox;
-pub(crate) use sync::{List, Sync};
+pub(crate) use sync::{FEED, List, Sync};
 
 /// A gateway's configuration.
 #[derive(Clone, Debug, PartialEq, Eq, Default, Deserialize, Serialize)]

@@ -329,7 +329,7 @@ fn complaints(records: &[Covering]) -> String {
 #[cfg(test)]
 mod tests {
     use credence_credit::{
-        ActId, Authority, EvidenceClass, Guards, Header, Issuer, IssuerId, Measure, Rating, Reason, Record,
+        ActRef, Authority, EvidenceClass, Guards, Header, Issuer, IssuerId, Measure, Rating, Reason, Record,
         Score, Snapshot,
     };
 
@@ -348,7 +348,7 @@ mod tests {
             authority,
             signatures,
             expires: 2_000,
-            act: Some(ActId([0xab; 32])),
+            act: Some(ActRef([0xab; 8])),
         }
     }
 

@@ -20,6 +20,7 @@ use std::thread;
 
 use anyhow::{Context, ensure};
 use credence_engine::clock::unix_s;
+use credence_sync::feed::{Client, Folder, Told, listen};
 use credence_sync::fetch::{Fetcher, Patience, Refused};
 use credence_sync::lists::shelf::Shelf;
 use credence_sync::lists::{Event, Lists, Machine};
@@ -28,7 +29,7 @@ use rustix::process::{Signal, set_parent_process_death_signal};
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tracing::warn;
 
-use crate::config::Config;
+use crate::config::{Config, FEED};
 use crate::exit::{Exit, HostCannot};
 use crate::outputs::Format;
 use crate::{run, sandbox};
@@ -104,7 +105,9 @@ pub(crate) fn sync(args: &SyncArgs) -> anyhow::Result<Exit> {
 /// When that cannot be, with what to do.
 pub(crate) fn make_state(state: &Path) -> anyhow::Result<()> {
     let name = state.display();
-    DirBuilder::new().recursive(true).mode(MODE).create(lists(state)).map_err(|error| {
+    let made = [lists(state), feed(state)];
+    let make = |path: &PathBuf| DirBuilder::new().recursive(true).mode(MODE).create(path);
+    made.iter().try_for_each(make).map_err(|error| {
         let cure = "let this user write there, or name another directory in `sync.state`";
         HostCannot(format!("the directory {name} cannot be made: {error}; {cure}")).into()
     })
@@ -113,6 +116,11 @@ pub(crate) fn make_state(state: &Path) -> anyhow::Result<()> {
 /// Where copies of lists are kept.
 pub(crate) fn lists(state: &Path) -> PathBuf {
     state.join("lists")
+}
+
+/// Where what is in force by a feed is kept.
+pub(crate) fn feed(state: &Path) -> PathBuf {
+    state.join("feed")
 }
 
 /// Keeps others from following into the same directory for as long as the file is open.
@@ -154,25 +162,42 @@ fn follow(config: &Config, part: Option<Part>, format: Option<Format>) -> anyhow
     }
     runtime.block_on(async {
         let to_others = fetcher.clone();
-        let lists = Lists::new(fetcher, shelf, machine);
+        let lists = Lists::new(fetcher.clone(), shelf, machine);
         lists.found(&plans).iter().try_for_each(report)?;
+        let (orders, taken) = channel(EVENTS_MAX);
+        if let Some(plan) = config.sync.feed() {
+            let folder = Folder::new(&feed(&config.sync.state)).context("the feed cannot be kept")?;
+            let client = Client::new(fetcher.clone(), plan.clone(), folder, machine);
+            let (bell, rings) = channel(1);
+            tokio::spawn(listen(fetcher, plan.mirrors, bell));
+            tokio::spawn(keep(client, (rings, taken), send.clone()));
+        }
         for plan in plans {
             tokio::spawn(lists.clone().keep(Arc::new(plan), send.clone()));
         }
         let (alerts, heard) = channel(ALERTS_MAX);
         tokio::select! {
-            ended = heed(&lists, events, alerts) => ended,
+            ended = heed(&lists, (&orders, alerts), events) => ended,
             attended = attend(desk, to_others, heard) => attended.map(|()| Exit::Done),
         }
     })
 }
 
 /// Does what there is to do until nobody gives orders or listens any more.
-async fn heed(lists: &Lists, mut events: Receiver<Event>, alerts: Sender<String>) -> anyhow::Result<Exit> {
+async fn heed(
+    lists: &Lists,
+    (feed, alerts): (&Sender<u64>, Sender<String>),
+    mut events: Receiver<Event>,
+) -> anyhow::Result<Exit> {
     while let Some(event) = events.recv().await {
         match event {
             // Where nobody tells others anything, nobody listens.
             Event::Order(Order::Alert { line }) => drop(alerts.send(line).await),
+            Event::Order(Order::Take { source, serial }) if source == FEED => {
+                // One that is full is told again with the next.
+                let _ = feed.try_send(serial);
+            }
+            Event::Order(Order::Leave { source, .. } | Order::Hold { source, .. }) if source == FEED => {}
             Event::Order(order) => lists.heed(&order),
             Event::Report(told) => {
                 report(&told)?;
@@ -199,6 +224,47 @@ async fn attend(
         None => {
             drop(alerts);
             pending().await
+        }
+    }
+}
+
+/// Follows the feed, and tells `events` what came of each round, until nobody listens.
+async fn keep(
+    mut client: Client,
+    (mut rings, mut taken): (Receiver<()>, Receiver<u64>),
+    events: Sender<Event>,
+) {
+    let source = || FEED.to_owned();
+    let mut reports = vec![Report::Known { source: source(), checked_s: client.fresh() }];
+    let mut offered = client.offered();
+    reports.extend(offered.map(|(_, serial)| Report::Offered { source: source(), serial, was_held: false }));
+    loop {
+        for report in reports.drain(..) {
+            if events.send(Event::Report(report)).await.is_err() {
+                return;
+            }
+        }
+        tokio::select! {
+            Some(serial) = taken.recv() => {
+                if let Some((session, waits)) = offered && waits == serial
+                    && let Err(error) = client.taken(session, serial)
+                {
+                    warn!("what is in force cannot be kept: {error}");
+                }
+            }
+            told = client.round(&mut rings) => match told {
+                Ok(Told::Fresh(at_s)) => reports.push(Report::Checked { source: source(), at_s, is_new: false }),
+                Ok(Told::New(session, serial)) => {
+                    offered = Some((session, serial));
+                    reports.push(Report::Checked { source: source(), at_s: unix_s(), is_new: true });
+                    reports.push(Report::Offered { source: source(), serial, was_held: false });
+                }
+                Ok(Told::Refused(place, why)) => reports.push(Report::Refused { source: source(), place, why }),
+                Err(error) => {
+                    warn!("what the feed says cannot be kept: {error}");
+                    reports.push(Report::Refused { source: source(), place: 0, why: Refused::Unkept });
+                }
+            },
         }
     }
 }

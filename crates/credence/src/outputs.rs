@@ -6,14 +6,12 @@ use std::io::{self, BufWriter, Read, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, bail, ensure};
-use credence_engine::{Anonymiser, Output};
+use anyhow::{Context, anyhow, bail};
+use credence_credit::AnonymiserKey;
+use credence_engine::Output;
 
 /// Owner writes, group reads: outputs hold full source addresses.
 const MODE: u32 = 0o640;
-
-/// The length of an anonymisation key in bytes.
-const KEY_LEN: usize = 32;
 
 /// How a command writes its answer to standard output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default, clap::ValueEnum)]
@@ -152,66 +150,34 @@ pub(crate) fn tell(message: impl Display) {
     let _ = writeln!(io::stderr(), "credence: {message}");
 }
 
-/// An anonymiser with the key in `file`, or with one from the operating system that is forgotten at the end.
+/// The key in `file` for an anonymiser, or one from the operating system that is forgotten at the end.
 ///
 /// # Errors
 /// When the key cannot be read or is none.
-pub(crate) fn anonymiser(file: Option<&Path>) -> anyhow::Result<impl Fn() -> Anonymiser> {
-    let key = match file {
-        Some(path) => key_from(path)?,
-        None => {
-            random_key().context("the operating system's random numbers in /dev/urandom cannot be read")?
-        }
+pub(crate) fn anonymiser_key(file: Option<&Path>) -> anyhow::Result<AnonymiserKey> {
+    let Some(path) = file else {
+        let random =
+            random().context("the operating system's random numbers in /dev/urandom cannot be read")?;
+        return Ok(AnonymiserKey::new(random)?);
     };
-    Anonymiser::new(key)?;
-    Ok(move || Anonymiser::new(key).expect("the key was good a moment ago"))
+    let name = path.display();
+    let mut bytes = Vec::new();
+    // One byte more tells that it is too long.
+    let limit = AnonymiserKey::FILE_LEN_MAX as u64 + 1;
+    File::open(path).and_then(|file| file.take(limit).read_to_end(&mut bytes)).with_context(|| {
+        format!("{name} cannot be read; check that the path is right and that this user may read it")
+    })?;
+    AnonymiserKey::in_file(&bytes).map_err(|fault| anyhow!("{name} {fault}"))
 }
 
 /// Bytes that nobody can guess, from the operating system.
 ///
 /// # Errors
 /// When it has none.
-pub(crate) fn random_key() -> io::Result<[u8; KEY_LEN]> {
-    let mut key = [0; KEY_LEN];
-    File::open("/dev/urandom")?.read_exact(&mut key)?;
-    Ok(key)
-}
-
-fn key_from(path: &Path) -> anyhow::Result<[u8; KEY_LEN]> {
-    let name = path.display();
-    let mut bytes = Vec::new();
-    // Room for the hexadecimal form, its line's end, and one byte more to tell that it is too long.
-    let limit = 2 * KEY_LEN as u64 + 3;
-    File::open(path).and_then(|file| file.take(limit).read_to_end(&mut bytes)).with_context(|| {
-        format!("{name} cannot be read; check that the path is right and that this user may read it")
-    })?;
-    let key = key_of(&bytes).with_context(|| {
-        format!(
-            "{name} holds no key: 32 bytes or 64 hexadecimal digits are one; `openssl rand -hex 32` makes one"
-        )
-    })?;
-    ensure!(
-        key[..KEY_LEN / 2] != key[KEY_LEN / 2..],
-        "{name} holds a key whose halves are equal, which is no secret; `openssl rand -hex 32` makes a good one"
-    );
-    Ok(key)
-}
-
-/// The key in 32 bytes, or in 64 hexadecimal digits with or without a line's end.
-fn key_of(bytes: &[u8]) -> Option<[u8; KEY_LEN]> {
-    if let Ok(key) = bytes.try_into() {
-        return Some(key);
-    }
-    let digits = bytes.trim_ascii_end();
-    if digits.len() != 2 * KEY_LEN {
-        return None;
-    }
-    let mut key = [0; KEY_LEN];
-    for (byte, pair) in key.iter_mut().zip(digits.chunks_exact(2)) {
-        let digit = |digit: u8| char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok());
-        *byte = digit(pair[0])? << 4 | digit(pair[1])?;
-    }
-    Some(key)
+pub(crate) fn random() -> io::Result<[u8; 32]> {
+    let mut bytes = [0; 32];
+    File::open("/dev/urandom")?.read_exact(&mut bytes)?;
+    Ok(bytes)
 }
 
 #[cfg(test)]
@@ -236,21 +202,5 @@ mod tests {
         let mut out = Lenient(Left);
         assert!(out.write_all(b"text").is_ok());
         assert!(out.flush().is_ok());
-    }
-
-    #[test]
-    fn keys_come_as_bytes_or_digits() {
-        let key: [u8; 32] = std::array::from_fn(|i| i as u8 * 7);
-        let digits: String = key.iter().map(|byte| format!("{byte:02X}")).collect();
-        assert_eq!(key_of(&key), Some(key));
-        assert_eq!(key_of(digits.as_bytes()), Some(key));
-        assert_eq!(key_of(format!("{digits}\r\n").as_bytes()), Some(key));
-    }
-
-    #[test]
-    fn anything_else_is_no_key() {
-        for bytes in [&b""[..], &[1; 31], &[1; 33], &[b'a'; 63], &[b'a'; 65], &[b'g'; 64]] {
-            assert_eq!(key_of(bytes), None, "{bytes:?}");
-        }
     }
 }

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, anyhow};
 use credence_capture::{Error, FileSource, Source};
-use credence_credit::Published;
+use credence_credit::{Anonymiser, Published};
 use credence_engine::clock::Stopwatch;
 use credence_engine::{
     AlertWriter, Chain, Engine, FlowWriter, Keyed, LineConfig, Output, Pace, Recorder, RunError,
@@ -21,7 +21,7 @@ use serde::Deserialize;
 use signal_hook::consts::{SIGINT, SIGTERM};
 
 use crate::exit::{Exit, Usage};
-use crate::outputs::{Format, anonymiser, create, is_standard, json, print, tell};
+use crate::outputs::{Format, anonymiser_key, create, is_standard, json, print, tell};
 use crate::progress;
 use crate::snapshots::{ListArgs, load};
 use crate::summary::{Run, Summary};
@@ -193,8 +193,8 @@ impl ReplayArgs {
     /// Where flows and alerts go. Alerts are always counted, also where nobody wants their lines.
     fn recorder(&self, line: &LineConfig) -> anyhow::Result<Recorder> {
         let key = self.anonymise_key.as_deref();
-        let anonymiser = (self.anonymise || key.is_some()).then(|| anonymiser(key)).transpose()?;
-        let anonymiser = || anonymiser.as_ref().map(|make| make());
+        let key = (self.anonymise || key.is_some()).then(|| anonymiser_key(key)).transpose()?;
+        let anonymiser = || key.as_ref().map(Anonymiser::new);
         let open = |path: &Path| create(path, &self.inputs());
         let flows = self.flows.as_deref().map(open).transpose()?;
         let alerts = self.alerts.as_deref().map_or_else(|| Ok(Box::new(io::sink()) as Output), open)?;

@@ -16,11 +16,12 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+use credence_enforce::PINS;
 use rustix::thread::{CapabilitySet, set_no_new_privs};
 use tracing::{info, warn};
 
-use crate::config::{Backend, Config, Sandbox as Switches};
-use crate::follower;
+use self::calls::Programs;
+use crate::config::{Backend, CarriedBy, Config, Sandbox as Switches};
 pub(crate) use files::has_landlock;
 pub(crate) use privileges::User;
 
@@ -30,8 +31,10 @@ pub(crate) struct Sandbox {
     user: Option<User>,
     /// The capabilities that it keeps, as far as it has them.
     kept: CapabilitySet,
-    /// Whether it loads a program into the kernel again when an interface comes back.
-    loads: bool,
+    /// What it does with programs of the kernel's when an interface comes back.
+    programs: Programs,
+    /// Whether the place of those that outlive it is left to it.
+    pins: bool,
     /// What a reload reads.
     files: Vec<PathBuf>,
     /// Where the copies of lists are that another process fetches.
@@ -52,9 +55,15 @@ impl Sandbox {
         }
         let files = std::iter::once(file).chain(config.credit.files());
         let files = files.map(Path::to_path_buf).collect();
-        let loads = config.backend == Backend::AfXdp;
-        let copies = config.sync.is_on().then(|| follower::lists(&config.sync.state));
-        Ok(Self { switches, user, kept: privileges::needed(config), loads, files, copies })
+        let copies = config.sync.is_on().then(|| config.sync.state.clone());
+        let enforces = config.enforce.is_on() && config.enforce.carrier != CarriedBy::Nftables;
+        let programs = match config.backend {
+            Backend::AfXdp => Programs::Loaded,
+            _ if enforces => Programs::Joined,
+            _ => Programs::None,
+        };
+        let pins = enforces && config.enforce.outlives();
+        Ok(Self { switches, user, kept: privileges::needed(config), programs, pins, files, copies })
     }
 
     /// Goes inside: this thread, and every one that it starts from now on.
@@ -69,10 +78,11 @@ impl Sandbox {
         given_up.extend(self.user.as_ref().map(|user| format!("the user is {user}")));
         given_up.extend(kept.map(privileges::told));
         if self.switches.landlock {
-            given_up.extend(told(files::confine(&self.files, self.copies.as_deref()), "landlock"));
+            let pins = self.pins.then_some(Path::new(PINS));
+            given_up.extend(told(files::confine(&self.files, self.copies.as_deref(), pins), "landlock"));
         }
         if self.switches.seccomp {
-            given_up.extend(told(calls::confine(calls::Role::Engine { loads: self.loads }), "seccomp"));
+            given_up.extend(told(calls::confine(calls::Role::Engine(self.programs)), "seccomp"));
         }
         if !given_up.is_empty() {
             info!("sandbox: {}", given_up.join("; "));

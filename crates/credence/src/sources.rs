@@ -7,16 +7,18 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io::ErrorKind;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use credence_credit::file::{self, Fault, FileError};
-use credence_credit::{Guards, Keeper, Published, Record, Snapshot};
+use credence_credit::{Guards, Header, Keeper, Published, Record, Snapshot};
+use credence_law::party::World;
 use credence_prefix::Prefix;
+use credence_sync::feed::{Copy, Folder, Kept, Unkept};
 use credence_sync::lists::shelf::Shelf;
 use credence_sync::lists::{Plan, judge};
 use tracing::warn;
 
-use crate::config::{Config, Exceptions};
+use crate::config::{Config, Exceptions, FEED};
 use crate::follower;
 
 /// How many records a list may always lose: of a list of ten a share says nothing.
@@ -27,16 +29,30 @@ const ALWAYS_FREE: u64 = 10;
 pub(crate) enum Part {
     /// The files of `credit.snapshots`.
     Files,
+    /// The feed of the alert platform.
+    Feed,
     /// The list of that name.
     List(String),
     /// The file of `credit.exceptions`.
     Exceptions,
 }
 
+impl Part {
+    /// What the process that fetches calls it, if it is what that has fetched.
+    pub(crate) fn source(&self) -> Option<&str> {
+        match self {
+            Self::Feed => Some(FEED),
+            Self::List(name) => Some(name),
+            Self::Files | Self::Exceptions => None,
+        }
+    }
+}
+
 impl fmt::Display for Part {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Files => f.write_str("credit snapshots"),
+            Self::Feed => f.write_str("the feed's records"),
             Self::List(name) => write!(f, "the list {name}"),
             Self::Exceptions => f.write_str("exceptions"),
         }
@@ -69,6 +85,12 @@ pub(crate) struct Sources {
     parts: BTreeMap<Part, Vec<Snapshot>>,
     plans: Vec<Plan>,
     shelf: Shelf,
+    /// The world whose feed is followed, and where what is in force by it is kept.
+    feed: Option<(World, PathBuf)>,
+    /// The version of the feed in force: nothing older is ever taken.
+    version: (u64, u64),
+    /// What members of an example world hold that is followed all the same: addresses for examples, which its records may name.
+    staged: Vec<Prefix>,
     /// Whether parts change that are none of the files, for which these are then needed again.
     is_mixed: bool,
 }
@@ -79,7 +101,16 @@ impl Sources {
     pub(crate) fn begin(config: &Config, faults: &mut Vec<String>) -> Self {
         let (shelf, plans) = (Shelf::new(follower::lists(&config.sync.state)), config.sync.plans());
         let is_mixed = config.sync.is_on() || config.credit.exceptions.is_some();
-        let mut this = Self { parts: BTreeMap::new(), plans, shelf, is_mixed };
+        let feed = config.sync.feed().map(|plan| (plan.pinned.world, follower::feed(&config.sync.state)));
+        let mut this = Self {
+            parts: BTreeMap::new(),
+            plans,
+            shelf,
+            feed,
+            version: (0, 0),
+            staged: Vec::new(),
+            is_mixed,
+        };
         this.put(files(config, faults));
         if let Some(path) = &config.credit.exceptions {
             match Exceptions::read(path, config.policy.ladder) {
@@ -90,11 +121,44 @@ impl Sources {
         let kept = this.plans.iter().filter_map(|plan| Self::copy(plan, &this.shelf.taken(&plan.name)));
         let kept: Vec<Update> = kept.collect();
         kept.into_iter().for_each(|update| this.put(update));
+        if let Some(update) = this.fed(Copy::Taken) {
+            this.put(update);
+        }
         this
     }
 
+    /// The guards, as they are for what is followed.
+    fn guards(&self, guards: &Guards) -> Guards {
+        if self.staged.is_empty() { guards.clone() } else { guards.clone().staged(self.staged.clone()) }
+    }
+
+    /// What the feed says that lies on the disk, with every signature checked once more: whoever put it there has met strangers.
+    fn fed(&mut self, which: Copy) -> Option<Update> {
+        let (world, folder) = self.feed.as_ref()?;
+        let read = || -> Result<Option<(Vec<Prefix>, Snapshot)>, Unkept> {
+            let Some(held) = Kept::of(&Folder::new(folder)?, *world, which)? else { return Ok(None) };
+            let header = Header { session: held.session, serial: held.serial, created: held.state.at() };
+            Ok(Some((held.state.rules().staged()?, held.state.snapshot(header)?)))
+        };
+        // Whoever keeps it may have put another in its place in between.
+        let (staged, snapshot) = read().or_else(|_| read()).unwrap_or_else(|fault| {
+            warn!("what the feed says is passed over: {fault}");
+            None
+        })?;
+        self.staged = staged;
+        let version = (snapshot.header().session, snapshot.header().serial);
+        if version < self.version {
+            warn!("what lies on the disk of the feed is older than what is in force, and is passed over");
+            return None;
+        }
+        Some(Update { part: Part::Feed, snapshots: vec![snapshot] })
+    }
+
     /// The copy of the list `name` that is offered under the number `serial`, if it is there and what it should be.
-    pub(crate) fn offered(&self, name: &str, serial: u64) -> Option<Update> {
+    pub(crate) fn offered(&mut self, name: &str, serial: u64) -> Option<Update> {
+        if name == FEED {
+            return self.fed(Copy::Offered).filter(|update| update.serial() >= serial);
+        }
         let plan = self.plans.iter().find(|plan| plan.name == name)?;
         Self::copy(plan, &self.shelf.offered(name)).filter(|update| update.serial() == serial)
     }
@@ -155,11 +219,14 @@ impl Sources {
         let others = parts.into_values().flatten();
         let heard: anyhow::Result<Vec<Snapshot>> = others.map(|other| overruled(other, exceptions)).collect();
         let snapshots = heard?.into_iter().chain(exceptions.iter().cloned()).collect();
-        Ok(Keeper::build(published, snapshots, guards)?)
+        Ok(Keeper::build(published, snapshots, &self.guards(guards))?)
     }
 
     /// Notes that a part is in force.
     pub(crate) fn put(&mut self, update: Update) {
+        if let (Part::Feed, Some(snapshot)) = (&update.part, update.snapshots.first()) {
+            self.version = (snapshot.header().session, snapshot.header().serial);
+        }
         self.parts.insert(update.part, update.snapshots);
     }
 
@@ -274,7 +341,7 @@ mod tests {
     #[test]
     fn what_is_offered_is_taken_by_its_name_and_number_alone() {
         let directory = tempfile::tempdir().unwrap();
-        let sources = Sources::begin(&config(directory.path()), &mut Vec::new());
+        let mut sources = Sources::begin(&config(directory.path()), &mut Vec::new());
         assert!(sources.offered("bad", 2).is_none());
         file::write(&follower::lists(directory.path()).join("bad.offered"), &copy(ISSUER, 2, 3, |_| {}))
             .unwrap();

@@ -25,7 +25,7 @@ use crate::{Header, Issuer, Record, Snapshot, SnapshotError};
 const MAGIC: [u8; 8] = *b"crdsnap\n";
 
 /// The layout that this build writes, and the only one that it reads.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 const HEADER_LEN: usize = 24;
 

@@ -12,12 +12,14 @@
 //!   writes it for other tools, [`Diff`] compares two;
 //! * [`import`]: other people's lists become a snapshot;
 //! * [`guard`]: what may never be enforced, however well it is signed or written;
-//! * [`cache`]: the look-up that the packet path reads, published to readers that never wait.
+//! * [`cache`]: the look-up that the packet path reads, published to readers that never wait;
+//! * [`Anonymiser`]: what stands for addresses in outputs that are shown to others.
 //!
 //! What this crate refuses to do: it reads no clock (each function that needs the time takes it in Unix seconds), it
 //! opens no socket, and apart from [`mod@file`] no file. A record that it hands out has been checked; there is no way to
 //! hold a half valid one.
 
+mod anonymise;
 pub mod cache;
 mod diff;
 mod export;
@@ -32,6 +34,7 @@ mod score;
 mod snapshot;
 mod subject;
 
+pub use anonymise::{Anonymiser, AnonymiserKey, KeyError};
 pub use cache::{Cache, Changes, Entry, Follower, Keeper, Published, Reader, Standing};
 pub use diff::{Diff, diff};
 pub use export::{ExportFormat, export};
@@ -39,7 +42,7 @@ pub use guard::{Guarded, Guards, KeepReason};
 pub use issuer::{Issuer, IssuerError, IssuerId};
 pub use law::{Authority, EvidenceClass, Measure, Precedence, UnknownWord};
 pub use reason::{Reason, Reasons};
-pub use record::{ActId, Record};
+pub use record::{ActId, ActRef, Record};
 pub use score::{Rating, Score, ScoreError, Status};
 pub use snapshot::{Header, RECORDS_MAX, Snapshot, SnapshotError};
 pub use subject::{Learned, Subject};

@@ -25,6 +25,35 @@ impl fmt::Debug for ActId {
     }
 }
 
+impl ActId {
+    /// What a record keeps of it.
+    pub const fn short(self) -> ActRef {
+        let [a, b, c, d, e, f, g, h, ..] = self.0;
+        ActRef([a, b, c, d, e, f, g, h])
+    }
+}
+
+/// The first eight bytes of an act's identity, by which a record names the act that it comes from.
+///
+/// A million records carry one each, and whole identities do not compress. Where it matters that it is the very act, the
+/// issuer is compared as well: to make a second act that begins alike takes an issuer some 2^32 tries among its own, and anybody
+/// else 2^64.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct ActRef(pub [u8; 8]);
+
+/// Hexadecimal, lower case, 16 digits: the first of the act's identity.
+impl fmt::Display for ActRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for ActRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
 /// What one issuer says of one prefix, until when, and by what right.
 ///
 /// The host bits of the prefix are zero, the score is in range and the reasons are in the catalogue, because none of
@@ -53,7 +82,7 @@ pub struct Record {
     pub expires: u64,
     /// The signed act that it comes from. `None` for a local list, which consists of no acts; the issuer's name leads to
     /// the file instead.
-    pub act: Option<ActId>,
+    pub act: Option<ActRef>,
 }
 
 impl Record {
@@ -146,7 +175,7 @@ pub(crate) mod tests {
             authority,
             signatures,
             evidence: EvidenceClass::Confirmed,
-            act: Some(ActId([7; 32])),
+            act: Some(ActRef([7; 8])),
             ..listed(prefix, Measure::Drop)
         }
     }

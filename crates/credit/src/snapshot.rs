@@ -137,7 +137,7 @@ pub(crate) mod tests {
 
     use super::*;
     use crate::record::tests::{listed, signed};
-    use crate::{ActId, Authority, EvidenceClass, Measure, Rating, Reason, Score, Status};
+    use crate::{ActRef, Authority, EvidenceClass, Measure, Rating, Reason, Score, Status};
 
     /// A valid snapshot of these records in any order, all by the first of three issuers unless they say otherwise.
     pub(crate) fn snapshot(mut records: Vec<Record>) -> Snapshot {
@@ -153,13 +153,13 @@ pub(crate) mod tests {
             reasons in proptest::collection::vec(proptest::sample::select(&Reason::ALL), 0..4), issuer in 0u16..3,
             evidence in proptest::sample::select(&[EvidenceClass::Confirmed, EvidenceClass::Unconfirmed, EvidenceClass::Declared]),
             authority in proptest::sample::select(&[Authority::OperatorList, Authority::OwnAlert, Authority::Decision, Authority::Restriction]),
-            signatures in any::<u16>(), expires in any::<u64>(), act in proptest::option::of(any::<[u8; 32]>()),
+            signatures in any::<u16>(), expires in any::<u64>(), act in proptest::option::of(any::<[u8; 8]>()),
         ) -> Record {
             Record {
                 prefix: Prefix::containing(address, len),
                 rating: score.map_or(Rating::Unrated, |score| Rating::Rated { score: Score::new(score).unwrap(), status }),
                 measure, reasons: reasons.into_iter().collect(), issuer: IssuerId(issuer), evidence, authority,
-                signatures, expires, act: act.map(ActId),
+                signatures, expires, act: act.map(ActRef),
             }
         }
     }

@@ -5,11 +5,7 @@
 #ifndef CREDENCE_CHAIN_H
 #define CREDENCE_CHAIN_H
 
-#define ETHERTYPE_IPV6 0x86dd
-#define ETHERTYPE_VLAN 0x8100
-#define ETHERTYPE_QINQ 0x88a8
-#define ETHERTYPE_QINQ_OLD 0x9100
-#define TAGS_MAX 8
+#include "link.h"
 
 #define HOP_BY_HOP 0
 #define TCP 6
@@ -30,6 +26,13 @@ enum {
 	CHAIN_UNKNOWN,   /* more headers than are walked, or cut */
 };
 
+/* What a frame came to. */
+enum frame {
+	FRAME_IPV6,
+	FRAME_OTHER,  /* it carries something else */
+	FRAME_UNREAD, /* it promises a header that cannot be read */
+};
+
 struct ipv6 {
 	__u64 src_upper, src_lower;
 	__u64 dst_upper, dst_lower;
@@ -46,11 +49,6 @@ static __always_inline __u64 be64(const __u8 *at)
 
 	__builtin_memcpy(&value, at, 8);
 	return bpf_be64_to_cpu(value);
-}
-
-static __always_inline __u32 be16(const __u8 *at)
-{
-	return at[0] << 8 | at[1];
 }
 
 static __always_inline int is_walked(__u32 proto)
@@ -95,27 +93,49 @@ static __always_inline void walk_chain(const __u8 *start, const __u8 *end, __u32
 	}
 }
 
-/* Reads a frame. Returns 0 for an IPv6 packet, -1 for anything else. */
-static __always_inline int read_frame(const __u8 *start, const __u8 *end, struct ipv6 *packet)
+/* The length of a jumbogram (RFC 2675, section 2), whose option stands first in its Hop-by-Hop Options; zero for anything else:
+ * nothing behind a header that claims nothing is known to belong to it.
+ */
+static __always_inline __u32 jumbo_len(const __u8 *options, const __u8 *end)
 {
-	__u32 at = 14, limit = end - start, type, payload;
-	const __u8 *bytes;
+	if (options + 8 > end || options[2] != 0xc2 || options[3] != 4)
+		return 0;
+	return be16(options + 4) << 16 | be16(options + 6);
+}
 
-	if (start + 14 > end)
-		return -1;
-	type = be16(start + 12);
+/* Reads a frame as far as a verdict needs it. */
+static __always_inline enum frame read_frame(struct xdp_md *context, struct ipv6 *packet)
+{
+	const __u8 *start = (const __u8 *)(long)context->data, *end = (const __u8 *)(long)context->data_end;
+	__u32 at = ETHERNET_LEN, limit = end - start, type, payload;
+	const __u8 *bytes;
+	__u64 place;
+
+	if (start + ETHERNET_LEN > end)
+		return FRAME_UNREAD;
+	type = be16(start + ETHERNET_LEN - 2);
+	/* What nearly all frames are is read here: the way down takes a tenth of a frame's time more. */
 #pragma unroll
-	for (int tag = 0; tag < TAGS_MAX; tag++) {
-		if (type != ETHERTYPE_VLAN && type != ETHERTYPE_QINQ && type != ETHERTYPE_QINQ_OLD)
+	for (int tag = 0; tag < 2; tag++) {
+		if (type != ETHERTYPE_VLAN && type != ETHERTYPE_QINQ)
 			break;
 		if (start + at + 4 > end)
-			return -1;
+			return FRAME_UNREAD;
 		type = be16(start + at + 2);
 		at += 4;
 	}
-	bytes = start + at;
-	if (type != ETHERTYPE_IPV6 || bytes + 40 > end || bytes[0] >> 4 != 6)
-		return -1;
+	if (type == ETHERTYPE_IPV4)
+		return FRAME_OTHER;
+	if (type != ETHERTYPE_IPV6) {
+		place = descend(context);
+		if (place <= DESCENT_UNREAD)
+			return place == DESCENT_OTHER ? FRAME_OTHER : FRAME_UNREAD;
+		at = place;
+		limit = place >> 32;
+	}
+	bytes = start + (at & 0x7fff);
+	if (at + 40 > limit || bytes + 40 > end || bytes[0] >> 4 != 6)
+		return FRAME_UNREAD;
 	packet->at = at;
 	packet->src_upper = be64(bytes + 8);
 	packet->src_lower = be64(bytes + 16);
@@ -125,12 +145,13 @@ static __always_inline int read_frame(const __u8 *start, const __u8 *end, struct
 	packet->proto = bytes[6];
 	packet->chain = CHAIN_UNKNOWN;
 	packet->upper = 0;
-	/* A length of zero is a jumbogram's, whose option gives the length (RFC 2675), or a packet's that ends here. */
 	payload = be16(bytes + 4);
-	if ((payload || packet->proto != HOP_BY_HOP) && at + 40 + payload < limit)
+	if (!payload && packet->proto == HOP_BY_HOP)
+		payload = jumbo_len(bytes + 40, end);
+	if (payload < limit - at - 40)
 		limit = at + 40 + payload;
 	walk_chain(start, end, at + 40, limit, packet);
-	return 0;
+	return FRAME_IPV6;
 }
 
 #endif

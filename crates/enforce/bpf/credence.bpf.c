@@ -32,7 +32,7 @@ enum reason {
 	REASON_SPARED,      /* the source is never blocked */
 	REASON_NEIGHBOUR,   /* neighbour discovery and multicast listening */
 	REASON_NOT_IPV6,    /* no IPv6 packet */
-	REASON_UNKNOWN,     /* the chain of headers was not walked to its end */
+	REASON_UNKNOWN,     /* the chain of headers was not walked to its end, or not even to its beginning */
 	REASON_FAILED,      /* the engine gives no sign of life, or says that it cannot judge */
 	REASON_BROKEN,      /* the image is wrong, or kept changing */
 	REASON_HEARD,       /* the destination is where a blocked source complains */
@@ -71,7 +71,7 @@ struct control {
 	__u32 silence;          /* failure when there is no sign of life */
 	__u32 stand;
 	__u32 dry_run;
-	__u32 unknown; /* verdict for a packet that was not walked to its end */
+	__u32 unknown; /* verdict for a packet that was not walked to its end, and for a frame in which it was not found */
 	__u32 sample;  /* one in so many packets that did not pass is told to user space; 0 for none */
 	__u32 dscp;    /* for marked packets: 1 in bit 8 when there is one, which stands in bits 0-5 */
 	__u32 mark;    /* of the kernel's packet, for marked packets; 0 for none */
@@ -452,17 +452,38 @@ static __always_inline void spare(struct control *control, const struct ipv6 *pa
 	}
 }
 
+/* What has failed at this moment. */
+static __always_inline __u32 failure(struct control *control, __u64 now)
+{
+	__u64 then = READ_ONCE(control->heartbeat_ns);
+	int is_silent = now > then && now - then > READ_ONCE(control->heartbeat_max_ns);
+
+	return is_silent ? READ_ONCE(control->silence) : READ_ONCE(control->failure);
+}
+
+/* The verdict on a frame that promises IPv6 and whose source nobody can tell. */
+static __always_inline void judge_unread(struct control *control, __u64 now, struct decision *decision)
+{
+	__u32 failed = failure(control, now);
+
+	if (failed == FAILURE_CLOSED) {
+		decision->verdict = VERDICT_DROP;
+		decision->reason = REASON_FAILED;
+	} else if (failed != FAILURE_OPEN && control->unknown > VERDICT_PASS) {
+		decision->verdict = control->unknown;
+		decision->reason = REASON_UNKNOWN;
+	}
+}
+
 /* The verdict on an IPv6 packet. */
 static __always_inline void judge(struct control *control, const struct ipv6 *packet, __u64 now, __u32 bytes,
 				  struct decision *decision)
 {
-	__u64 then = READ_ONCE(control->heartbeat_ns);
-	int is_silent = now > then && now - then > READ_ONCE(control->heartbeat_max_ns);
-	__u32 failure = is_silent ? READ_ONCE(control->silence) : READ_ONCE(control->failure);
+	__u32 failed = failure(control, now);
 
-	if (failure == FAILURE_OPEN) {
+	if (failed == FAILURE_OPEN) {
 		decision->reason = REASON_FAILED;
-	} else if (failure == FAILURE_CLOSED) {
+	} else if (failed == FAILURE_CLOSED) {
 		decision->verdict = VERDICT_DROP;
 		decision->reason = REASON_FAILED;
 	} else {
@@ -562,21 +583,24 @@ static __always_inline int handle(struct xdp_md *context, __u32 bytes)
 	__u32 zero = 0, at;
 	struct control *control = bpf_map_lookup_elem(&controls, &zero);
 	struct ipv6 packet = {};
-	int is_ipv6, is_carried_out;
+	int is_carried_out;
+	enum frame found;
 	struct count *count;
 	__u64 now;
 
 	if (!control)
 		return XDP_PASS;
 	now = bpf_ktime_get_boot_ns();
-	is_ipv6 = !read_frame(start, end, &packet);
+	found = read_frame(context, &packet);
 	is_carried_out = !control->dry_run && control->stand != STAND_TAP;
-	if (is_ipv6) {
+	if (found == FRAME_IPV6) {
 		decision.reason = REASON_UNLISTED;
 		if (is_neighbours(&packet, start, end))
 			decision.reason = REASON_NEIGHBOUR;
 		else
 			judge(control, &packet, now, bytes, &decision);
+	} else if (found == FRAME_UNREAD) {
+		judge_unread(control, now, &decision);
 	}
 	at = decision.verdict * REASONS + decision.reason;
 	count = bpf_map_lookup_elem(&counters, &at);
@@ -585,12 +609,14 @@ static __always_inline int handle(struct xdp_md *context, __u32 bytes)
 		count->bytes += bytes;
 	}
 	if (is_blocked(decision.verdict)) {
-		tell(control, &packet, &decision, now, bytes);
+		if (found == FRAME_IPV6)
+			tell(control, &packet, &decision, now, bytes);
 		if (is_carried_out)
 			return XDP_DROP;
 	}
 	if (decision.verdict == VERDICT_MARK && is_carried_out) {
-		mark_packet((__u8 *)start + (packet.at & 0x1f), end, control->dscp);
+		if (found == FRAME_IPV6)
+			mark_packet((__u8 *)start + (packet.at & 0x7fff), end, control->dscp);
 		if (control->mark && control->stand == STAND_ROUTER)
 			hand_mark(context, control->mark);
 	}

@@ -20,7 +20,7 @@ pub enum Reason {
     Neighbour,
     /// No IPv6 packet.
     NotIpv6,
-    /// The chain of headers was not walked to its end.
+    /// The chain of headers was not walked to its end, or the frame promises IPv6 and no header of it can be read.
     Unknown,
     /// The engine gives no sign of life, or says that it cannot judge.
     Failed,

@@ -38,7 +38,8 @@ pub struct Policy {
     pub stand: Stand,
     /// Decide and count everything, do nothing.
     pub dry_run: bool,
-    /// The least that happens to a packet whose chain of headers was not walked to its end.
+    /// The least that happens to a packet whose chain of headers was not walked to its end, and to a frame that promises IPv6
+    /// and shows no header of it.
     pub unknown: Measure,
     /// One in so many packets that did not pass is told; 0 for none.
     pub sample: u32,

@@ -34,6 +34,8 @@ pub struct Attachment {
     _held: UnixDatagram,
     link: Held,
     interface: String,
+    /// The interface's number: another one of its name has another.
+    index: u32,
     place: Place,
 }
 
@@ -57,12 +59,12 @@ impl Attachment {
     pub(crate) fn new(
         program: &mut Program,
         interface: &str,
+        index: u32,
         pins: &Path,
         outlives: bool,
     ) -> Result<Self, LoadError> {
         let held = hold(interface)?;
-        let pin = pins.join(interface);
-        let (link, place) = match predecessors(&pin) {
+        let (link, place) = match predecessors(&pins.join(interface)) {
             Some(link) => match program.attach_to_link(link) {
                 Ok(id) => (program.take_link(id)?, Place::Predecessors),
                 // What it was joined to is gone; an interface of the same name has come since.
@@ -70,12 +72,24 @@ impl Attachment {
             },
             None => fresh(program, interface)?,
         };
-        // From here on `link` holds the program, so that the old name is free to go.
-        let _ = fs::remove_file(&pin);
-        let link = FdLink::try_from(link)
-            .map_err(|source| LoadError::Link { interface: interface.into(), source })?;
-        let link = if outlives { Held::Name(name(link, pins, &pin)?) } else { Held::Process(link) };
-        Ok(Self { _held: held, link, interface: interface.to_owned(), place })
+        let link = keep(link, interface, pins, outlives)?;
+        Ok(Self { _held: held, link, interface: interface.to_owned(), index, place })
+    }
+
+    /// Joins `program` to the interface of the same name whose number is `index` now.
+    ///
+    /// # Errors
+    /// When another program holds it.
+    pub(crate) fn follow(&mut self, program: &mut Program, index: u32, pins: &Path) -> Result<(), LoadError> {
+        let (link, place) = fresh(program, &self.interface)?;
+        self.link = keep(link, &self.interface, pins, self.outlives())?;
+        (self.index, self.place) = (index, place);
+        Ok(())
+    }
+
+    /// Whether this number is that of the interface that the program is joined to.
+    pub(crate) const fn is_on(&self, index: u32) -> bool {
+        self.index == index
     }
 
     /// The interface's name.
@@ -149,8 +163,21 @@ fn is_taken(error: &ProgramError) -> bool {
     matches!(error, ProgramError::SyscallError(SyscallError { io_error, .. }) if busy(io_error))
 }
 
+/// Keeps the program on an interface for as long as this process lives, or longer.
+fn keep(link: XdpLink, interface: &str, pins: &Path, outlives: bool) -> Result<Held, LoadError> {
+    let pin = pins.join(interface);
+    // From here on `link` holds the program, so that the name of a link before it is free to go.
+    let _ = fs::remove_file(&pin);
+    let link =
+        FdLink::try_from(link).map_err(|source| LoadError::Link { interface: interface.into(), source })?;
+    Ok(if outlives { Held::Name(name(link, pins, &pin)?) } else { Held::Process(link) })
+}
+
 fn name(link: FdLink, pins: &Path, pin: &Path) -> Result<PinnedLink, LoadError> {
     let refused = |source| LoadError::Pin { path: PathBuf::from(pin), source };
-    fs::create_dir_all(pins).map_err(refused)?;
+    // A process that has given up making directories made this one before.
+    if !pins.is_dir() {
+        fs::create_dir_all(pins).map_err(refused)?;
+    }
     link.pin(pin).map_err(|error| refused(io::Error::other(error)))
 }

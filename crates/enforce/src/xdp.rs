@@ -223,10 +223,38 @@ impl Xdp {
     /// # Errors
     /// When there is no such interface, or another process or program holds it.
     pub fn attach(&mut self, interface: &str, pins: &Path, outlives: bool) -> Result<Attachment, LoadError> {
-        index(interface)?;
+        let index = index(interface)?;
         check_link_layer(interface)?;
         let name = self.name;
-        Attachment::new(program(&mut self.ebpf, name)?, interface, pins, outlives)
+        Attachment::new(program(&mut self.ebpf, name)?, interface, index, pins, outlives)
+    }
+
+    /// Joins the program again to interfaces that went, and it with them, and that have come back under their names. The two
+    /// of a bridge are to be given together. Returns where it was joined again.
+    ///
+    /// # Errors
+    /// When an interface is missing, or another program holds it.
+    pub fn follow<'a>(
+        &mut self,
+        attachments: &'a mut [Attachment],
+        pins: &Path,
+    ) -> Result<Vec<&'a Attachment>, LoadError> {
+        let indexes = attachments.iter().map(|each| index(each.interface()));
+        let indexes = indexes.collect::<Result<Vec<_>, _>>()?;
+        if attachments.iter().zip(&indexes).all(|(each, index)| each.is_on(*index)) {
+            return Ok(Vec::new());
+        }
+        if let [one, other] = &*attachments {
+            self.join([one.interface(), other.interface()])?;
+        }
+        let (name, mut followed) = (self.name, Vec::new());
+        for (attachment, index) in attachments.iter_mut().zip(indexes) {
+            if !attachment.is_on(index) {
+                attachment.follow(program(&mut self.ebpf, name)?, index, pins)?;
+                followed.push(&*attachment);
+            }
+        }
+        Ok(followed)
     }
 
     /// Says that frames which pass one of these interfaces go out of the other. To be said before the program is joined to
@@ -238,6 +266,9 @@ impl Xdp {
         let indexes = [index(legs[0])?, index(legs[1])?];
         let map = self.ebpf.map_mut("legs").ok_or_else(|| no_map("legs"))?;
         let mut map = DevMapHash::try_from(map)?;
+        // There is room for two; the kernel has forgotten interfaces that went as destinations alone.
+        let gone: Vec<u32> = map.keys().flatten().filter(|key| !indexes.contains(key)).collect();
+        gone.into_iter().try_for_each(|key| map.remove(key))?;
         map.insert(indexes[0], indexes[1], None, 0)?;
         map.insert(indexes[1], indexes[0], None, 0)?;
         Ok(())
@@ -389,5 +420,5 @@ const ETHERNET: u32 = 1;
 /// A socket to ask about interfaces by.
 fn socket() -> io::Result<std::os::fd::OwnedFd> {
     use rustix::net::{AddressFamily, SocketType, socket};
-    Ok(socket(AddressFamily::INET6, SocketType::DGRAM, None)?)
+    Ok(socket(AddressFamily::UNIX, SocketType::DGRAM, None)?)
 }

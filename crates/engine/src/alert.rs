@@ -10,14 +10,13 @@ use std::io::{self, Write};
 use std::net::Ipv6Addr;
 use std::sync::Arc;
 
-use credence_credit::{Cache, Record};
+use credence_credit::{Anonymiser, Cache, Record};
 use credence_flow::{FlowKey, Level};
 use credence_score::{RULES, Term, Verdict};
 use dashmap::DashMap;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::anonymise::Anonymiser;
 use crate::config::Lists;
 use crate::counters::Counter;
 use crate::event::{Dropped, Event};

@@ -1,3 +1,4 @@
+use credence_credit::AnonymiserKey;
 use credence_flow::{Anomalies, Anomaly};
 use credence_score::{Facts, Policy, Standing, assess};
 
@@ -111,8 +112,8 @@ fn a_flood_of_sources_does_not_grow_memory() {
 fn an_anonymised_line_has_no_address() {
     let mut out = Vec::new();
     let lists = Arc::new(Lists::new(&[], &[]).expect("empty lists"));
-    let mut writer =
-        AlertWriter::new(&mut out, lists, Anonymiser::new(std::array::from_fn(|i| i as u8)).ok(), 10);
+    let key = AnonymiserKey::new(std::array::from_fn(|i| i as u8)).expect("a good key");
+    let mut writer = AlertWriter::new(&mut out, lists, Some(Anonymiser::new(&key)), 10);
     let src = 0x2001_0db8_1234_5678_9abc_def0_1234_5678_u128;
     writer.write(&event(0, src, 2), &Cache::default()).expect("writable");
     let text = String::from_utf8(out).expect("text");

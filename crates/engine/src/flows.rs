@@ -7,6 +7,7 @@ mod text;
 
 use std::io::{self, Write};
 
+use credence_credit::Anonymiser;
 use credence_flow::{FlowRecord, FlowTable};
 use credence_memory::room;
 
@@ -14,7 +15,6 @@ use self::order::Sorted;
 use self::spill::Spill;
 use self::stream::Stream;
 use self::text::Sheet;
-use crate::anonymise::Anonymiser;
 
 /// Flows sorted in memory at once: some 120 MB.
 const RUN_FLOWS: usize = 1 << 20;

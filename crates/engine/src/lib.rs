@@ -1,6 +1,5 @@
 //! The worker loop: the whole line a packet travels, its counters and its outbox.
 mod alert;
-mod anonymise;
 mod best;
 mod chain;
 pub mod clock;
@@ -20,7 +19,6 @@ mod step;
 mod sync;
 
 pub use alert::{AlertCounts, AlertTally, AlertWriter, Offender, Offenders, TermLine};
-pub use anonymise::{Anonymiser, WeakKey};
 pub use best::{BestSources, Regarded};
 pub use chain::Chain;
 pub use config::{Direction, Keyed, LineConfig, Lists, set};

@@ -32,7 +32,7 @@ use std::sync::atomic::Ordering;
 
 use credence_capture::Frame;
 use credence_credit::Reader;
-use credence_flow::{Anomalies, Delta, FlowTable, Fragments, TableConfig, TableCounters, Touched};
+use credence_flow::{Anomalies, Delta, FlowTable, Fragments, TableConfig, Touched};
 use credence_score::{Policy, Severity};
 
 use self::enter::Item;
@@ -68,8 +68,6 @@ pub struct Worker {
     entered: usize,
     /// When the line failed lately.
     failures: Failures,
-    /// What tables counted that are gone since.
-    before: TableCounters,
     tally: Tally,
     sweep: Sweep,
     counters: Arc<Own>,
@@ -102,7 +100,6 @@ impl Worker {
             chunk: Vec::with_capacity(CHUNK),
             entered: 0,
             failures: Failures::default(),
-            before: TableCounters::default(),
             tally: Tally::default(),
             sweep: Sweep::new(config.flows),
             collected: Collected::default(),
@@ -244,24 +241,13 @@ impl Worker {
         }
     }
 
-    /// What the flow table has counted, and those before it.
-    fn counted(&self) -> TableCounters {
-        let (now, before) = (self.table.counters(), self.before);
-        TableCounters {
-            created: now.created + before.created,
-            expired: now.expired + before.expired,
-            evicted: now.evicted + before.evicted,
-            refused: now.refused + before.refused,
-        }
-    }
-
     fn next_epoch(&mut self) {
         self.epoch = self.epoch.wrapping_add(1).max(1);
     }
 
     /// Copies what tables count about themselves to where it is scraped.
     fn publish(&self) {
-        let (table, counters) = (self.counted(), &self.counters);
+        let (table, counters) = (self.table.counters(), &self.counters);
         counters.flows_live.set(u64::from(self.table.live()));
         counters.flows_created.set(table.created);
         counters.flows_expired.set(table.expired);

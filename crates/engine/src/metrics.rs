@@ -85,6 +85,8 @@ pub struct Enforcement {
     pub carrier: &'static str,
     /// Every state that the kernel can be told, and whether it is this one.
     pub conditions: Vec<(&'static str, bool)>,
+    /// Whether what carries verdicts out is missing on an interface.
+    pub off: bool,
     /// Records that the kernel has.
     pub records: u64,
     /// Records that asked for a limiter and got none.
@@ -283,6 +285,8 @@ impl Page {
         let conditions = e.conditions.iter().map(|(name, is)| (*name, u64::from(*is)));
         let help = "1 for the state that the kernel was told last.";
         self.gauges("credence_enforce_condition", help, "condition", conditions)?;
+        let help = "Whether the program is missing on an interface, which may be gone; verdicts are not carried out there.";
+        self.gauge("credence_enforce_off", help, u64::from(e.off))?;
         self.gauge("credence_enforce_records", "Credit records in the kernel.", e.records)?;
         let help = "Records whose subjects' rate is not limited for want of a limiter.";
         self.gauge("credence_enforce_unlimited_records", help, e.unlimited)?;

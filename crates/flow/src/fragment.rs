@@ -117,6 +117,11 @@ impl Fragments {
         attributed
     }
 
+    /// Forgets all datagrams. What was counted stays counted.
+    pub fn clear(&mut self) {
+        self.sets.fill([EMPTY; WAYS]);
+    }
+
     /// Datagrams that were forgotten early for want of room.
     pub fn displaced(&self) -> u64 {
         self.displaced

@@ -152,6 +152,17 @@ fn a_dead_datagram_is_forgotten_after_its_time() {
 }
 
 #[test]
+fn a_dead_datagram_is_forgotten_when_all_are() {
+    let mut fragments = Fragments::new(8, 1);
+    add(&mut fragments, fragment(1, 0, 16, true), S);
+    let overlapping = fragment(1, 8, 16, true);
+    assert_eq!(add(&mut fragments, overlapping, S).0.anomalies, only(Anomaly::FragmentOverlap));
+    fragments.clear();
+    let (attributed, key) = add(&mut fragments, overlapping, S);
+    assert_eq!((attributed, key.sport), (Attributed::default(), 0));
+}
+
+#[test]
 fn an_atomic_fragment_leaves_a_datagram_with_its_id_alone() {
     let mut fragments = Fragments::new(8, 1);
     add(&mut fragments, fragment(7, 0, 16, true), S);

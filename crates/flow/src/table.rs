@@ -144,6 +144,15 @@ impl FlowTable {
         self.rares.prefault();
     }
 
+    /// Forgets all flows, whatever state the table is in. Its memory and what it has counted stay.
+    pub fn clear(&mut self) {
+        self.index.clear();
+        self.hot.clear();
+        self.cold.clear();
+        self.rares.clear();
+        (self.free, self.live, self.sweep) = (NONE, 0, 0);
+    }
+
     /// Where the flow of `key` may lie, as [`place`](Self::place) wants it, so that a batch can be hashed whole.
     #[inline]
     pub fn candidates(&self, key: &FlowKey) -> Candidates {

@@ -21,6 +21,11 @@ impl Touched {
         }
     }
 
+    /// Takes every slot out.
+    pub fn clear(&mut self) {
+        self.words.fill(0);
+    }
+
     /// Visits every slot of the set, in order; those stay of which `keep` says so.
     pub fn retain(&mut self, mut keep: impl FnMut(Slot) -> bool) {
         for (base, word) in (0..).step_by(64).zip(&mut self.words) {
@@ -69,6 +74,15 @@ mod tests {
             prop_assert_eq!(again, all.intersection(&kept).copied().collect::<Vec<_>>());
             touched.retain(|_| unreachable!("nothing is left"));
         }
+    }
+
+    #[test]
+    fn nothing_is_left_of_a_set_that_was_cleared() {
+        let mut touched = Touched::new(128);
+        touched.insert(Slot(3));
+        touched.insert(Slot(127));
+        touched.clear();
+        touched.retain(|_| unreachable!("it was taken out"));
     }
 
     #[test]

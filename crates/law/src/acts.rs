@@ -314,13 +314,14 @@ fields! {
         pub details: [u8; 32],
     }
 
-    /// What an issuer's acts of a moment are. What it lists is all there is.
+    /// What an issuer's acts come to at a moment: the records that gateways are told on its word. What it states is all there
+    /// is.
     pub struct Manifest {
         /// What all acts begin with.
         pub preamble: Preamble,
-        /// How many acts.
+        /// How many records.
         pub count: u32,
-        /// The SHA-256 of their identities, one behind the other in their order.
+        /// Their digest, as the feed's format defines it.
         pub digest: [u8; 32],
     }
 }

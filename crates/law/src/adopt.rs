@@ -111,6 +111,11 @@ impl Trust {
         &self.root
     }
 
+    /// The key of this name, as far as registries so far have it.
+    pub fn key(&self, id: KeyId) -> Option<VerifyingKey> {
+        Some(self.law.speaker(id)?.0)
+    }
+
     /// The rules in force, once there is one of each.
     ///
     /// # Errors

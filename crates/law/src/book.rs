@@ -17,13 +17,14 @@ use credence_prefix::Prefix;
 
 pub use clocks::ERASED_MAX;
 pub use institution::{Complaints, Durations, Institution, Reports};
+pub use records::Issuers;
 
-use crate::acts::{Act, Manifest};
+use crate::acts::Act;
 use crate::check::{Accepted, Acts, Law};
 use crate::cycle::repair;
 use crate::cycle::standing::{self, State};
 use crate::object::Body;
-use crate::party::{Party, act_id, sha256};
+use crate::party::{Party, act_id};
 use crate::standard::{Assessment, Entry};
 
 /// All acts that were accepted.
@@ -43,8 +44,11 @@ pub struct Book {
     /// When alerts and decisions end.
     ending: BTreeSet<(u64, ActId)>,
     numbers: BTreeMap<Party, u64>,
+    /// The newest manifest of each issuer, by its number.
+    manifests: BTreeMap<Party, (u64, ActId)>,
     erased: BTreeSet<ActId>,
     are_exercises: bool,
+    are_reports_hidden: bool,
 }
 
 /// Everything recorded of one subject.
@@ -62,6 +66,11 @@ impl Book {
     /// A book of exercises. Nothing in it reaches an ordinary one.
     pub fn of_exercises() -> Self {
         Self { are_exercises: true, ..Self::default() }
+    }
+
+    /// A book of acts that everybody may read, as a gateway has it.
+    pub fn of_public_acts() -> Self {
+        Self { are_reports_hidden: true, ..Self::default() }
     }
 
     /// Enters an act that was accepted. One that is there already, or was erased, changes nothing. An erasure takes out what it
@@ -95,6 +104,7 @@ impl Book {
         }
         let before = std::mem::take(self);
         (self.erased, self.are_exercises) = (before.erased, before.are_exercises);
+        self.are_reports_hidden = before.are_reports_hidden;
         let mut acts = before.acts;
         for id in before.order {
             let Some(accepted) = acts.remove(&id).filter(|_| !self.erased.contains(&id)) else { continue };
@@ -108,8 +118,13 @@ impl Book {
     fn note(&mut self, accepted: &Accepted) {
         let Accepted { id, act, .. } = accepted;
         let preamble = act.preamble();
-        let last = self.numbers.entry(preamble.issuer).or_default();
-        *last = preamble.number.max(*last);
+        if let Act::Manifest(_) = act {
+            let newest = self.manifests.entry(preamble.issuer).or_insert((preamble.number, *id));
+            *newest = (preamble.number, *id).max(*newest);
+        } else {
+            let last = self.numbers.entry(preamble.issuer).or_default();
+            *last = preamble.number.max(*last);
+        }
         if let Some(subject) = act.subject() {
             self.about.entry(subject.prefix).or_default().push((self.order.len(), *id));
         }
@@ -135,6 +150,11 @@ impl Book {
     /// How an act stands at `now`, in Unix seconds; none for one that is not here.
     pub fn state(&self, id: &ActId, now: u64) -> Option<State> {
         standing::at(self, id, now).map(|running| running.state)
+    }
+
+    /// The newest manifest of each issuer.
+    pub fn manifests(&self) -> impl Iterator<Item = (Party, ActId)> {
+        self.manifests.iter().map(|(party, (_, id))| (*party, *id))
     }
 
     /// The acts about all of a prefix: about itself, and about wider ones.
@@ -213,6 +233,10 @@ impl Acts for Book {
         self.are_exercises
     }
 
+    fn are_reports_hidden(&self) -> bool {
+        self.are_reports_hidden
+    }
+
     fn citing(&self, id: &ActId) -> Vec<ActId> {
         self.citing.get(id).cloned().unwrap_or_default()
     }
@@ -228,18 +252,9 @@ impl Acts for Book {
     fn last_number(&self, issuer: Party) -> u64 {
         self.numbers.get(&issuer).copied().unwrap_or(0)
     }
-}
 
-impl Manifest {
-    /// What a manifest says of these acts, in their order.
-    pub fn of(ids: &[ActId]) -> (u32, [u8; 32]) {
-        let bytes: Vec<u8> = ids.iter().flat_map(|id| id.0).collect();
-        (ids.len() as u32, sha256(&bytes))
-    }
-
-    /// Whether it lists exactly these acts, in this order.
-    pub fn lists(&self, ids: &[ActId]) -> bool {
-        (self.count, self.digest) == Self::of(ids)
+    fn last_manifest(&self, issuer: Party) -> u64 {
+        self.manifests.get(&issuer).map_or(0, |(number, _)| *number)
     }
 }
 

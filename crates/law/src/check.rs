@@ -9,12 +9,14 @@ mod complaint;
 mod restriction;
 mod rule;
 mod signers;
+mod stated;
 mod subject;
 
 use std::collections::BTreeMap;
 
 use credence_credit::ActId;
 use credence_credit::guard::NeverBlock;
+use ed25519_dalek::VerifyingKey;
 
 pub use claim::{EVIDENCE_DAYS_MAX, SOURCES_MIN};
 pub use complaint::COMPLAINTS_MAX;
@@ -27,7 +29,7 @@ pub(crate) use rule::{closed, is_erasable};
 use crate::acts::{Act, Block, Preamble, Purpose};
 use crate::catalogue::{Catalogue, Supplement};
 use crate::object::Object;
-use crate::party::{MemberId, Party, World, act_id};
+use crate::party::{KeyId, MemberId, Party, World, act_id};
 use crate::procedure::Procedure;
 use crate::refusal::Refusal;
 use crate::registry::{Register, Speaker};
@@ -68,6 +70,9 @@ pub trait Acts {
 
     /// The highest number that an accepted act of this issuer has; 0 for none.
     fn last_number(&self, issuer: Party) -> u64;
+
+    /// The highest number that an accepted manifest of this issuer has, which are counted apart: a machine makes them; 0 for none.
+    fn last_manifest(&self, issuer: Party) -> u64;
 }
 
 /// The rules in force. What they cite of older versions is kept, so that an act is judged by those that it was made under.
@@ -113,6 +118,11 @@ impl Law {
     pub fn register(&self) -> &Register {
         let (_, newest) = self.registers.last_key_value().expect("a law has a registry");
         newest
+    }
+
+    /// Whose key that is, by the newest registry that has it: older ones still speak for what was signed in their time.
+    pub fn speaker(&self, key: KeyId) -> Option<(VerifyingKey, Speaker)> {
+        self.registers.values().rev().find_map(|register| register.speaker(key))
     }
 
     /// The newest standard, and the catalogue that it is for.
@@ -171,17 +181,24 @@ impl Law {
         if preamble.issued < now.saturating_sub(SKEW) {
             return Err(Refusal::Stale);
         }
-        let is_new = preamble.number > acts.last_number(preamble.issuer);
+        let last = match accepted.act {
+            Act::Manifest(_) => acts.last_manifest(preamble.issuer),
+            _ => acts.last_number(preamble.issuer),
+        };
+        let is_new = preamble.number > last;
         if is_new { Ok(accepted) } else { Err(Refusal::Replayed) }
     }
 
     /// Whose signatures an object has: all of them must match, and their keys must be in the registry, which is looked at
     /// first.
-    fn verify(&self, signed: &Signed) -> Result<Vec<Speaker>, Refusal> {
+    ///
+    /// # Errors
+    /// When one does not match, or is by a key that is not known or was revoked.
+    pub fn verify(&self, signed: &Signed) -> Result<Vec<Speaker>, Refusal> {
         if signed.claims().any(|key| self.register().is_revoked(key)) {
             return Err(Refusal::RevokedKey);
         }
-        signed.verify(|key| self.registers.values().rev().find_map(|register| register.speaker(key)))
+        signed.verify(|key| self.speaker(key))
     }
 
     /// What holds for all acts alike.

@@ -7,7 +7,7 @@
 
 use core::fmt;
 
-use credence_credit::{EvidenceClass, Learned, Measure, Rating, Score, Status};
+use credence_credit::{ActRef, Authority, EvidenceClass, Learned, Measure, Rating, Reasons, Score, Status};
 use credence_prefix::Prefix;
 
 /// Why bytes are no object, and where.
@@ -59,31 +59,45 @@ pub struct Input<'a> {
 }
 
 impl<'a> Input<'a> {
-    pub(crate) const fn new(bytes: &'a [u8]) -> Self {
+    /// Reading from the first byte on.
+    pub const fn new(bytes: &'a [u8]) -> Self {
         Self { bytes, at: 0 }
     }
 
-    pub(crate) const fn at(&self) -> usize {
+    /// How many bytes were read.
+    pub const fn at(&self) -> usize {
         self.at
     }
 
-    pub(crate) const fn is_empty(&self) -> bool {
+    /// Whether nothing is left.
+    pub const fn is_empty(&self) -> bool {
         self.at == self.bytes.len()
     }
 
-    pub(crate) fn bytes(&mut self, count: usize) -> Result<&'a [u8], DecodeError> {
+    /// The next so many bytes.
+    ///
+    /// # Errors
+    /// When fewer are left.
+    pub fn bytes(&mut self, count: usize) -> Result<&'a [u8], DecodeError> {
         let rest = &self.bytes[self.at..];
         let taken = rest.get(..count).ok_or(DecodeError { at: self.at, fault: Fault::Short })?;
         self.at += count;
         Ok(taken)
     }
 
-    pub(crate) fn array<const N: usize>(&mut self) -> Result<[u8; N], DecodeError> {
+    /// The next bytes, as many as the array has.
+    ///
+    /// # Errors
+    /// When fewer are left.
+    pub fn array<const N: usize>(&mut self) -> Result<[u8; N], DecodeError> {
         self.bytes(N).map(|bytes| bytes.try_into().expect("so many were asked for"))
     }
 
     /// What `read` makes of the next value; a fault that it finds lies where the value begins.
-    pub(crate) fn checked<T: Layout, U>(
+    ///
+    /// # Errors
+    /// When there is no such value, or `read` finds a fault.
+    pub fn checked<T: Layout, U>(
         &mut self,
         read: impl FnOnce(T) -> Result<U, Fault>,
     ) -> Result<U, DecodeError> {
@@ -92,14 +106,23 @@ impl<'a> Input<'a> {
     }
 
     /// That nothing is left.
-    pub(crate) const fn end(&self) -> Result<(), DecodeError> {
+    ///
+    /// # Errors
+    /// When something is.
+    pub const fn end(&self) -> Result<(), DecodeError> {
         if self.is_empty() { Ok(()) } else { Err(DecodeError { at: self.at, fault: Fault::Long }) }
     }
 }
 
 /// A value that has a form in bytes.
-pub(crate) trait Layout: Sized {
+pub trait Layout: Sized {
+    /// Appends the value's bytes.
     fn put(&self, out: &mut Vec<u8>);
+
+    /// Reads the next value.
+    ///
+    /// # Errors
+    /// When the bytes there are none.
     fn take(input: &mut Input<'_>) -> Result<Self, DecodeError>;
 
     /// Its bytes.
@@ -110,6 +133,9 @@ pub(crate) trait Layout: Sized {
     }
 
     /// The value of these bytes, all of them.
+    ///
+    /// # Errors
+    /// When they are none, or more than one.
     fn from_bytes(bytes: &[u8]) -> Result<Self, DecodeError> {
         let mut input = Input::new(bytes);
         let value = Self::take(&mut input)?;
@@ -189,7 +215,10 @@ impl<T: Layout> Layout for Vec<T> {
 }
 
 /// That `items` stand in the order of their keys, each once.
-pub(crate) fn in_order<T, K: Ord>(items: &[T], key: impl Fn(&T) -> K) -> Result<(), Fault> {
+///
+/// # Errors
+/// When they do not.
+pub fn in_order<T, K: Ord>(items: &[T], key: impl Fn(&T) -> K) -> Result<(), Fault> {
     if items.is_sorted_by(|left, right| key(left) < key(right)) { Ok(()) } else { Err(Fault::Order) }
 }
 
@@ -217,6 +246,8 @@ impl<A: Layout, B: Layout> Layout for (A, B) {
 }
 
 /// A closed list whose items stand as one byte each: their place in it.
+#[doc(hidden)]
+#[macro_export]
 macro_rules! listed {
     ($($type:ty: $all:expr),+ $(,)?) => {$(
         impl $crate::layout::Layout for $type {
@@ -234,13 +265,35 @@ macro_rules! listed {
         }
     )+};
 }
-pub(crate) use listed;
+pub use listed;
 
 listed! {
+    Authority: Authority::ALL,
     Measure: Measure::ALL,
     EvidenceClass: [EvidenceClass::Confirmed, EvidenceClass::Unconfirmed, EvidenceClass::Declared],
     Status: Status::ALL,
     Learned: [Learned::Declared, Learned::Observed, Learned::Default],
+}
+
+impl Layout for ActRef {
+    fn put(&self, out: &mut Vec<u8>) {
+        self.0.put(out);
+    }
+
+    fn take(input: &mut Input<'_>) -> Result<Self, DecodeError> {
+        input.array().map(Self)
+    }
+}
+
+/// A bit for each item, from the lowest on.
+impl Layout for Reasons {
+    fn put(&self, out: &mut Vec<u8>) {
+        u16::from(*self).put(out);
+    }
+
+    fn take(input: &mut Input<'_>) -> Result<Self, DecodeError> {
+        input.checked(|bits: u16| Self::try_from(bits).map_err(|_| Fault::Number(bits.into())))
+    }
 }
 
 /// The score in two bytes and the status in one; unrated is 65,535 alone.
@@ -318,6 +371,8 @@ impl Layout for Text {
 }
 
 /// A structure whose bytes are those of its fields, in their order.
+#[doc(hidden)]
+#[macro_export]
 macro_rules! fields {
     ($($(#[$meta:meta])* pub struct $name:ident { $($(#[$about:meta])* pub $field:ident: $type:ty,)+ })+) => {$(
         $(#[$meta])*
@@ -335,7 +390,7 @@ macro_rules! fields {
         }
     )+};
 }
-pub(crate) use fields;
+pub use fields;
 
 #[cfg(test)]
 mod tests {

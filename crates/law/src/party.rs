@@ -41,6 +41,16 @@ impl Layout for World {
     }
 }
 
+impl World {
+    /// Reads what is written of it: 64 hexadecimal digits.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (pairs, rest) = text.as_bytes().as_chunks::<2>();
+        let byte = |pair: &[u8; 2]| u8::from_str_radix(str::from_utf8(pair).ok()?, 16).ok();
+        let bytes: Vec<u8> = pairs.iter().map(byte).collect::<Option<_>>()?;
+        if rest.is_empty() { Some(Self(bytes.try_into().ok()?)) } else { None }
+    }
+}
+
 /// Hexadecimal, lower case, 64 digits: what a gateway's configuration names.
 impl fmt::Display for World {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -74,6 +74,8 @@ fields! {
         pub quorum: u16,
         /// How many advisers must sign an opinion.
         pub advice_quorum: u16,
+        /// How many of the operator's keys must sign what heads a feed.
+        pub operation_quorum: u16,
         /// Keys that somebody else may have, in order. What they signed counts no more, whenever that was.
         pub revoked: Vec<KeyId>,
     }
@@ -124,6 +126,14 @@ pub enum RegistryError {
         quorum: u16,
         /// Organisations with a seat.
         seats: usize,
+    },
+    /// A feed's head takes no key, or more than there are.
+    #[error("{quorum} of the operator's {keys} keys cannot sign what heads a feed")]
+    Operation {
+        /// Keys that must sign.
+        quorum: u16,
+        /// Keys.
+        keys: usize,
     },
     /// Too few advisers make an opinion, or more than there are.
     #[error("{quorum} of {advisers} advisers cannot give an opinion")]
@@ -251,6 +261,10 @@ fn check_quorum(registry: &Registry) -> Result<(), RegistryError> {
     if quorum == 0 || usize::from(quorum) > advisers {
         return Err(RegistryError::Advice { quorum, advisers });
     }
+    let (quorum, keys) = (registry.operation_quorum, registry.operator.keys.len());
+    if quorum == 0 || usize::from(quorum) > keys {
+        return Err(RegistryError::Operation { quorum, keys });
+    }
     Ok(())
 }
 
@@ -335,6 +349,11 @@ mod tests {
             let mut registry = registry();
             registry.advice_quorum = quorum;
             assert_eq!(Register::new(registry).is_ok(), ok, "{quorum} of 3");
+        }
+        for (quorum, ok) in [(0, false), (1, true), (2, false)] {
+            let mut registry = registry();
+            registry.operation_quorum = quorum;
+            assert_eq!(Register::new(registry).is_ok(), ok, "{quorum} of 1");
         }
         let seats = refused(|it| {
             let one = it.members[0].organisation.clone();

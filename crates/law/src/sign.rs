@@ -19,11 +19,22 @@ pub const BYTES_MAX: usize = 1 << 24;
 /// 16 bytes and the signature in 64, in the order of names, each once. What is signed are the bytes as they stand, after RFC
 /// 8032 section 5.1; they begin with what kind of object they are and of which world, so that a signature means nothing anywhere
 /// else.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Signed {
     bytes: Vec<u8>,
     signatures: Vec<Signature>,
+    /// The keys by which signatures were found good ahead, in their order.
+    matched: Vec<Option<VerifyingKey>>,
 }
+
+/// What was found out of signatures is no part of them.
+impl PartialEq for Signed {
+    fn eq(&self, other: &Self) -> bool {
+        (&self.bytes, &self.signatures) == (&other.bytes, &other.signatures)
+    }
+}
+
+impl Eq for Signed {}
 
 /// One signature.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,7 +46,7 @@ struct Signature {
 impl Signed {
     /// The bytes, signed with each of these keys.
     pub fn with<'k>(bytes: Vec<u8>, keys: impl IntoIterator<Item = &'k SigningKey>) -> Self {
-        let mut signed = Self { bytes, signatures: Vec::new() };
+        let mut signed = Self { bytes, signatures: Vec::new(), matched: Vec::new() };
         keys.into_iter().for_each(|key| signed.sign(key));
         signed
     }
@@ -46,6 +57,7 @@ impl Signed {
         if let Err(place) = self.signatures.binary_search_by_key(&id, |signature| signature.key) {
             let value = key.sign(&self.bytes).to_bytes();
             self.signatures.insert(place, Signature { key: id, value });
+            self.matched.clear();
         }
     }
 
@@ -57,6 +69,19 @@ impl Signed {
     /// Whose signatures it claims to have. To be asked first: looking a key up costs less than a signature by it.
     pub fn claims(&self) -> impl Iterator<Item = KeyId> {
         self.signatures.iter().map(|signature| signature.key)
+    }
+
+    /// Checks signatures ahead, by the keys that `public` knows. It costs what [`verify`](Self::verify) would, can be done for many
+    /// objects at once before it is known which rules they are under, and changes no answer: one that matches is not checked again
+    /// by the very same key.
+    pub fn look_ahead(&mut self, public: impl Fn(KeyId) -> Option<VerifyingKey>) {
+        let matched =
+            |signature: &Signature| public(signature.key).filter(|key| self.matches(signature, key));
+        self.matched = self.signatures.iter().map(matched).collect();
+    }
+
+    fn matches(&self, signature: &Signature, key: &VerifyingKey) -> bool {
+        key.verify_strict(&self.bytes, &Ed25519::from_bytes(&signature.value)).is_ok()
     }
 
     /// Checks every signature, by the public keys that `public` knows, and returns what `public` says of their keys.
@@ -76,20 +101,20 @@ impl Signed {
         let known: Vec<_> =
             self.claims().map(|key| public(key).ok_or(Refusal::UnknownKey)).collect::<Result<_, _>>()?;
         let mut signers = Vec::with_capacity(known.len());
-        for (signature, (key, signer)) in self.signatures.iter().zip(known) {
-            let value = Ed25519::from_bytes(&signature.value);
-            key.verify_strict(&self.bytes, &value).map_err(|_| Refusal::BadSignature)?;
+        for (place, (key, signer)) in known.into_iter().enumerate() {
+            let is_known = self.matched.get(place) == Some(&Some(key));
+            if !is_known && !self.matches(&self.signatures[place], &key) {
+                return Err(Refusal::BadSignature);
+            }
             signers.push(signer);
         }
         Ok(signers)
     }
 
-    /// How many of these keys have signed; signatures of other keys are passed over.
-    pub(crate) fn count(&self, keys: &BTreeMap<KeyId, VerifyingKey>) -> usize {
-        let matches = |signature: &&Signature| {
-            let value = Ed25519::from_bytes(&signature.value);
-            keys.get(&signature.key).is_some_and(|key| key.verify_strict(&self.bytes, &value).is_ok())
-        };
+    /// How many of these keys have signed; signatures of other keys, and wrong ones, are passed over.
+    pub fn count(&self, keys: &BTreeMap<KeyId, VerifyingKey>) -> usize {
+        let matches =
+            |signature: &&Signature| keys.get(&signature.key).is_some_and(|key| self.matches(signature, key));
         self.signatures.iter().filter(matches).count()
     }
 
@@ -138,7 +163,7 @@ impl Layout for Signed {
                 Err(Fault::Number(signatures.len() as u64))
             }
         })?;
-        Ok(Self { bytes, signatures })
+        Ok(Self { bytes, signatures, matched: Vec::new() })
     }
 }
 
@@ -184,6 +209,45 @@ mod tests {
         }
     }
 
+    /// Whatever was looked at ahead, by right keys, by wrong ones or by none, the answer is what it is without.
+    #[test]
+    fn what_was_looked_at_ahead_changes_no_answer() {
+        let public = |numbers: [u8; 2]| {
+            move |id| {
+                let of = |number: u8| KeyId::of(key(number).verifying_key().as_bytes());
+                // Under the name of one key there may be another, in a registry that is not this one.
+                let found = [1, 2].into_iter().zip(numbers).find(|(named, _)| of(*named) == id);
+                found.filter(|(_, number)| *number > 0).map(|(_, number)| key(number).verifying_key())
+            }
+        };
+        let good = Signed::with(b"what is said".to_vec(), &[key(1), key(2)]);
+        let mut forged = good.encode();
+        *forged.last_mut().unwrap() ^= 1;
+        let forged = Signed::decode(&forged).unwrap();
+        let sets = [[0, 0], [1, 0], [0, 2], [1, 2], [1, 3], [3, 2], [2, 1]];
+        let mut passed = 0;
+        for (signed, ahead, known) in [&good, &forged]
+            .into_iter()
+            .flat_map(|signed| sets.iter().flat_map(move |a| sets.map(|k| (signed, *a, k))))
+        {
+            let verify = |signed: &Signed| signed.verify(|id| Some((public(known)(id)?, ())));
+            let mut looked = signed.clone();
+            looked.look_ahead(public(ahead));
+            assert_eq!(verify(&looked), verify(signed), "{ahead:?}, then {known:?}");
+            assert_eq!(&looked, signed);
+            passed += usize::from(verify(&looked).is_ok());
+        }
+        assert_eq!(passed, sets.len(), "what is good is so by its keys alone");
+        let mut more = good.clone();
+        more.look_ahead(public([1, 2]));
+        more.sign(&key(3));
+        assert_eq!(
+            signers(&more, &[1, 2, 3]),
+            Ok(vec![1, 2, 3]),
+            "places that have moved are looked at anew"
+        );
+    }
+
     /// The points of small order verify anything under the rule that some libraries use.
     #[test]
     fn keys_and_signatures_of_small_order_do_not_pass() {
@@ -193,7 +257,7 @@ mod tests {
         let mut value = [0; 64];
         value[0] = 1;
         let signature = Signature { key: KeyId::of(&identity), value };
-        let forged = Signed { bytes: b"anything".to_vec(), signatures: vec![signature] };
+        let forged = Signed { bytes: b"anything".to_vec(), signatures: vec![signature], matched: Vec::new() };
         assert_eq!(forged.verify(|_| Some((public, ()))), Err(Refusal::BadSignature));
     }
 }

@@ -98,6 +98,7 @@ pub(crate) fn registry() -> Registry {
         operator: office("operator", Party::Operator, Function::Operation),
         quorum: 3,
         advice_quorum: 2,
+        operation_quorum: 1,
         revoked: Vec::new(),
     }
 }
@@ -165,6 +166,11 @@ impl Acts for Known {
 
     fn last_number(&self, issuer: Party) -> u64 {
         self.numbers.get(&issuer).copied().unwrap_or(0)
+    }
+
+    /// None was made.
+    fn last_manifest(&self, _issuer: Party) -> u64 {
+        0
     }
 }
 

@@ -56,6 +56,8 @@ pub const ENDPOINTS: &[Endpoint] = &[
     open("POST", "/acts"),
     open("GET", "/acts/{id}"),
     open("GET", "/subjects/{*subject}"),
+    open("GET", "/exercises"),
+    open("GET", "/exercises/{*subject}"),
     Endpoint {
         method: "GET",
         path: "/files/{*subject}",
@@ -75,6 +77,10 @@ pub const ENDPOINTS: &[Endpoint] = &[
     open("GET", "/log/proof/{id}"),
     open("GET", "/log/consistency/{before}/{size}"),
     open("GET", "/log/{*tile}"),
+    open("GET", "/feed/head"),
+    open("GET", "/feed/rules/{number}"),
+    open("GET", "/feed/files/{name}"),
+    open("GET", "/feed/events"),
     open("GET", "/healthz"),
     open("GET", "/readyz"),
     open("GET", "/metrics"),
@@ -143,7 +149,7 @@ pub fn may_read(desk: &Desk, caller: Option<Caller>, act: &Act) -> bool {
     }
     let Some(caller) = caller else { return false };
     let against = match act {
-        Act::Complaint(complaint) => desk.book().accepted(&complaint.against).map(|about| about.act.issuer()),
+        Act::Complaint(complaint) => desk.accepted(&complaint.against).map(|about| about.act.issuer()),
         _ => None,
     };
     let holder = act.subject().and_then(|subject| holder(desk, subject.prefix)).map(Party::Member);

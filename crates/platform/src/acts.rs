@@ -99,6 +99,9 @@ pub(super) struct Common {
     /// How long it lasts
     #[arg(long, default_value = "7d", value_parser = lasting)]
     lasts: Duration,
+    /// An exercise, from which nothing follows: it stands among `/exercises`, and what it names must be an exercise as well
+    #[arg(long)]
+    exercise: bool,
     /// Where to write the signed bytes
     #[arg(long, short)]
     out: PathBuf,
@@ -253,7 +256,8 @@ fn hidden(mut sources: Vec<(ActId, u16)>) -> Vec<Source> {
 
 fn write(common: &Common, act: impl Into<Act>) -> anyhow::Result<()> {
     let keys = common.keys.iter().map(|path| keys::read(path)).collect::<anyhow::Result<Vec<_>>>()?;
-    let signed = Signed::with(Object::new(common.world, act.into()).encode(), &keys);
+    let object = Object { exercise: common.exercise, ..Object::new(common.world, act.into()) };
+    let signed = Signed::with(object.encode(), &keys);
     store(&common.out, &signed.encode())?;
     println!("{}", act_id(signed.bytes()));
     Ok(())

@@ -18,6 +18,7 @@ use credence_platform::example::{Place, read_world};
 use credence_platform::keys::{self, hex, unhex};
 use credence_platform::log::Signer;
 use credence_platform::published::{Published, Standing, origin, standing};
+use credence_platform::serve::cores;
 use credence_platform::store::Address;
 use serde::{Deserialize, Serialize};
 
@@ -72,10 +73,8 @@ pub(super) async fn take(dir: &Path, file: &Path) -> anyhow::Result<()> {
         if entries.is_empty() {
             break;
         }
-        for entry in &entries {
-            follow(&mut desk, world, entry)?;
-            write(&entry.into())?;
-        }
+        follow(&mut desk, world, &entries)?;
+        entries.iter().try_for_each(|entry| write(&entry.into()))?;
     }
     let desk = desk.context("the journal is empty")?;
     let signer = signer(dir, world, Published::new(dir).epoch()?)?;
@@ -86,13 +85,14 @@ pub(super) async fn take(dir: &Path, file: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Replays an entry, or begins with it.
-fn follow(desk: &mut Option<Desk>, world: World, entry: &Entry) -> anyhow::Result<()> {
-    match desk {
-        Some(desk) => desk.replay(entry)?,
-        None => *desk = Some(Desk::begin(entry, world)?),
+/// Replays entries, or begins with the first of them.
+fn follow(desk: &mut Option<Desk>, world: World, mut entries: &[Entry]) -> anyhow::Result<()> {
+    if desk.is_none()
+        && let Some((first, rest)) = entries.split_first()
+    {
+        (*desk, entries) = (Some(Desk::begin(first, world)?), rest);
     }
-    Ok(())
+    desk.as_mut().map_or(Ok(()), |desk| desk.replay_all(entries, cores())).map_err(Into::into)
 }
 
 /// What signs the checkpoints of a world's log in an epoch.
@@ -172,16 +172,17 @@ fn read(file: &Path, (world, epoch): (World, u32)) -> anyhow::Result<(Vec<Entry>
                 ensure!(found == world.to_string(), "{name} is a backup of another world: {found}");
             }
             Line::Entry { place, accepted, id, salt, sent } if number > 1 => {
-                let entry =
-                    entry(place, accepted, &id, salt, sent).with_context(|| format!("{name}:{number}"))?;
-                follow(&mut desk, world, &entry).with_context(|| format!("{name}:{number}"))?;
-                entries.push(entry);
+                let entry = entry(place, accepted, &id, salt, sent);
+                entries.push(entry.with_context(|| format!("{name}:{number}"))?);
             }
             Line::Checkpoint(text) => checkpoint = Some(text),
             Line::World(_) | Line::Entry { .. } => {
                 bail!("{name}:{number}: a backup begins with its world, once")
             }
         }
+    }
+    for page in entries.chunks(PAGE as usize) {
+        follow(&mut desk, world, page).with_context(|| name.to_string())?;
     }
     let (Some(desk), Some(checkpoint)) = (desk, checkpoint) else { bail!("{name} is not whole") };
     let size =

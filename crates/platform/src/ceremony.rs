@@ -77,15 +77,18 @@ pub(super) enum Admission {
         /// Who carries out standing rules: NAME=HEX
         #[arg(long, value_parser = office)]
         executive: (String, [u8; 32]),
-        /// Who runs the platform: NAME=HEX
-        #[arg(long, value_parser = office)]
-        operator: (String, [u8; 32]),
+        /// Who runs the platform: NAME=HEX; several times, with the same name, where several keys sign what heads the feed
+        #[arg(long = "operator", required = true, value_parser = office)]
+        operators: Vec<(String, [u8; 32])>,
         /// How many seats must sign a decision
         #[arg(long, default_value_t = 3)]
         quorum: u16,
         /// How many advisers must sign an opinion
         #[arg(long, default_value_t = 2)]
         advice_quorum: u16,
+        /// How many of the operator's keys must sign what heads the feed
+        #[arg(long, default_value_t = 1)]
+        operation_quorum: u16,
         /// How long the keys last
         #[arg(long, default_value = "365d", value_parser = lasting)]
         lasts: Duration,
@@ -214,10 +217,28 @@ pub(super) fn hold(ceremony: &Ceremony) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// The operator's office, which has all these keys.
+fn operator(keys: Vec<(String, [u8; 32])>, until: u64) -> anyhow::Result<Office> {
+    let name = keys.first().map(|(name, _)| name.clone()).unwrap_or_default();
+    ensure!(keys.iter().all(|(other, _)| *other == name), "the operator's keys are given under one name");
+    let key = |(_, public)| Key { function: Function::Operation, public, from: now(), until };
+    Ok(Office { organisation: text(&name)?, keys: keys.into_iter().map(key).collect() })
+}
+
 /// Writes a registry with whom it has, or with one more.
 pub(super) fn admit(admission: Admission) -> anyhow::Result<()> {
     match admission {
-        Admission::Found { world, advisers, executive, operator, quorum, advice_quorum, lasts, out } => {
+        Admission::Found {
+            world,
+            advisers,
+            executive,
+            operators,
+            quorum,
+            advice_quorum,
+            operation_quorum,
+            lasts,
+            out,
+        } => {
             let until = now().saturating_add(lasts.as_secs());
             let office = |(name, public): (String, [u8; 32]), function| -> anyhow::Result<Office> {
                 let keys = vec![Key { function, public, from: now(), until }];
@@ -232,9 +253,10 @@ pub(super) fn admit(admission: Admission) -> anyhow::Result<()> {
                     .map(|adviser| office(adviser, Function::Advice))
                     .collect::<anyhow::Result<_>>()?,
                 executive: office(executive, Function::Execution)?,
-                operator: office(operator, Function::Operation)?,
+                operator: operator(operators, until)?,
                 quorum,
                 advice_quorum,
+                operation_quorum,
                 revoked: Vec::new(),
             };
             write(world, registry, &out)

@@ -1,9 +1,12 @@
 //! What is taken, and what follows from it.
 
 use std::collections::{BTreeSet, HashMap};
+use std::num::NonZero;
+use std::thread;
 
 use credence_credit::ActId;
 use credence_credit::guard::NeverBlock;
+use credence_law::layout::DecodeError;
 use credence_law::party::{World, act_id};
 use credence_law::{Accepted, Act, AdoptError, BYTES_MAX, Body, Book, Law, Refusal, Signed, Trust};
 
@@ -71,6 +74,8 @@ pub struct Desk {
     drills: Book,
     log: Log,
     receipts: HashMap<ActId, Receipt>,
+    /// Places of rules, and of the drafts by which they were laid open.
+    rules: Vec<u64>,
     /// Entries without a payload that no erasure has named so far.
     bare: BTreeSet<ActId>,
     /// Places of entries whose payload is to go from the journal.
@@ -92,6 +97,7 @@ impl Desk {
             drills: Book::of_exercises(),
             log: Log::default(),
             receipts: HashMap::new(),
+            rules: vec![first.place],
             bare: BTreeSet::new(),
             doomed: Vec::new(),
         };
@@ -105,8 +111,40 @@ impl Desk {
     /// # Errors
     /// When it would not be taken, or is out of its place.
     pub fn replay(&mut self, entry: &Entry) -> Result<(), Rejection> {
-        if let Some(sent) = &entry.sent {
-            let signed = Signed::decode(sent).map_err(Refusal::from)?;
+        self.follow(entry, entry.sent.as_deref().map(Signed::decode))
+    }
+
+    /// Takes entries as [`replay`](Self::replay) takes one after the other. Signatures are most of the work, and so many threads
+    /// share it: those by keys that are known before the first entry are looked at ahead.
+    ///
+    /// They are checked one by one all the same. A check of many together (as `ed25519_dalek::verify_batch` has it) is by
+    /// another equation, and would take what a gateway refuses.
+    ///
+    /// # Errors
+    /// At the first that would not be taken, or is out of its place. Those before it are taken.
+    pub fn replay_all(&mut self, entries: &[Entry], threads: NonZero<usize>) -> Result<(), Rejection> {
+        let mut signed: Vec<_> =
+            entries.iter().map(|entry| entry.sent.as_deref().map(Signed::decode)).collect();
+        let trust = &self.trust;
+        thread::scope(|scope| {
+            for part in signed.chunks_mut(entries.len().div_ceil(threads.get()).max(1)) {
+                scope.spawn(move || {
+                    let acts = part.iter_mut().flatten().flatten().filter(|signed| is_act(signed));
+                    acts.for_each(|signed| signed.look_ahead(|key| trust.key(key)));
+                });
+            }
+        });
+        entries.iter().zip(signed).try_for_each(|(entry, signed)| self.follow(entry, signed))
+    }
+
+    /// Takes an entry, whose payload was read.
+    fn follow(
+        &mut self,
+        entry: &Entry,
+        signed: Option<Result<Signed, DecodeError>>,
+    ) -> Result<(), Rejection> {
+        if let Some(signed) = signed {
+            let signed = signed.map_err(Refusal::from)?;
             if act_id(signed.bytes()) != entry.id {
                 return Err(Rejection::Journal(entry.place, "it is another object".to_owned()));
             }
@@ -181,6 +219,7 @@ impl Desk {
     fn take(&mut self, signed: &Signed, now: u64) -> Result<bool, Rejection> {
         if !is_act(signed) {
             self.trust.adopt(signed, &self.book, now)?;
+            self.rules.push(self.log.len());
             return Ok(true);
         }
         let accepted = self.law()?.examine(signed, self.acts(signed), now)?;
@@ -195,6 +234,9 @@ impl Desk {
     /// Enters an act that was checked; whether everybody may read it.
     fn enter(&mut self, accepted: Accepted, is_exercise: bool) -> bool {
         let is_public = is_public(&accepted.act);
+        if matches!(accepted.act, Act::Draft(_)) && !is_exercise {
+            self.rules.push(self.log.len());
+        }
         if let Act::Erasure(erasure) = &accepted.act {
             let still_there = erasure.acts.iter().filter(|id| !self.bare.remove(id));
             self.doomed.extend(still_there.filter_map(|id| Some(self.receipts.get(id)?.place)));
@@ -223,6 +265,11 @@ impl Desk {
         self.trust.law()
     }
 
+    /// The places of all rules, and of the drafts by which they were laid open, in order.
+    pub fn rules(&self) -> &[u64] {
+        &self.rules
+    }
+
     /// All acts.
     pub const fn book(&self) -> &Book {
         &self.book
@@ -231,6 +278,16 @@ impl Desk {
     /// All acts of exercises: a feed of its own, which no gateway follows.
     pub const fn drills(&self) -> &Book {
         &self.drills
+    }
+
+    /// The book that an act stands in, in earnest or as an exercise.
+    pub fn book_with(&self, id: &ActId) -> Option<&Book> {
+        [&self.book, &self.drills].into_iter().find(|book| book.accepted(id).is_some())
+    }
+
+    /// An act, in earnest or as an exercise.
+    pub fn accepted(&self, id: &ActId) -> Option<&Accepted> {
+        self.book_with(id)?.accepted(id)
     }
 
     /// The log.
@@ -245,8 +302,7 @@ impl Desk {
 
     /// An act that everybody may read.
     pub fn public(&self, id: &ActId) -> Option<&Accepted> {
-        let accepted = self.book.accepted(id).or_else(|| self.drills.accepted(id));
-        accepted.filter(|accepted| is_public(&accepted.act))
+        self.accepted(id).filter(|accepted| is_public(&accepted.act))
     }
 }
 
@@ -307,3 +363,6 @@ pub fn kind_name(act: &Act) -> &'static str {
         _ => "erasure",
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -11,6 +11,9 @@ use serde_json::{Value, json};
 
 /// The type of a credit file.
 pub const CREDIT_FILE: &str = "application/vnd.credence.credit-file+json";
+/// The type of a credit file whose addresses stand for others. It is one of its own, so that nobody takes it for a statement
+/// about whoever really has those addresses.
+pub const ANONYMOUS_CREDIT_FILE: &str = "application/vnd.credence.anonymous-credit-file+json";
 
 fn signed(kind: &str, payload: &[u8]) -> Vec<u8> {
     let head = format!("DSSEv1 {} {kind} {} ", kind.len(), payload.len());

@@ -180,6 +180,7 @@ fn registry(place: &Place, now: u64) -> anyhow::Result<Registry> {
         operator: office("Platform Operations", place.operator(), Function::Operation)?,
         quorum: 3,
         advice_quorum: 2,
+        operation_quorum: 1,
         revoked: Vec::new(),
     })
 }

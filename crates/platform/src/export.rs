@@ -1,13 +1,17 @@
 //! What is taken out of a world: credit files, and security alerts.
 
+use std::fs::File;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
-use clap::Subcommand;
+use anyhow::{Context, anyhow};
+use clap::{Args, Subcommand};
+use credence_credit::AnonymiserKey;
 use credence_law::Law;
 use credence_law::party::MemberId;
+use credence_platform::anonymous::Veil;
 use credence_platform::desk::Desk;
-use credence_platform::envelope::{CREDIT_FILE, seal};
+use credence_platform::envelope::{ANONYMOUS_CREDIT_FILE, CREDIT_FILE, seal};
 use credence_platform::example::{Place, read_world};
 use credence_platform::keys::{self, hex};
 use credence_platform::serve::{now, replay};
@@ -23,56 +27,90 @@ use super::journal;
 pub(super) enum Export {
     /// A subject's credit file as everybody may see it, signed by the operator
     File {
-        /// The world's directory
-        #[arg(long)]
-        dir: PathBuf,
+        #[command(flatten)]
+        from: From,
         /// The addresses
         #[arg(long)]
         subject: Prefix,
     },
     /// The credit files of all subjects that a member holds, signed by the operator
     Member {
-        /// The world's directory
-        #[arg(long)]
-        dir: PathBuf,
+        #[command(flatten)]
+        from: From,
         /// The member's number
         #[arg(long)]
         member: u16,
     },
     /// The security alerts in force, as a STIX 2.1 bundle
     Stix {
-        /// The world's directory
-        #[arg(long)]
-        dir: PathBuf,
+        #[command(flatten)]
+        from: From,
     },
+}
+
+/// Out of which world, and how openly.
+#[derive(Debug, Args)]
+pub(super) struct From {
+    /// The world's directory
+    #[arg(long)]
+    dir: PathBuf,
+    /// Replace addresses, prefix by prefix, with a random key that is forgotten, and leave out what leads to them
+    #[arg(long)]
+    anonymise: bool,
+    /// Replace addresses with the key in FILE, 32 bytes or 64 hexadecimal digits, so that exports can be compared
+    #[arg(long, value_name = "FILE")]
+    anonymise_key: Option<PathBuf>,
+}
+
+impl From {
+    /// The state of the world, by its journal.
+    async fn desk(&self) -> anyhow::Result<Desk> {
+        let store = journal(&self.dir).await?;
+        let desk = replay(&store, read_world(&Place::new(&self.dir))?).await;
+        store.close().await;
+        desk
+    }
+
+    /// What hides whom it is about, where that was asked for.
+    fn veil(&self) -> anyhow::Result<Option<Veil>> {
+        let key = match &self.anonymise_key {
+            Some(path) => key_in(path)?,
+            None if self.anonymise => AnonymiserKey::new(rand::random())?,
+            None => return Ok(None),
+        };
+        Ok(Some(Veil::new(&key)))
+    }
+}
+
+fn key_in(path: &Path) -> anyhow::Result<AnonymiserKey> {
+    let (name, mut bytes) = (path.display(), Vec::new());
+    // One byte more tells that it is too long.
+    let limit = AnonymiserKey::FILE_LEN_MAX as u64 + 1;
+    File::open(path)
+        .and_then(|file| file.take(limit).read_to_end(&mut bytes))
+        .with_context(|| format!("{name} cannot be read"))?;
+    AnonymiserKey::in_file(&bytes).map_err(|fault| anyhow!("{name} {fault}"))
 }
 
 /// Writes what was asked for to the standard output, as JSON.
 pub(super) async fn export(export: Export) -> anyhow::Result<()> {
     let document = match export {
-        Export::File { dir, subject } => {
-            let desk = desk(&dir).await?;
-            sealed(&dir, &desk, vec![subject])?
+        Export::File { from, subject } => {
+            let desk = from.desk().await?;
+            sealed(&from, &desk, vec![subject])?
         }
-        Export::Member { dir, member } => {
-            let desk = desk(&dir).await?;
+        Export::Member { from, member } => {
+            let desk = from.desk().await?;
             let subjects = held(&desk, desk.law()?, MemberId(member));
-            sealed(&dir, &desk, subjects)?
+            sealed(&from, &desk, subjects)?
         }
-        Export::Stix { dir } => {
-            stix::bundle(&desk(&dir).await?, now()).context("the world has no rules yet")?
+        Export::Stix { from } => {
+            let bundle = stix::bundle(&from.desk().await?, now()).context("the world has no rules yet")?;
+            from.veil()?.map_or_else(|| bundle.clone(), |veil| veil.bundle(&bundle))
         }
     };
     println!("{document:#}");
     Ok(())
-}
-
-/// The state of the world in a directory, by its journal.
-async fn desk(dir: &Path) -> anyhow::Result<Desk> {
-    let store = journal(dir).await?;
-    let desk = replay(&store, read_world(&Place::new(dir))?).await;
-    store.close().await;
-    desk
 }
 
 /// The subjects of a member that somebody has made an act about, in order.
@@ -85,17 +123,24 @@ fn held(desk: &Desk, law: &Law, member: MemberId) -> Vec<Prefix> {
     subjects
 }
 
-/// The credit files of these subjects, under the operator's signature, with where the log stands that they follow from.
-fn sealed(dir: &Path, desk: &Desk, subjects: Vec<Prefix>) -> anyhow::Result<Value> {
+/// The credit files of these subjects, under the operator's signature. Where they tell of whom, also where the log stands that
+/// they follow from.
+fn sealed(from: &From, desk: &Desk, subjects: Vec<Prefix>) -> anyhow::Result<Value> {
     let now = now();
-    let key = keys::read(&Place::new(dir).operator())?;
-    let files: Vec<_> = subjects.into_iter().filter_map(|prefix| subject(desk, prefix, now)).collect();
+    let key = keys::read(&Place::new(&from.dir).operator())?;
+    let files = subjects.into_iter().filter_map(|prefix| subject(desk, desk.book(), prefix, now));
+    let (world, made) = (desk.law()?.world.to_string(), moment(now));
+    if let Some(veil) = from.veil()? {
+        let files: Vec<_> = files.map(|file| veil.credit_file(file)).collect();
+        let document = json!({ "world": world, "made": made, "files": files });
+        return Ok(seal(ANONYMOUS_CREDIT_FILE, &document, &key));
+    }
     let size = desk.log().len();
     let document = json!({
-        "world": desk.law()?.world.to_string(),
-        "made": moment(now),
+        "world": world,
+        "made": made,
         "log": { "size": size, "root": desk.log().root(size).map(|root| hex(&root)) },
-        "files": serde_json::to_value(files)?,
+        "files": serde_json::to_value(files.collect::<Vec<_>>())?,
     });
     Ok(seal(CREDIT_FILE, &document, &key))
 }

@@ -178,8 +178,7 @@ fn keys(law: &Law, signed: &Signed) -> Result<(), Refusal> {
         if law.register().is_revoked(key) {
             return Err(Refusal::RevokedKey);
         }
-        let known = law.registers.values().rev().any(|register| register.speaker(key).is_some());
-        if known { Ok(()) } else { Err(Refusal::UnknownKey) }
+        law.speaker(key).map(drop).ok_or(Refusal::UnknownKey)
     })
 }
 

@@ -10,8 +10,10 @@
 //! * [`gate`]: what is turned away before its signatures are looked at, by [`allowance`]s among others;
 //! * [`request`]: requests that somebody has signed; [`access`]: who may ask for what;
 //! * [`store`]: the journal in a database;
-//! * [`serve`]: the two put together, and offered by HTTP;
-//! * [`stix`]: security alerts for other programs; [`envelope`]: documents that somebody has signed;
+//! * [`feed`]: what gateways follow;
+//! * [`serve`]: all put together, and offered by HTTP;
+//! * [`stix`]: security alerts for other programs; [`envelope`]: documents that somebody has signed; [`anonymous`]: what is taken
+//!   out without saying whom it is about;
 //! * `portal`: the pages that people read; [`sign_in`]: how members and officers show who they are there;
 //! * [`words`]: acts told to people;
 //! * [`example`]: a world to try things out in;
@@ -19,10 +21,12 @@
 
 pub mod access;
 pub mod allowance;
+pub mod anonymous;
 pub mod complaint;
 pub mod desk;
 pub mod envelope;
 pub mod example;
+pub mod feed;
 pub mod gate;
 pub mod keys;
 pub mod log;

@@ -7,12 +7,14 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use credence_credit::ActId;
+use credence_feed::log::ED25519;
+pub use credence_feed::log::{is_consistent, read_checkpoint};
 use ed25519_dalek::SigningKey;
 use sha2::{Digest, Sha256};
-use signed_note::{Note, StandardSigner, StandardVerifier, VerifierList};
+use signed_note::{Note, StandardSigner};
 use tlog_tiles::{
-    Checkpoint, EMPTY_HASH, Error, Hash, HashReader, RecordProof, Tile, TreeProof, check_record, check_tree,
-    prove_record, prove_tree, record_hash, stored_hash_count, stored_hashes, tree_hash,
+    Checkpoint, EMPTY_HASH, Error, Hash, HashReader, RecordProof, Tile, check_record, prove_record,
+    prove_tree, record_hash, stored_hash_count, stored_hashes, tree_hash,
 };
 
 /// The height of tiles that the specification asks for: 256 hashes each.
@@ -123,21 +125,12 @@ pub fn is_included(proof: &[[u8; 32]], size: u64, root: &[u8; 32], place: u64, l
     check_record(&proof, size, Hash(*root), place, record_hash(&leaf.bytes())).is_ok()
 }
 
-/// Whether a tree with this root and size begins with one of `before`, a size and its root, by such a proof.
-pub fn is_consistent(proof: &[[u8; 32]], size: u64, root: &[u8; 32], before: (u64, &[u8; 32])) -> bool {
-    let proof: TreeProof = proof.iter().map(|hash| Hash(*hash)).collect();
-    check_tree(&proof, size, Hash(*root), before.0, Hash(*before.1)).is_ok()
-}
-
 /// What names a log in its checkpoints, and the key that signs them.
 #[derive(Clone)]
 pub struct Signer {
     origin: String,
     key: StandardSigner,
 }
-
-/// The first byte of an Ed25519 key in a signed note.
-const ED25519: u8 = 1;
 
 impl Signer {
     /// A signer for the log of this name.
@@ -181,22 +174,6 @@ impl core::fmt::Debug for Signer {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.debug_struct("Signer").field("origin", &self.origin).finish_non_exhaustive()
     }
-}
-
-/// The size and root that a checkpoint states, if this key signed it for the log of this name.
-pub fn read_checkpoint(
-    text: &[u8],
-    origin: &str,
-    public: &ed25519_dalek::VerifyingKey,
-) -> Option<(u64, [u8; 32])> {
-    let key = [&[ED25519][..], public.as_bytes()].concat();
-    let text_key = format!("{origin}+{:08x}+{}", signed_note::key_id(origin, &key), STANDARD.encode(&key));
-    let verifier = StandardVerifier::new(&text_key).ok()?;
-    let note = Note::from_bytes(text).ok()?;
-    note.verify(&VerifierList::new(vec![Box::new(verifier)])).ok()?;
-    let checkpoint =
-        Checkpoint::from_bytes(note.text()).ok().filter(|checkpoint| checkpoint.origin() == origin)?;
-    Some((checkpoint.size(), checkpoint.hash().0))
 }
 
 #[cfg(test)]

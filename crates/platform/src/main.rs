@@ -15,7 +15,7 @@ use std::sync::Arc;
 use anyhow::Context;
 use axum::serve::ListenerExt;
 use clap::{Parser, Subcommand};
-use credence_law::party::World;
+use credence_law::party::{Function, World};
 use credence_platform::allowance::Rate;
 use credence_platform::example::{Place, begin_world, make_world, read_world};
 use credence_platform::gate::Limits;
@@ -24,7 +24,7 @@ use credence_platform::published::Published;
 use credence_platform::request::{Asked, sign};
 use credence_platform::serve::{Offices, Platform, Settings, now, router};
 use credence_platform::store::{Address, Store};
-use credence_platform::witness::Witness;
+use credence_platform::witness;
 use mimalloc::MiMalloc;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::info;
@@ -81,6 +81,9 @@ enum Command {
         /// All requests come through a proxy, which says for whom: the last address of X-Forwarded-For
         #[arg(long)]
         behind_proxy: bool,
+        /// In an example world, whose parties' keys are here: after how many seconds an issuer's manifest states what is new
+        #[arg(long, default_value_t = 600)]
+        attest_after: u64,
     },
     /// Check a whole journal offline: each signature, each rule, each change, and the log
     Verify {
@@ -161,13 +164,22 @@ fn main() -> ExitCode {
 fn run(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Init { dir, database, begin } => block_on(init(&dir, database.as_deref(), begin.as_deref())),
-        Command::Serve { dir, listen, rate, burst, strangers, behind_proxy } => {
+        Command::Serve { dir, listen, rate, burst, strangers, behind_proxy, attest_after } => {
             let issuer = Rate { each_second: rate, burst };
             let strangers = Rate { each_second: strangers, burst: strangers.saturating_mul(5) };
-            let witnesses = Witness::list(&dir.join(WITNESSES))?;
+            let witnesses = witness::list(&dir.join(WITNESSES))?;
             let limits = Limits { issuer, strangers };
             let offices = offices(&Place::new(&dir))?;
-            let settings = Settings { limits, is_behind_proxy: behind_proxy, witnesses, offices };
+            // Only in an example are they in this directory.
+            let are_here = Place::new(&dir).member(1, Function::Decisions).exists();
+            let settings = Settings {
+                limits,
+                is_behind_proxy: behind_proxy,
+                witnesses,
+                offices,
+                feed: Some(dir.join("feed")),
+                attests: are_here.then(|| (dir.clone(), attest_after)),
+            };
             block_on(serve(&dir, listen, settings))
         }
         Command::Verify { dir, checkpoint } => block_on(verify::verify(&dir, checkpoint.as_deref())),

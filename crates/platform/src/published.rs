@@ -143,7 +143,7 @@ pub fn origin(world: World, epoch: u32) -> String {
 }
 
 /// Writes a file beside the old one and puts it in its place, so that there is always one that is whole.
-fn replace(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
+pub(crate) fn replace(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
     let beside = path.with_added_extension("new");
     let written = fs::write(&beside, bytes).and_then(|()| fs::rename(&beside, path));
     written.with_context(|| format!("{} cannot be written", path.display()))

@@ -3,16 +3,21 @@
 mod api;
 mod door;
 mod duty;
+mod feed;
 mod http;
 mod intake;
 mod members;
 mod metrics;
 mod peer;
 mod public_log;
+mod record;
 mod submit;
+mod way;
 
 use std::collections::BTreeMap;
 use std::hash::RandomState;
+use std::num::NonZero;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread;
 
@@ -22,7 +27,7 @@ use credence_law::party::World;
 use credence_law::{AdoptError, Law};
 use credence_prefix::Prefix;
 use tokio::runtime::Handle;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::time::Instant;
 use tracing::{error, info};
 
@@ -32,15 +37,17 @@ pub use http::router;
 pub(crate) use self::intake::Answer;
 pub(crate) use self::peer::Peer;
 
-use self::intake::Handed;
+use self::intake::{Handed, Intake};
 use self::metrics::Metrics;
+use self::record::Kept;
+use self::way::Way;
 use crate::desk::Desk;
 use crate::gate::{Gate, Limits};
 use crate::log::Signer;
 use crate::published::Published;
 use crate::request::Nonces;
-use crate::store::{Inquiry, Store, Writer};
-use crate::witness::Witness;
+use crate::store::{Inquiry, Store};
+use credence_feed::Witness;
 
 /// Entries that are read together at the start.
 const PAGE: u32 = 4_096;
@@ -56,6 +63,11 @@ pub struct Settings {
     pub witnesses: Vec<Witness>,
     /// For whom the platform acts.
     pub offices: Offices,
+    /// Where the feed's files lie; without it, or without the operator's key, there is no feed.
+    pub feed: Option<PathBuf>,
+    /// The directory of an example world whose parties' manifests are made here, and after how many seconds they state what is
+    /// new.
+    pub attests: Option<(PathBuf, u64)>,
 }
 
 /// What a witness has said of the log last: at which size, and the line of its note.
@@ -64,13 +76,20 @@ type Cosigned = BTreeMap<String, (u64, Vec<u8>)>;
 /// What all requests share.
 #[derive(Debug)]
 pub struct Platform {
+    world: World,
     desk: RwLock<Desk>,
+    /// What gateways follow.
+    fed: tokio::sync::Mutex<Option<feed::Fed>>,
+    /// Rings when something new is published.
+    bell: feed::Bell,
+    /// How much of the log is on disk, for whoever waits for more.
+    written: watch::Sender<u64>,
     gate: Mutex<Gate>,
     /// Signed requests that were heard.
     nonces: Mutex<Nonces>,
     store: Store,
     /// The way to the disk, until the journal is closed.
-    writer: tokio::sync::Mutex<Option<Writer>>,
+    way: Way,
     signer: Signer,
     published: Published,
     /// How much of the log is on disk, and the checkpoint of that.
@@ -84,6 +103,7 @@ pub struct Platform {
     /// Room for what is being handed in, in KiB.
     room: Semaphore,
     metrics: Metrics,
+    kept: Kept,
     settings: Settings,
     started: Instant,
 }
@@ -110,11 +130,15 @@ impl Platform {
         let cosigned = said.map(|(witness, size, line)| (witness, (size, line))).collect();
         let (inbox, handed) = mpsc::channel(intake::WAITING_MAX);
         let platform = Arc::new(Self {
+            world,
+            fed: tokio::sync::Mutex::default(),
+            bell: feed::Bell::default(),
+            written: watch::Sender::new(desk.log().len()),
             desk: RwLock::new(desk),
             gate: Mutex::new(Gate::new(settings.limits, RandomState::new())),
             nonces: Mutex::new(Nonces::new(now())),
             store,
-            writer: tokio::sync::Mutex::new(Some(writer)),
+            way: Way::new(writer),
             signer,
             published,
             checkpoint: RwLock::new(checkpoint),
@@ -124,22 +148,21 @@ impl Platform {
             waiting: Arc::new(Semaphore::new(intake::WAITING_MAX)),
             room: Semaphore::new(submit::ROOM_KIB as usize),
             metrics: Metrics::new(),
+            kept: Kept::default(),
             settings,
             started: Instant::now(),
         });
         let (taking, handle) = (Arc::downgrade(&platform), Handle::current());
         let thread = thread::Builder::new().name("platform-desk".to_owned());
-        let run = move || intake::take_in(handed, |batch| Some(taking.upgrade()?.take(batch, &handle)));
-        thread.spawn(run).context("no thread for the desk")?;
+        thread.spawn(move || Intake::new(handed, taking, handle).run()).context("no thread for the desk")?;
         tokio::spawn(duty::rounds(Arc::downgrade(&platform)));
+        tokio::spawn(feed::rounds(Arc::downgrade(&platform)));
         Ok(platform)
     }
 
     /// Closes the journal, when nothing more is to come.
     pub async fn close(&self) {
-        if let Some(writer) = self.writer.lock().await.take()
-            && let Err(fault) = writer.close().await
-        {
+        if let Err(fault) = self.way.close().await {
             error!(%fault, "the journal was not closed in order; it is whole");
         }
         self.store.close().await;
@@ -187,8 +210,7 @@ impl Platform {
 
     /// Writes down who looks at a credit file with its history, and lets go of inquiries from before `until` (Unix seconds).
     pub(crate) async fn inquired(&self, inquiry: &Inquiry, until: u64) -> sqlx::Result<()> {
-        let mut writer = self.writer.lock().await;
-        writer.as_mut().ok_or(sqlx::Error::PoolClosed)?.inquired(inquiry, until).await
+        self.way.writer().await?.inquired(inquiry, until).await
     }
 
     /// Who looked at a subject's file, newest first.
@@ -222,10 +244,13 @@ pub async fn replay(store: &Store, world: World) -> anyhow::Result<Desk> {
             info!(entries = desk.log().len(), "the journal was read");
             return Ok(desk);
         }
-        for entry in &entries {
-            desk.replay(entry)?;
-        }
+        desk.replay_all(&entries, cores())?;
     }
+}
+
+/// The cores that this process may use.
+pub fn cores() -> NonZero<usize> {
+    thread::available_parallelism().unwrap_or(NonZero::<usize>::MIN)
 }
 
 /// Unix time in seconds.

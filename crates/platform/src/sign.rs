@@ -93,6 +93,9 @@ fn act(bytes: &[u8], world: World, paths: &[PathBuf]) -> anyhow::Result<Signed> 
     let mut signed = signed.unwrap_or_else(|| Signed::with(bytes.to_vec(), []));
     let object = Object::<Act>::decode(signed.bytes()).context("this is no act that this version knows")?;
     ensure!(object.world == world, "the act belongs to the world {}, and not to {world}", object.world);
+    if object.exercise {
+        eprintln!("An exercise, from which nothing follows:");
+    }
     eprintln!("{}", words::title(&object.body));
     words::facts(&object.body, None).iter().for_each(|fact| eprintln!("  {fact}"));
     let Preamble { issued, expires, .. } = *object.body.preamble();

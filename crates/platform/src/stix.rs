@@ -36,13 +36,17 @@ pub fn bundle(desk: &Desk, now: u64) -> Option<Value> {
         objects.extend(subject);
         objects.push(report(&id, alert, &by, &refers));
     }
-    let objects: Vec<_> = identities.into_values().chain(objects).collect();
+    Some(bundled(&identities.into_values().chain(objects).collect::<Vec<_>>()))
+}
+
+/// A bundle of these objects, whose name follows from them.
+pub(crate) fn bundled(objects: &[Value]) -> Value {
     let hashed: Vec<_> = objects.iter().map(ToString::to_string).collect();
-    Some(json!({
+    json!({
         "type": "bundle",
         "id": name("bundle", hashed.concat().as_bytes()),
         "objects": objects,
-    }))
+    })
 }
 
 /// Whose alerts they are.
@@ -112,7 +116,7 @@ fn common(kind: &str, id: &ActId, alert: &SecurityAlert, by: &Value) -> Value {
 }
 
 /// An identifier that follows from what it names: a UUID of version 8 (RFC 9562 section 5.8) out of a SHA-256.
-fn name(kind: &str, of: &[u8]) -> String {
+pub(crate) fn name(kind: &str, of: &[u8]) -> String {
     let hash = Sha256::new().chain_update(kind).chain_update([0]).chain_update(of).finalize();
     let mut bytes: [u8; 16] = core::array::from_fn(|place| hash[place]);
     bytes[6] = bytes[6] & 0x0f | 0x80;

@@ -7,6 +7,8 @@ mod address;
 mod inquiries;
 mod lock;
 
+use std::time::Duration;
+
 use credence_credit::ActId;
 use sqlx::any::{AnyPoolOptions, install_default_drivers};
 use sqlx::migrate::Migrator;
@@ -22,6 +24,8 @@ static MIGRATIONS: Migrator = sqlx::migrate!();
 /// Entries that one statement inserts, at most: five values each, far from what a statement may hold in either database. On
 /// PostgreSQL each statement is a round trip.
 const TOGETHER: usize = 64;
+/// How long whoever reads waits for a database that does not answer.
+const READ_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Why a journal cannot be written.
 #[derive(Debug, thiserror::Error)]
@@ -52,7 +56,8 @@ impl Store {
     /// When the database cannot be reached, or was written by a later version.
     pub async fn open(address: &Address) -> sqlx::Result<Self> {
         install_default_drivers();
-        let pool = AnyPoolOptions::new().max_connections(4).connect(&address.url()).await?;
+        let options = AnyPoolOptions::new().max_connections(4).acquire_timeout(READ_PATIENCE);
+        let pool = options.connect(&address.url()).await?;
         if matches!(address, Address::File(_)) {
             // Kept in the file. Readers do not wait for the writer then.
             sqlx::query("PRAGMA journal_mode = WAL").execute(&pool).await?;
@@ -187,6 +192,26 @@ impl Writer {
                     ON CONFLICT (witness) DO UPDATE SET size = excluded.size, line = excluded.line";
         let keep = sqlx::query(keep).bind(witness).bind(size as i64).bind(line);
         keep.execute(&mut self.connection).await.map(drop)
+    }
+
+    /// The last entry, as it is now that nobody else can write; none in an empty journal.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub async fn last(&mut self) -> sqlx::Result<Option<Entry>> {
+        let row =
+            sqlx::query("SELECT place, accepted, id, salt, sent FROM journal ORDER BY place DESC LIMIT 1")
+                .fetch_optional(&mut self.connection)
+                .await?;
+        row.as_ref().map(entry).transpose()
+    }
+
+    /// Whether it can still be written.
+    ///
+    /// # Errors
+    /// When it cannot.
+    pub async fn ping(&mut self) -> sqlx::Result<()> {
+        self.connection.ping().await
     }
 
     /// Lets others write.

@@ -4,14 +4,17 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, bail, ensure};
+use credence_feed::Witness;
+use credence_feed::witness::cosignatures;
 use credence_law::party::{Function, World};
 use credence_platform::desk::Desk;
 use credence_platform::example::{Place, read_world};
 use credence_platform::keys::hex;
 use credence_platform::log::{Log, checkpoint_text, read_checkpoint};
 use credence_platform::published::{Published, origin};
+use credence_platform::serve::cores;
 use credence_platform::view::moment;
-use credence_platform::witness::{Witness, cosignatures};
+use credence_platform::witness;
 
 use super::{WITNESSES, journal};
 
@@ -26,16 +29,14 @@ pub(super) async fn verify(dir: &Path, checkpoint: Option<&Path>) -> anyhow::Res
         if entries.is_empty() {
             break;
         }
-        for entry in &entries {
-            desk.replay(entry)?;
-            erased += u64::from(entry.sent.is_none());
-        }
+        desk.replay_all(&entries, cores())?;
+        erased += entries.iter().filter(|entry| entry.sent.is_none()).count();
     }
     let missing = desk.unexplained().count();
     ensure!(missing == 0, "{missing} entries have lost their payload, and no erasure names them");
     let (size, acts) = (desk.log().len(), desk.book().acts().count());
     let epoch = Published::new(dir).epoch()?;
-    let witnesses = Witness::list(&dir.join(WITNESSES))?;
+    let witnesses = witness::list(&dir.join(WITNESSES))?;
     let root = desk.log().root(size).context("the log has a root")?;
     if let Some(path) = checkpoint {
         let text = fs::read(path).with_context(|| format!("{} cannot be read", path.display()))?;

@@ -2,7 +2,7 @@
 
 use credence_credit::ActId;
 use credence_law::registry::Register;
-use credence_law::{Law, State};
+use credence_law::{Acts, Book, Law, State};
 use credence_prefix::Prefix;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -16,6 +16,8 @@ pub struct SubjectView {
     pub subject: String,
     /// Whether nothing follows from any of this, since the world was made for trying out.
     pub is_example: bool,
+    /// Whether nothing follows from any of this, since these are the acts of exercises.
+    pub is_exercise: bool,
     /// The score from 0 to 1000; none for an unrated subject.
     pub score: Option<u16>,
     /// The word for it.
@@ -78,16 +80,18 @@ pub struct ActView {
     pub place: u64,
 }
 
-/// The credit of a subject at `now` (Unix seconds), with what is over. None while the world has no rules.
-pub fn subject(desk: &Desk, subject: Prefix, now: u64) -> Option<SubjectView> {
+/// The credit of a subject at `now` (Unix seconds) by the acts of a desk's book, with what is over. None while the world has no
+/// rules.
+pub fn subject(desk: &Desk, book: &Book, subject: Prefix, now: u64) -> Option<SubjectView> {
     let law = desk.law().ok()?;
-    let file = desk.book().file(law, subject, now);
+    let file = book.file(law, subject, now);
     let points =
         |id: &ActId| file.assessment.terms.iter().find(|term| term.act == *id).map(|term| term.points);
     let acts = file.acts.iter().filter_map(|(id, state)| act(desk, law, id, *state, points(id)));
     Some(SubjectView {
         subject: subject.to_string(),
         is_example: law.is_example,
+        is_exercise: book.are_exercises(),
         score: file.assessment.rating.score().map(credence_credit::Score::value),
         status: file.assessment.rating.status().map(credence_credit::Status::name),
         base: file.assessment.base,

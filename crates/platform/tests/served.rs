@@ -20,6 +20,8 @@ mod described;
 mod doors;
 #[path = "served/erasure.rs"]
 mod erasure;
+#[path = "served/exercises.rs"]
+mod exercises;
 #[path = "served/exports.rs"]
 mod exports;
 #[path = "served/files.rs"]

@@ -33,6 +33,9 @@ const HEADERS_MAX: usize = 64;
 /// The longest validator that is kept, in bytes; real ones have some forty.
 const VALIDATOR_LEN_MAX: usize = 256;
 
+/// How long a doorbell may be silent; publishers say that they are there every fifteen seconds.
+const BELL_SILENT_MAX: Duration = Duration::from_secs(45);
+
 /// The longest rest that a publisher is granted, which is a day.
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(86_400);
 
@@ -196,6 +199,25 @@ impl Fetcher {
         Err(Refused::Redirect.into())
     }
 
+    /// Listens to the server-sent events of `place` and calls `ring` at each, until the publisher hangs up, falls silent, or `ring` wants
+    /// no more. What an event says is not looked at, and nothing of it is kept.
+    pub async fn listen(&self, place: &Place, mut ring: impl FnMut() -> bool) {
+        let Ok(mut answer) = self.ask(&place.0, &Validators::default(), Instant::now()).await else { return };
+        if answer.status() != StatusCode::OK {
+            return;
+        }
+        let mut line_begins = true;
+        while let Ok(Ok(Some(part))) = timeout(BELL_SILENT_MAX, answer.chunk()).await {
+            for byte in part.as_ref() {
+                // A field called `data` ends what tells of an event; comments begin with a colon.
+                if line_begins && *byte == b'd' && !ring() {
+                    return;
+                }
+                line_begins = *byte == b'\n';
+            }
+        }
+    }
+
     async fn ask(&self, url: &Url, known: &Validators, begun: Instant) -> Result<Response, Failure> {
         let mut request = self.client.get(url.clone()).header(ACCEPT_ENCODING, "identity");
         let asked = [(IF_NONE_MATCH, &known.etag), (IF_MODIFIED_SINCE, &known.last_modified)];
@@ -270,6 +292,9 @@ fn onward(from: &Url, answer: &Response) -> Result<Url, Refused> {
 }
 
 fn refusal(status: StatusCode, headers: &HeaderMap) -> Failure {
+    if matches!(status, StatusCode::NOT_FOUND | StatusCode::GONE) {
+        return Refused::Absent.into();
+    }
     if status != StatusCode::TOO_MANY_REQUESTS && !status.is_server_error() {
         return Refused::Status.into();
     }

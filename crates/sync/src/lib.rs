@@ -19,6 +19,7 @@
 //! What this crate refuses to do: its logic reads no clock and draws no random number, both are arguments; whatever the
 //! follower says or leaves on disk is checked once more by the gateway, since it has met strangers.
 
+pub mod feed;
 pub mod fetch;
 pub mod lists;
 pub mod outbox;

@@ -12,7 +12,7 @@ pub struct Limits {
     pub options: u8,
     /// Bytes of consecutive padding in one options header.
     pub padding: u8,
-    /// VLAN tags and MPLS labels below one network-layer header.
+    /// VLAN tags, MPLS labels, and frames and sessions inside a frame, below one network-layer header.
     pub link_tags: u8,
 }
 

@@ -59,6 +59,8 @@ const CHECK_SEQUENCE: u64 = 4;
 const LENGTH_MAX: u16 = 1500;
 /// Smallest value of the type field that is an EtherType (IEEE 802.3, section 3.2.6).
 const ETHERTYPE_MIN: u16 = 0x0600;
+/// The EtherType of bridged Ethernet (RFC 1701, RFC 7637).
+const BRIDGED: u16 = 0x6558;
 /// The hardware type of the loopback device in cooked captures.
 const ARPHRD_LOOPBACK: [u8; 2] = 772u16.to_be_bytes();
 
@@ -166,10 +168,19 @@ pub(crate) fn ethertype(kind: u16, view: &mut View<'_>, path: &mut Path<'_>) -> 
             typed(be16(tag[2], tag[3]), view)
         }
         0x8847 | 0x8848 => Ok(Layer::Mpls),
-        0x8864 => pppoe(view),
+        0x8864 => {
+            path.tag()?;
+            pppoe(view)
+        }
         // Cisco HDLC and GRE name PPP and bridged Ethernet by these EtherTypes.
-        0x880b => Ok(Layer::Ppp),
-        0x6558 => Ok(Layer::Ethernet),
+        0x880b => {
+            path.tag()?;
+            Ok(Layer::Ppp)
+        }
+        BRIDGED => {
+            path.tag()?;
+            Ok(Layer::Ethernet)
+        }
         // FabricPath wraps a frame in addresses of its own, the type and a forwarding tag.
         0x8903 => {
             path.tag()?;
@@ -223,7 +234,7 @@ fn snap([o0, o1, o2, p0, p1]: [u8; 5]) -> Step {
         // Encapsulated Ethernet, and bridge tunnels of 802.1H.
         ([0, 0, 0] | [0, 0, 0xf8], kind @ ETHERTYPE_MIN..) => Ok(Layer::EtherType(kind)),
         // Bridged Ethernet, with and without its check sequence (RFC 2427, section 4.2).
-        ([0, 0x80, 0xc2], 0x0001 | 0x0007) => Ok(Layer::Ethernet),
+        ([0, 0x80, 0xc2], 0x0001 | 0x0007) => Ok(Layer::EtherType(BRIDGED)),
         _ => Err(NotIpv6::OtherProtocol.into()),
     }
 }

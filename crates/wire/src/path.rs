@@ -158,7 +158,7 @@ impl<'a> Path<'a> {
         Ok(())
     }
 
-    /// Counts one VLAN tag or MPLS label.
+    /// Counts one VLAN tag, MPLS label, or link layer inside another.
     pub(crate) fn tag(&mut self) -> Result<(), Malformed> {
         if self.tags >= self.limits.link_tags {
             return Err(Malformed::LinkDepth);

@@ -18,6 +18,8 @@ const HOST: &str = "2001:db8:77::99";
 const LISTED: &str = "2001:db8:77::66";
 /// Where datagrams go.
 const PORT: u16 = 4_000;
+/// What the links carry at most, in bytes: more than lies in one piece of memory.
+const MTU: usize = 9_000;
 /// Datagrams of the client to the host, while the gateway looks on.
 const DATAGRAMS: u64 = 5_000;
 
@@ -29,17 +31,24 @@ impl Host {
     fn new(client: &Client) -> Self {
         let host = Self(format!("{}h", client.namespace()));
         ip(&format!("netns add {}", host.0));
-        ip(&format!("link add {INNER} type veth peer name eth netns {}", host.0));
-        ip(&format!("link set {INNER} up"));
-        ip(&format!("-n {} addr add {HOST}/64 dev eth nodad", host.0));
-        ip(&format!("-n {} link set eth up", host.0));
-        // Without it a veth drops every frame that a program redirects to its peer.
-        host.inside(&["ethtool", "-K", "eth", "gro", "on"]);
+        host.plug_in();
+        ip(&format!("-n {} link set lan mtu {MTU}", client.namespace()));
+        ip(&format!("link set {WAN} mtu {MTU}"));
         let there = ["netns", "exec", client.namespace(), "ethtool", "-K", "lan", "gro", "on"];
         assert!(Command::new("ip").args(there).status().unwrap().success());
         // The gateway itself is no host on this link.
         ip(&format!("addr flush dev {WAN}"));
         host
+    }
+
+    /// Joins the host to the leg.
+    fn plug_in(&self) {
+        ip(&format!("link add {INNER} mtu {MTU} type veth peer name eth mtu {MTU} netns {}", self.0));
+        ip(&format!("link set {INNER} up"));
+        ip(&format!("-n {} addr add {HOST}/64 dev eth nodad", self.0));
+        ip(&format!("-n {} link set eth up", self.0));
+        // Without it a veth drops every frame that a program redirects to its peer.
+        self.inside(&["ethtool", "-K", "eth", "gro", "on"]);
     }
 
     /// Runs a command in the host's namespace; whether it succeeded.
@@ -105,11 +114,15 @@ fn bridge(client: &Client) {
     assert_eq!(sum(&numbers, "credence_kernel_drops_total"), 0);
     running.hears("the bridge between");
 
-    // Frames as large as a link may have them.
-    for leg in [WAN, INNER] {
-        ip(&format!("link set {leg} mtu 1500"));
-    }
-    assert!(host.inside(&["ping", "-6", "-c", "1", "-W", "1", "-M", "do", "-s", "1452", CLIENT]));
+    let payload = (MTU - 40 - 8).to_string();
+    assert!(host.inside(&["ping", "-6", "-c", "1", "-W", "1", "-M", "do", "-s", &payload, CLIENT]));
+
+    // A leg goes, and comes back.
+    ip(&format!("link del {INNER}"));
+    assert!(!host.reaches_client());
+    host.plug_in();
+    let joined = wait_for(|| host.reaches_client().then_some(()));
+    assert!(joined.is_some(), "the bridge carries nothing any more: {}", running.stderr());
 
     // The process dies, and the wire stays a wire.
     running.signal("KILL");

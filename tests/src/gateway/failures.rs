@@ -15,7 +15,7 @@
 //! |---|---|---|---|
 //! | flow table full | `flows.when_full`: an unconfirmed flow makes room, or the packet is scored without its flow | `credence_flow`'s `table_tests::capacity`, `credence_engine`'s `a_full_table_…` | `credence_flows_evicted_total`, `credence_flows_refused_packets_total` |
 //! | datagrams in pieces | the oldest is forgotten | `credence_flow`'s `a_full_table_forgets_its_oldest_datagram_…` | `credence_datagrams_displaced_total` |
-//! | malformed | passes | `credence_wire`, and in the kernel `what_is_no_ipv6_or_cannot_be_read_…` of `credence_enforce` | `credence_malformed_packets_total`, `credence_enforce_packets_total{reason="not_ipv6"}` |
+//! | malformed | `enforce.unknown_chain` | `credence_wire`, and in the kernel `what_promises_ipv6_and_cannot_be_read_…` of `credence_enforce` | `credence_malformed_packets_total`, `credence_enforce_packets_total{reason="unknown"}` |
 //! | more headers than are walked | `enforce.unknown_chain` | `headers_beyond_the_limit_…` there | `credence_enforce_packets_total{reason="unknown"}` |
 //! | ring full | shed by the reader, or lost by the kernel | `overload` | `credence_shed_packets_total`, `credence_kernel_drops_total` |
 

@@ -33,11 +33,17 @@ pub(super) fn send() {
     for source in [LISTED, MANAGEMENT] {
         ip(&format!("addr replace {source}/64 dev lan nodad"));
     }
-    let sockets = [CLIENT, LISTED, MANAGEMENT].map(|source| {
+    send_from(&[CLIENT, LISTED, MANAGEMENT]);
+}
+
+/// Numbered datagrams from each of these addresses, which the client has.
+pub(super) fn send_from(sources: &[&str]) {
+    let socket = |source: &&str| {
         let socket = UdpSocket::bind(format!("[{source}]:0")).unwrap();
         socket.connect(format!("[{GATEWAY}]:{PORT}")).unwrap();
         socket
-    });
+    };
+    let sockets: Vec<_> = sources.iter().map(socket).collect();
     let began = now();
     for number in 0_u64.. {
         for socket in &sockets {

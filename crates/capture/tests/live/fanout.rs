@@ -46,16 +46,31 @@ fn packet(src: u128, dst: u128, next: u8, payload: &[u8]) -> Vec<u8> {
     packet
 }
 
-/// A packet in an Ethernet frame, behind these VLAN tags.
-fn ethernet(tags: &[u16], packet: &[u8]) -> Vec<u8> {
+/// A packet in an Ethernet frame, behind these VLAN tags and what else is to stand between them and the packet, its type first.
+fn ethernet(tags: &[u16], rest: &[u8], packet: &[u8]) -> Vec<u8> {
     let mut frame = vec![2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2];
     for tag in tags {
         frame.extend(tag.to_be_bytes());
         frame.extend([0, 5]);
     }
-    frame.extend([0x86, 0xdd]);
+    frame.extend(rest);
     frame.extend(packet);
     frame
+}
+
+/// A packet in every kind of frame in which it is looked for: without a tag; with one, which the kernel takes off; with two and
+/// with three; each by itself, in a PPPoE session, and below a label or five.
+pub(crate) fn framed(packet: &[u8]) -> Vec<Vec<u8>> {
+    let tags: [&[u16]; 4] = [&[], &[0x8100], &[0x88a8, 0x8100], &[0x88a8, 0x8100, 0x9100]];
+    let [high, low] = (packet.len() as u16 + 2).to_be_bytes();
+    let five = [&[0x88, 0x48][..], &[0, 1, 0, 64].repeat(4), &[0, 1, 1, 64]].concat();
+    let rest = [
+        &[0x86, 0xdd][..],
+        &[0x88, 0x64, 0x11, 0, 0, 7, high, low, 0, 0x57],
+        &[0x88, 0x47, 0, 1, 1, 64],
+        &five,
+    ];
+    tags.iter().flat_map(|tags| rest.map(|rest| ethernet(tags, rest, packet))).collect()
 }
 
 /// Both directions of a pair by several protocols and ports, and the later fragments, which have no ports.
@@ -126,14 +141,9 @@ fn both_directions_and_all_fragments_of_a_pair_are_on_the_queue_that_the_reader_
             let described = sources[1].describe();
             assert!(described.contains("queue 2 of 3, fan-out group "), "{described}");
             assert!(described.contains(", by address pair; "), "{described}");
-            // Without a tag; with one, which the kernel takes off; with two and with three.
-            let tags: [&[u16]; 4] = [&[], &[0x8100], &[0x88a8, 0x8100], &[0x88a8, 0x8100, 0x9100]];
             let mut of_each = 0;
             for number in 0..PAIRS {
-                let frames: Vec<_> = packets(number)
-                    .iter()
-                    .flat_map(|packet| tags.map(|tags| ethernet(tags, packet)))
-                    .collect();
+                let frames: Vec<_> = packets(number).iter().flat_map(|packet| framed(packet)).collect();
                 of_each = frames.len();
                 frames.iter().for_each(|frame| device.write_all(frame).unwrap());
             }
@@ -175,6 +185,20 @@ fn what_leaves_is_with_what_arrives() {
     });
 }
 
+/// What frames without an IPv6 packet begin with, behind their addresses.
+const NO_IPV6: [&[u8]; 7] = [
+    // A type of local experiments; a tag with nothing behind it; an IPv6 header that is cut short.
+    &[0x88, 0xb5],
+    &[0x81, 0, 0, 5, 0x81, 0, 0, 5],
+    &[0x86, 0xdd, 0x60, 0],
+    // A session that is being opened, and one of IPv4.
+    &[0x88, 0x64, 0x11, 9, 0, 0, 0, 40, 0, 0x57],
+    &[0x88, 0x64, 0x11, 0, 0, 7, 0, 40, 0, 0x21],
+    // A stack of labels without an end, and IPv4 below one.
+    &[0x88, 0x47, 0, 1, 0, 64],
+    &[0x88, 0x47, 0, 1, 1, 64, 0x45, 0],
+];
+
 #[test]
 fn what_is_no_ipv6_goes_to_the_first_queue() {
     inside("fanout::what_is_no_ipv6_goes_to_the_first_queue", &[], || {
@@ -182,14 +206,14 @@ fn what_is_no_ipv6_goes_to_the_first_queue() {
         ip(&["link", "set", "tap", "addrgenmode", "none", "up"]);
         let mut sources = rings("tap");
         for number in 0..PAIRS {
-            // A type of local experiments; a tag with nothing behind it; an IPv6 header that is cut short.
-            for head in [&[0x88, 0xb5][..], &[0x81, 0, 0, 5, 0x81, 0, 0, 5], &[0x86, 0xdd, 0x60, 0]] {
+            for head in NO_IPV6 {
                 let frame = [&[2; 12], head, &MARK, &number.to_be_bytes()].concat();
                 device.write_all(&frame).unwrap();
             }
         }
-        let shares = shares(&mut sources, 3 * PAIRS as usize);
-        assert_eq!(shares.values().sum::<usize>(), 3 * PAIRS as usize);
+        let count = NO_IPV6.len() * PAIRS as usize;
+        let shares = shares(&mut sources, count);
+        assert_eq!(shares.values().sum::<usize>(), count);
         assert!(shares.keys().all(|(_, queue)| *queue == 0), "{shares:?}");
     });
 }
@@ -245,7 +269,7 @@ fn rings_that_share_outlive_their_interface_together() {
         let mut device = create();
         assert!(all(&mut sources, true), "{}", sources[2].describe());
         for packet in (0..PAIRS).flat_map(packets) {
-            device.write_all(&ethernet(&[], &packet)).unwrap();
+            device.write_all(&ethernet(&[], &[0x86, 0xdd], &packet)).unwrap();
         }
         let shares = shares(&mut sources, 5 * PAIRS as usize);
         assert_eq!(shares.len(), PAIRS as usize, "pairs stay whole");

@@ -1,9 +1,11 @@
 //! Captures through `AF_XDP` sockets, in copy mode, since a virtual pair knows no other.
 
+use std::io::Write;
 use std::net::UdpSocket;
 
 use credence_capture::{Backend, Error, LiveConfig, Source, live};
 
+use super::fanout::framed;
 use super::namespace::{inside, ip};
 use super::{POLLS_MAX, Seen, config, only, poll_all, refusal, tun, veth};
 
@@ -107,6 +109,25 @@ fn what_is_no_ipv6_reaches_the_host() {
             }
         }
         assert!(found);
+    });
+}
+
+#[test]
+fn ipv6_is_found_behind_tags_in_sessions_and_below_labels() {
+    inside("xsk::ipv6_is_found_behind_tags_in_sessions_and_below_labels", &[], || {
+        let mut device = tun::create_tap("tap");
+        ip(&["link", "set", "tap", "addrgenmode", "none", "up"]);
+        let mut source = only(&LiveConfig { queues: 1, ..config("tap", Backend::AfXdp) });
+        let sent = framed(&[&[0x60, 0, 0, 0, 0, 8, 59, 64][..], &[7; 40]].concat());
+        sent.iter().for_each(|frame| device.write_all(frame).unwrap());
+        let mut heard = Vec::new();
+        for _ in 0..POLLS_MAX {
+            source.poll(&mut |frames| heard.extend(frames.iter().map(|frame| frame.bytes.to_vec()))).unwrap();
+            if heard.len() >= sent.len() {
+                break;
+            }
+        }
+        assert_eq!(heard, sent);
     });
 }
 

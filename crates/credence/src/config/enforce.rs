@@ -29,8 +29,8 @@ pub(crate) struct Enforce {
     /// Age of the newest credit snapshot, in seconds, from which it counts as stale; 0 for never. Default 0: lists that an
     /// operator keeps do not age.
     pub(crate) data_stale_after_s: u32,
-    /// The least that happens to packets with more than eight extension headers, or with headers that are cut. Default
-    /// `none`: they pass, and are counted.
+    /// The least that happens to packets with more than eight extension headers, or with headers that are cut, and to frames of
+    /// which the IPv6 header that they promise cannot be read. Default `none`: they pass, and are counted.
     pub(crate) unknown_chain: Measure,
     /// The differentiated services code point that marked packets get, from 0 to 63. Default 8: the class CS1, lower than best
     /// effort (RFC 8622 has a better one, 1, where a network knows it).

@@ -6,6 +6,9 @@ use std::time::Duration;
 
 use credence_credit::import::ListFormat;
 use credence_credit::{Issuer, Measure, Score};
+use credence_feed::Witness;
+use credence_law::party::World;
+use credence_sync::feed::{self, Mirror, Pinned, Timings};
 use credence_sync::fetch::Place;
 use credence_sync::lists::Plan;
 use serde::{Deserialize, Serialize};
@@ -21,6 +24,27 @@ pub(crate) struct Sync {
     pub(crate) state: PathBuf,
     /// Whether anything may be fetched over plain HTTP from other hosts. Default false: anybody on the way could change it.
     pub(crate) plain_http: bool,
+    /// The alert platform whose feed is followed, such as `https://platform.example`. Default none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) url: Option<String>,
+    /// Places that have the same feed, and are asked when `url` fails. Default none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) mirrors: Vec<String>,
+    /// The world that is followed: the hash of its trust root, 64 hexadecimal digits, got in another way than from the platform.
+    /// There is no default; without it nothing is followed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) world: Option<String>,
+    /// Whose word on the platform's public log is asked for: verifier keys as witnesses publish them, NAME+NUMBER+KEY. Default none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) witnesses: Vec<String>,
+    /// How many of `witnesses` must have seen the log within a day. Default 0.
+    pub(crate) witness_quorum: u8,
+    /// Whether a world that was made to try things out is followed. Default false: nobody answers for what it says.
+    pub(crate) allow_example: bool,
+    /// Seconds from one question for news to the next, a quarter more or less; the platform's doorbell rings earlier. Default 30.
+    pub(crate) refresh_s: u32,
+    /// Seconds without an answer from which the feed counts as stale. Default 86,400.
+    pub(crate) stale_after_s: u32,
     /// Lists, each under a name of its own: letters, digits, `-` and `_`. At most 16. Default none.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) lists: BTreeMap<String, List>,
@@ -31,7 +55,20 @@ pub(crate) struct Sync {
 impl Default for Sync {
     fn default() -> Self {
         let state = PathBuf::from("/var/lib/credence/sync");
-        Self { state, plain_http: false, lists: BTreeMap::new(), outbox: Outbox::default() }
+        Self {
+            state,
+            plain_http: false,
+            url: None,
+            mirrors: Vec::new(),
+            world: None,
+            witnesses: Vec::new(),
+            witness_quorum: 0,
+            allow_example: false,
+            refresh_s: 30,
+            stale_after_s: 86_400,
+            lists: BTreeMap::new(),
+            outbox: Outbox::default(),
+        }
     }
 }
 
@@ -110,6 +147,9 @@ const LISTS_MAX: usize = 16;
 /// The longest name of a list, in bytes; it names files.
 const NAME_LEN_MAX: usize = 32;
 
+/// What the feed is called among lists.
+pub(crate) const FEED: &str = "feed";
+
 /// More places than anybody keeps one list at.
 const URLS_MAX: usize = 8;
 
@@ -122,7 +162,74 @@ const BYTES_MAX: u32 = 256 << 20;
 impl Sync {
     /// Whether there is anything to fetch or to tell.
     pub(crate) fn is_on(&self) -> bool {
-        !self.lists.is_empty() || self.outbox.is_on()
+        !self.lists.is_empty() || self.url.is_some() || self.outbox.is_on()
+    }
+
+    /// What is to be done about the feed, if one is followed. Of a configuration that was read, it can be.
+    pub(crate) fn feed(&self) -> Option<feed::Plan> {
+        self.feed_plan().ok().flatten()
+    }
+
+    /// What is to be done about the feed.
+    ///
+    /// # Errors
+    /// What is wrong with it, and with which key.
+    fn feed_plan(&self) -> Result<Option<feed::Plan>, (&'static str, String)> {
+        let Some(url) = &self.url else {
+            return if self.world.is_some() || !self.mirrors.is_empty() {
+                Err(("url", "is missing; name the platform whose feed is followed".to_owned()))
+            } else {
+                Ok(None)
+            };
+        };
+        let mirror = |key: &'static str| {
+            move |url: &String| {
+                let parsed = Mirror::parse(url, self.plain_http);
+                parsed.map_err(|error| (key, format!("holds {url:?}, which {error}")))
+            }
+        };
+        let mut mirrors = vec![mirror("url")(url)?];
+        if self.mirrors.len() >= URLS_MAX {
+            return Err((
+                "mirrors",
+                format!("names {} places, and {} are the most", self.mirrors.len(), URLS_MAX - 1),
+            ));
+        }
+        for other in &self.mirrors {
+            mirrors.push(mirror("mirrors")(other)?);
+        }
+        let digits = "64 hexadecimal digits, which the platform's members publish";
+        let world = self.world.as_deref().ok_or_else(|| {
+            ("world", format!("is missing; give the hash of the world's trust root, {digits}"))
+        })?;
+        let world =
+            World::parse(world).ok_or_else(|| ("world", format!("is no hash of a trust root: {digits}")))?;
+        let witness = |text: &String| {
+            Witness::read(text).map_err(|error| ("witnesses", format!("holds {text:?}: {error}")))
+        };
+        let witnesses: Vec<_> = self.witnesses.iter().map(witness).collect::<Result<_, _>>()?;
+        if usize::from(self.witness_quorum) > witnesses.len() {
+            let fault = format!("is {}, and `witnesses` names {}", self.witness_quorum, witnesses.len());
+            return Err(("witness_quorum", fault));
+        }
+        for (key, seconds) in [("refresh_s", self.refresh_s), ("stale_after_s", self.stale_after_s)] {
+            if !(1..=SECONDS_MAX).contains(&seconds) {
+                return Err((key, format!("is {seconds}, and must be from 1 to {SECONDS_MAX}")));
+            }
+        }
+        let pinned = Pinned {
+            world,
+            origin: format!("credence/{world}"),
+            witnesses,
+            witness_quorum: self.witness_quorum.into(),
+            allow_example: self.allow_example,
+        };
+        let timings = Timings {
+            refresh: self.refresh_s.into(),
+            expire: self.stale_after_s.into(),
+            ..Timings::default()
+        };
+        Ok(Some(feed::Plan { pinned, mirrors, timings }))
     }
 
     /// What is to be done about each list. Of a configuration that was read, all of them can be.
@@ -133,6 +240,9 @@ impl Sync {
     /// What no type can refuse, each with the path of its key.
     pub(super) fn unsound(&self) -> Vec<(String, String)> {
         let mut faults = self.outbox.unsound();
+        if let Err((key, fault)) = self.feed_plan() {
+            faults.push((format!("sync.{key}"), fault));
+        }
         if self.lists.len() > LISTS_MAX {
             let count = self.lists.len();
             faults.push(("sync".to_owned(), format!("names {count} lists, and {LISTS_MAX} are the most")));
@@ -214,6 +324,10 @@ impl List {
 }
 
 fn is_name(name: &str) -> bool {
+    // The feed's place among them.
+    if name == FEED {
+        return false;
+    }
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
     (1..=NAME_LEN_MAX).contains(&name.len()) && name.bytes().all(fits)
 }
@@ -227,7 +341,7 @@ mod tests {
         for name in ["drop_v6", "a", "A-1"] {
             assert!(is_name(name), "{name}");
         }
-        for name in ["", ".", "..", "../a", "a/b", "a.b", "é", "a b", "a\0", &"a".repeat(33)] {
+        for name in ["", ".", "..", "../a", FEED, "a/b", "a.b", "é", "a b", "a\0", &"a".repeat(33)] {
             assert!(!is_name(name), "{name:?}");
         }
     }

@@ -69,7 +69,7 @@ impl Parts {
             return Ok(self);
         }
         if let Some(Carrier::Xdp(mut enforcement)) = self.carrier {
-            match enforcement.attach(&config.enforce, interface) {
+            match enforcement.attach(interface) {
                 Ok(()) => {
                     // Whose place this takes may have been rules.
                     if nft::clear(interface).map_err(HostCannot::from)? {
@@ -170,6 +170,13 @@ impl Carrier {
         match self {
             Self::Xdp(enforcement) => enforcement.alarm(is_emergency),
             Self::Nftables(nftables) => nftables.alarm(is_emergency),
+        }
+    }
+
+    /// Sees to it that interfaces which come back are ruled again. Rules of nftables name them, and need not be told.
+    pub(super) fn follow_interfaces(&mut self) {
+        if let Self::Xdp(enforcement) = self {
+            enforcement.follow_interfaces();
         }
     }
 

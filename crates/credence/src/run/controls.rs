@@ -114,10 +114,11 @@ impl Controls {
         }
     }
 
-    /// Keeps what the kernel has in step with the clock, and frees what nobody reads any more.
+    /// Keeps what the kernel has on its interfaces and in step with the clock, and frees what nobody reads any more.
     fn tend(&mut self) {
         let in_kernel = self.last.as_mut().unwrap_or(&mut self.keeper);
         if let Some(carrier) = &mut self.carrier {
+            carrier.follow_interfaces();
             carrier.follow_clock(in_kernel);
             if in_kernel.waits() {
                 carrier.settle();

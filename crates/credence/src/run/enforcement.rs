@@ -18,7 +18,7 @@ use credence_enforce::{
 use credence_engine::clock::{Stopwatch, unix_s};
 use credence_engine::{Dropped, Enforce as Enforcer, Opinion as Voiced};
 use credence_score::Verdict;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use super::carrier::{Carrier, Parts};
 use super::updates::Recent;
@@ -49,6 +49,9 @@ pub(super) struct Enforcement {
     /// What is joined to interfaces, for as long as this lives.
     xdp: Xdp,
     attachments: Vec<Attachment>,
+    enforce: Enforce,
+    /// Why the program is not on all its interfaces, as it was told last; nothing when it is.
+    missing: String,
 }
 
 impl Enforcement {
@@ -92,6 +95,8 @@ impl Enforcement {
             ahead_ns: 0,
             xdp,
             attachments: Vec::new(),
+            enforce: enforce.clone(),
+            missing: String::new(),
         };
         enforcement.publish(keeper).map_err(|error| HostCannot(error.to_string()))?;
         Ok(Parts { carrier: Some(Carrier::Xdp(Box::new(enforcement))), enforcer: Some(enforcer), copies })
@@ -101,19 +106,34 @@ impl Enforcement {
     ///
     /// # Errors
     /// When an interface is missing or someone else's, with what to do.
-    pub(super) fn attach(&mut self, enforce: &Enforce, interface: &str) -> anyhow::Result<()> {
+    pub(super) fn attach(&mut self, interface: &str) -> anyhow::Result<()> {
+        let Self { xdp, attachments, enforce, .. } = self;
         for leg in legs(enforce, interface) {
-            let attachment = self.xdp.attach(leg, Path::new(PINS), enforce.outlives())?;
-            announce(&attachment, enforce);
-            if enforce.stand == Standing::Bridge {
-                listen_to_all(leg);
-            }
-            if enforce.mark_packet != 0 && enforce.stand == Standing::Router {
-                self.xdp.mark(leg)?;
-            }
-            self.attachments.push(attachment);
+            let attachment = xdp.attach(leg, Path::new(PINS), enforce.outlives())?;
+            prepare(xdp, &attachment, enforce)?;
+            attachments.push(attachment);
         }
         Ok(())
+    }
+
+    /// Joins the program again to an interface that went, and it with it, once that is back.
+    pub(super) fn follow_interfaces(&mut self) {
+        let missing = self.rejoin().err().map(|error| error.to_string()).unwrap_or_default();
+        if missing != self.missing {
+            self.kernel.is_off(!missing.is_empty());
+            if !missing.is_empty() {
+                error!(
+                    "verdicts are not carried out until the program is on its interfaces again: {missing}"
+                );
+            }
+            self.missing = missing;
+        }
+    }
+
+    fn rejoin(&mut self) -> anyhow::Result<()> {
+        let Self { xdp, attachments, enforce, .. } = self;
+        let followed = xdp.follow(attachments, Path::new(PINS))?;
+        followed.into_iter().try_for_each(|attachment| prepare(xdp, attachment, enforce))
     }
 
     /// Puts the records of `keeper`'s cache in force, whole, and stays in step with it.
@@ -234,6 +254,21 @@ pub(super) fn ahead_ns() -> u64 {
 fn legs<'c>(enforce: &'c Enforce, interface: &'c str) -> Vec<&'c str> {
     let other = enforce.other_leg.as_deref().filter(|_| enforce.stand == Standing::Bridge);
     std::iter::once(interface).chain(other).collect()
+}
+
+/// Does to an interface that the program is on what goes with it, and says so.
+///
+/// # Errors
+/// When the kernel does not take the program that marks.
+fn prepare(xdp: &mut Xdp, attachment: &Attachment, enforce: &Enforce) -> anyhow::Result<()> {
+    announce(attachment, enforce);
+    if enforce.stand == Standing::Bridge {
+        listen_to_all(attachment.interface());
+    }
+    if enforce.mark_packet != 0 && enforce.stand == Standing::Router {
+        xdp.mark(attachment.interface())?;
+    }
+    Ok(())
 }
 
 /// Lets a bridge's leg take frames for other stations, for good: it must not stop to when this process does.

@@ -55,7 +55,9 @@ impl Follower {
         let state = &config.sync.state;
         follower::make_state(state)?;
         if let Some(user) = config.sandbox.user.as_deref().map(User::named).transpose()? {
-            [state.clone(), follower::lists(state)].iter().try_for_each(|made| user.own(made))?;
+            [state.clone(), follower::lists(state), follower::feed(state)]
+                .iter()
+                .try_for_each(|made| user.own(made))?;
         }
         let mut command = Command::new(env::current_exe().context("this program has no file")?);
         command.args([follower::COMMAND, "--part", "supervisor", "--config"]).arg(file);

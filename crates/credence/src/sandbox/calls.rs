@@ -173,9 +173,29 @@ const FILES_KEPT_OLDER: &[c_long] = &[];
 /// Asks an interface's driver (linux/sockios.h).
 const SIOCETHTOOL: u64 = 0x8946;
 
+/// What a run does with programs of the kernel's once it is inside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Programs {
+    /// Nothing.
+    None,
+    /// It joins those that it has to interfaces that come back, and gives that a name where it outlives the process.
+    Joined,
+    /// It loads them anew, as a capture does that brings a program of its own.
+    Loaded,
+}
+
 /// Operations on elements of maps (`enum bpf_cmd` of linux/bpf.h): look up, update, delete and go on to the next, singly and by
-/// batches; and what an object is. Nothing is made, loaded or attached, but by a capture that brings a program of its own.
+/// batches; and what an object is.
 const ON_MAPS: [u32; 10] = [1, 2, 3, 4, 15, 21, 24, 25, 26, 27];
+
+/// To pin an object, and to make a link of a program that is loaded.
+const JOINING: [u32; 2] = [6, 28];
+
+/// To take away the name of the link before.
+#[cfg(target_arch = "x86_64")]
+const UNNAMING: &[c_long] = &[libc::SYS_unlink, libc::SYS_unlinkat];
+#[cfg(not(target_arch = "x86_64"))]
+const UNNAMING: &[c_long] = &[libc::SYS_unlinkat];
 
 /// What a thread may change of itself: its name, and that of its memory.
 const OF_ITSELF: [i32; 2] = [libc::PR_SET_NAME, libc::PR_SET_VMA];
@@ -212,11 +232,8 @@ const HOSTILE: &[c_long] = &[
 /// What the process does that is confined.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Role {
-    /// It runs the engine.
-    Engine {
-        /// Whether it loads programs into the kernel again when an interface comes back.
-        loads: bool,
-    },
+    /// It runs the engine, and does this with programs of the kernel's.
+    Engine(Programs),
     /// It talks to other hosts and keeps files, and has nothing to do with packets.
     Follower,
 }
@@ -229,7 +246,7 @@ pub(super) enum Role {
 pub(super) fn confine(role: Role) -> anyhow::Result<String> {
     let (none, never) = (SeccompAction::Errno(libc::EPERM as u32), SeccompAction::KillProcess);
     let calls = match role {
-        Role::Engine { loads } => engine(loads)?,
+        Role::Engine(programs) => engine(programs)?,
         Role::Follower => follower()?,
     };
     let told = format!("seccomp leaves it {} system calls", calls.len());
@@ -252,12 +269,15 @@ fn program(calls: Calls, otherwise: SeccompAction, then: SeccompAction) -> Resul
     SeccompFilter::new(calls, otherwise, then, TargetArch::try_from(ARCH)?)?.try_into()
 }
 
-/// What is allowed to an engine that `loads` programs into the kernel, or none.
-fn engine(loads: bool) -> Result<Calls, BackendError> {
+/// What is allowed to an engine that does this with programs of the kernel's.
+fn engine(programs: Programs) -> Result<Calls, BackendError> {
     let mut calls = everyone(FAMILIES, QUESTIONS)?;
-    calls.extend([one_of(libc::SYS_bpf, 0, ON_MAPS.map(u64::from))?]);
-    if loads {
-        calls.extend(always(&[libc::SYS_bpf]));
+    let joining = JOINING.into_iter().filter(|_| programs == Programs::Joined);
+    calls.extend([one_of(libc::SYS_bpf, 0, ON_MAPS.into_iter().chain(joining).map(u64::from))?]);
+    match programs {
+        Programs::None => {}
+        Programs::Joined => calls.extend(always(UNNAMING)),
+        Programs::Loaded => calls.extend(always(&[libc::SYS_bpf])),
     }
     Ok(calls)
 }
@@ -338,7 +358,9 @@ mod tests {
     fn what_kills_is_nowhere_allowed_and_no_new_way_in_is_open() {
         let others =
             [libc::SYS_io_uring_setup, libc::SYS_io_uring_enter, libc::SYS_seccomp, libc::SYS_listen];
-        for allowed in [engine(true).unwrap(), follower().unwrap()] {
+        let engines =
+            [Programs::None, Programs::Joined, Programs::Loaded].map(|programs| engine(programs).unwrap());
+        for allowed in engines.into_iter().chain([follower().unwrap()]) {
             for call in HOSTILE.iter().chain(&others) {
                 assert!(!allowed.contains_key(call), "{call}");
             }

@@ -33,13 +33,19 @@ const MANAGER: &str = "NOTIFY_SOCKET";
 
 /// Leaves this thread, and all that it starts, only the directories of `files`, the directory `copies` and what the kernel tells,
 /// to be read, and returns what came of that in words.
+/// Under `pins` names of programs that outlive the process come and go.
 ///
-/// Nothing can be written, made, removed or executed, since whatever is written to is open; no port can be listened on and
+/// Nothing else can be written, made, removed or executed, since whatever is written to is open; no port can be listened on and
 /// nobody connected to by TCP. Directories are left instead of files, because a file is replaced by a new one of its name.
 ///
 /// # Errors
 /// When the kernel cannot do it.
-pub(super) fn confine(files: &[PathBuf], copies: Option<&Path>) -> anyhow::Result<String> {
+pub(super) fn confine(
+    files: &[PathBuf],
+    copies: Option<&Path>,
+    pins: Option<&Path>,
+) -> anyhow::Result<String> {
+    let name = AccessFs::MakeReg | AccessFs::RemoveFile;
     let status = Ruleset::default()
         .handle_access(AccessFs::from_all(RIGHTS))?
         .handle_access(AccessNet::from_all(RIGHTS))?
@@ -48,6 +54,7 @@ pub(super) fn confine(files: &[PathBuf], copies: Option<&Path>) -> anyhow::Resul
         .add_rules(path_beneath_rules(SYSTEM, read()))?
         .add_rules(path_beneath_rules(files.iter().flat_map(|file| directories(file)), read()))?
         .add_rules(path_beneath_rules(copies, read()))?
+        .add_rules(path_beneath_rules(pins, name))?
         .restrict_self()?;
     told(&status, "what a reload reads")
 }

@@ -113,8 +113,8 @@ impl fmt::Display for User {
 
 /// The capabilities that a run by `config` needs once everything is open, all to open a capture again whose interface comes back:
 /// `CAP_NET_RAW` for its sockets and, with `AF_XDP`, those that load its program, join it to the interface and lock its memory.
-/// Where verdicts are carried out `CAP_BPF` stays too, without which kernels before 5.19 let nobody touch a map while
-/// `kernel.unprivileged_bpf_disabled` is set.
+/// Where verdicts are carried out `CAP_BPF` stays too, without which nobody joins a program to an interface, and on kernels before 5.19
+/// nobody touches a map, while `kernel.unprivileged_bpf_disabled` is set.
 pub(super) fn needed(config: &Config) -> CapabilitySet {
     let mut needed = CapabilitySet::NET_RAW;
     if config.enforce.is_on() && config.enforce.carrier != CarriedBy::Nftables {

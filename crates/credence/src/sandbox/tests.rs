@@ -50,7 +50,7 @@ fn nothing_but_the_directories_of_a_reload_can_be_read_and_nothing_written() {
             let file = directory.join("read");
             let mut log = File::create(directory.join("log")).unwrap();
             let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-            let told = files::confine(std::slice::from_ref(&file), None)
+            let told = files::confine(std::slice::from_ref(&file), None, None)
                 .expect("the kernel of these tests has landlock");
 
             assert_eq!(fs::read_to_string(&file).unwrap(), "credit");
@@ -94,7 +94,8 @@ fn a_file_replaced_by_another_of_its_name_is_read() {
                 replacing.join().unwrap();
             }
         };
-        files::confine(std::slice::from_ref(&file), None).expect("the kernel of these tests has landlock");
+        files::confine(std::slice::from_ref(&file), None, None)
+            .expect("the kernel of these tests has landlock");
         replace();
         assert_eq!(fs::read_to_string(&file).unwrap(), "newer");
     });
@@ -110,7 +111,7 @@ fn calls_that_no_engine_makes_fail_and_the_process_stays() {
             thread::park();
             UdpSocket::bind("127.0.0.1:0").map(drop)
         });
-        calls::confine(calls::Role::Engine { loads: false }).expect("the kernel of these tests has seccomp");
+        calls::confine(calls::Role::Engine(Programs::None)).expect("the kernel of these tests has seccomp");
 
         assert_eq!(fs::read_to_string(directory.join("read")).unwrap(), "credit");
         thread::spawn(|| assert!(thread::available_parallelism().is_ok())).join().unwrap();
@@ -131,7 +132,7 @@ fn calls_that_no_engine_makes_fail_and_the_process_stays() {
 #[test]
 fn whoever_starts_a_program_is_ended() {
     let status = alone("whoever_starts_a_program_is_ended", |_| {
-        calls::confine(calls::Role::Engine { loads: false }).expect("the kernel of these tests has seccomp");
+        calls::confine(calls::Role::Engine(Programs::None)).expect("the kernel of these tests has seccomp");
         println!("it stays: {}", Command::new("/bin/true").exec());
     });
     assert!(status.is_none_or(|status| status.signal() == Some(BAD_CALL)), "{status:?}");
@@ -164,9 +165,9 @@ fn a_kernel_without_all_this_is_told_and_done_without() {
         forget(libc::SYS_seccomp, libc::EINVAL);
         assert!(!has_landlock());
         let file = directory.join("read");
-        let told = files::confine(std::slice::from_ref(&file), None).unwrap_err().to_string();
+        let told = files::confine(std::slice::from_ref(&file), None, None).unwrap_err().to_string();
         assert!(told.contains("this kernel has no landlock"), "{told}");
-        let told = calls::confine(calls::Role::Engine { loads: false }).unwrap_err().to_string();
+        let told = calls::confine(calls::Role::Engine(Programs::None)).unwrap_err().to_string();
         assert!(told.contains("takes no filter of system calls"), "{told}");
         Sandbox::prepare(&Config::default(), &file).unwrap().enter().unwrap();
         fs::read("/etc/passwd").unwrap();

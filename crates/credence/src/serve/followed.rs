@@ -10,7 +10,7 @@ use credence_sync::fetch::Refused;
 use credence_sync::pipe::{Posted, Report};
 
 use super::posted;
-use crate::config::Sync;
+use crate::config::{FEED, Sync};
 
 /// What was heard of the follower.
 #[derive(Debug, Default)]
@@ -29,6 +29,7 @@ pub(crate) struct Followed {
 /// What was heard of a list.
 #[derive(Clone, Debug, Default)]
 struct List {
+    is_feed: bool,
     stale_after_s: u32,
     /// When it was had last, in Unix seconds; 0 for never.
     checked_s: u64,
@@ -43,6 +44,10 @@ impl Followed {
     /// Begins to count for the lists of `sync`, and for no other: what the follower says of others is passed over.
     pub(crate) fn begin(&self, sync: &Sync) {
         let list = |list: &crate::config::List| List { stale_after_s: list.stale_after_s, ..List::default() };
+        if sync.url.is_some() {
+            let feed = List { stale_after_s: sync.stale_after_s, is_feed: true, ..List::default() };
+            self.lists().insert(FEED.to_owned(), feed);
+        }
         self.lists().extend(sync.lists.iter().map(|(name, configured)| (name.clone(), list(configured))));
     }
 
@@ -108,6 +113,7 @@ impl Followed {
 
 impl List {
     fn told(&self, name: &str) -> FollowedList {
+        let feeds = Refused::OF_FEEDS.into_iter().filter(|_| self.is_feed);
         let refused = |why: Refused| (why.name(), self.refused.get(&why).copied().unwrap_or(0));
         FollowedList {
             name: name.to_owned(),
@@ -115,7 +121,7 @@ impl List {
             stale_after_s: self.stale_after_s.into(),
             changed: self.changed,
             unchanged: self.unchanged,
-            refused: Refused::ALL.map(refused).to_vec(),
+            refused: Refused::ALL.into_iter().chain(feeds).map(refused).collect(),
             records: self.records,
             is_held: self.is_held,
         }

@@ -1,6 +1,6 @@
 //! What is known of the kernel's part from outside.
 
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use credence_credit::Measure;
@@ -20,6 +20,8 @@ pub(crate) struct Kernel {
     unlimited: AtomicU64,
     publications: AtomicU64,
     condition: AtomicU64,
+    /// Whether the program is missing on an interface.
+    off: AtomicBool,
     /// Opinions that the kernel did not take.
     pub(crate) untold: Arc<AtomicU64>,
     failures: AtomicU64,
@@ -89,6 +91,7 @@ impl Kernel {
             unlimited: AtomicU64::new(0),
             publications: AtomicU64::new(0),
             condition: AtomicU64::new(Condition::Well as u64),
+            off: AtomicBool::new(false),
             untold: Arc::default(),
             failures: AtomicU64::new(0),
         }
@@ -136,6 +139,11 @@ impl Kernel {
         self.condition.store(condition as u64, Relaxed);
     }
 
+    /// Notes whether the program is missing on an interface.
+    pub(crate) fn is_off(&self, off: bool) {
+        self.off.store(off, Relaxed);
+    }
+
     /// What the metrics page says of it.
     pub(crate) fn enforcement(&self) -> Enforcement {
         let condition = self.condition.load(Relaxed);
@@ -144,6 +152,7 @@ impl Kernel {
             stand: self.stand.name(),
             carrier: self.counted.carrier(),
             conditions: Condition::ALL.map(|each| (each.name(), each as u64 == condition)).into(),
+            off: self.off.load(Relaxed),
             records: self.records.load(Relaxed),
             unlimited: self.unlimited.load(Relaxed),
             publications: self.publications.load(Relaxed),

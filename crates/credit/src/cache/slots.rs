@@ -11,7 +11,7 @@ use credence_memory::{Line, Lines};
 use credence_prefix::Prefix;
 
 use super::Entry;
-use crate::{ActId, Guarded, IssuerId, Reasons, Record};
+use crate::{ActRef, Guarded, IssuerId, Reasons, Record};
 
 /// Entries of a line.
 const ENTRIES: usize = 4;
@@ -68,14 +68,12 @@ impl Slots {
     /// Writes a record into a slot that nobody reads.
     pub(super) fn write(&self, number: u32, record: &Record, guarded: Guarded) {
         let first = record.prefix.first();
-        let act = record.act.map_or([0; 32], |act| act.0);
-        let acts = act.as_chunks::<8>().0.iter().map(|bytes| u64::from_be_bytes(*bytes));
+        let act = record.act.map_or(0, |act| u64::from_be_bytes(act.0));
         let last = u64::from(record.issuer.0)
             | u64::from(record.signatures) << 16
             | u64::from(u16::from(record.reasons)) << 32
             | if record.act.is_some() { HAS_ACT } else { 0 };
-        let words =
-            [(first >> 64) as u64, first as u64].into_iter().chain(acts).chain([record.expires, last]);
+        let words = [(first >> 64) as u64, first as u64, act, record.expires, last];
         for (cell, word) in self.records[number as usize].0.iter().zip(words) {
             cell.store(word, Relaxed);
         }
@@ -86,7 +84,7 @@ impl Slots {
 
     /// Gives a record another end.
     pub(super) fn extend(&self, number: u32, expires: u64) {
-        self.records[number as usize].0[6].store(expires, Relaxed);
+        self.records[number as usize].0[3].store(expires, Relaxed);
         self.entry(number).ending(expires).relink(self.words(number));
     }
 
@@ -108,12 +106,8 @@ impl Slots {
     /// The record of a slot.
     pub(super) fn record(&self, number: u32) -> Record {
         let entry = self.entry(number);
-        let [high, low, act @ .., expires, last] =
+        let [high, low, act, expires, last, ..] =
             self.records[number as usize].0.each_ref().map(|word| word.load(Relaxed));
-        let mut hash = [0; 32];
-        for (bytes, word) in hash.as_chunks_mut::<8>().0.iter_mut().zip(act) {
-            *bytes = word.to_be_bytes();
-        }
         Record {
             prefix: Prefix::containing(u128::from(high) << 64 | u128::from(low), entry.prefix_len()),
             rating: entry.rating(),
@@ -124,7 +118,7 @@ impl Slots {
             authority: entry.authority(),
             signatures: (last >> 16) as u16,
             expires,
-            act: (last & HAS_ACT != 0).then_some(ActId(hash)),
+            act: (last & HAS_ACT != 0).then_some(ActRef(act.to_be_bytes())),
         }
     }
 

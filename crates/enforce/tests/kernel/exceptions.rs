@@ -1,7 +1,7 @@
 //! Packets that cannot be judged as others are: what happens to them is the operator's choice, and counted apart.
 
 use credence_credit::Measure;
-use credence_enforce::{Policy, Reason, Xdp};
+use credence_enforce::{Failure, Policy, Reason, Xdp};
 
 use super::world::{address, cache, frame, loaded, now, record, segment, small, snapshot};
 
@@ -45,21 +45,81 @@ fn headers_beyond_the_limit_meet_what_the_operator_chose_and_in_a_dry_run_nothin
 }
 
 #[test]
-fn what_is_no_ipv6_or_cannot_be_read_passes_and_is_counted_apart() {
+fn what_is_no_ipv6_passes_and_is_counted_apart() {
     let policy = Policy { unknown: Measure::Drop, ..Policy::default() };
     let Some(mut xdp) = loaded_with_another_list(&policy) else { return };
     let counts = xdp.counts().unwrap();
     let whole = segment(address("2a00::1"));
+    let others = [[0x08, 0x00], [0x08, 0x06], [0x88, 0xcc], [0x00, 0x26]].map(|kind| {
+        let mut other = whole.clone();
+        other[12..14].copy_from_slice(&kind);
+        other
+    });
+    for bytes in &others {
+        assert!(xdp.passes(bytes).unwrap(), "{bytes:?}");
+    }
+    assert_eq!(counts.of(Measure::None, Reason::NotIpv6).unwrap().packets, others.len() as u64);
+    assert!(xdp.passes(&whole).unwrap());
+    assert_eq!(counts.of(Measure::None, Reason::Unlisted).unwrap().packets, 1);
+}
+
+/// Frames that promise an IPv6 header and have none that can be read.
+fn unread() -> [Vec<u8>; 4] {
+    let whole = segment(address("2a00::1"));
     let cut = whole[..14 + 39].to_vec();
     let mut of_another_version = whole.clone();
     of_another_version[14] = 0x45;
-    let mut ipv4 = whole.clone();
-    ipv4[12..14].copy_from_slice(&[0x08, 0x00]);
-    let odd = [cut, of_another_version, ipv4];
-    for bytes in &odd {
-        assert!(xdp.passes(bytes).unwrap(), "{bytes:?}");
+    let half_a_tag = [&whole[..12], &[0x81, 0, 0, 7]].concat();
+    let mut too_deep = whole.clone();
+    for _ in 0..9 {
+        too_deep.splice(12..12, [0x81, 0, 0, 7]);
     }
-    assert_eq!(counts.of(Measure::None, Reason::NotIpv6).unwrap().packets, odd.len() as u64);
-    assert!(xdp.passes(&whole).unwrap());
-    assert_eq!(counts.of(Measure::None, Reason::Unlisted).unwrap().packets, 1);
+    [cut, of_another_version, half_a_tag, too_deep]
+}
+
+#[test]
+fn what_promises_ipv6_and_cannot_be_read_meets_what_the_operator_chose_and_in_a_dry_run_nothing() {
+    for unknown in [Measure::None, Measure::Observe, Measure::Mark, Measure::Drop] {
+        for dry_run in [false, true] {
+            let policy = Policy { unknown, dry_run, dscp: Some(8), sample: 1, ..Policy::default() };
+            let Some(mut xdp) = loaded_with_another_list(&policy) else { return };
+            let (counts, mut events) = (xdp.counts().unwrap(), xdp.events().unwrap());
+            for sent in unread() {
+                let expected = (unknown != Measure::Drop || dry_run).then(|| sent.clone());
+                assert_eq!(xdp.carried(&sent).unwrap(), expected, "{unknown:?}, dry run {dry_run}");
+            }
+            let reason = if unknown == Measure::None { Reason::NotIpv6 } else { Reason::Unknown };
+            assert_eq!(counts.of(unknown, reason).unwrap().packets, 4, "{unknown:?}, dry run {dry_run}");
+            assert_eq!(events.take(), None, "it has no source to tell");
+        }
+    }
+}
+
+#[test]
+fn what_cannot_be_read_passes_when_failing_open_and_does_not_when_closed() {
+    for (failure, passes) in [(Failure::Open, true), (Failure::Static, false), (Failure::Closed, false)] {
+        let policy = Policy { unknown: Measure::Drop, ..Policy::default() };
+        let Some(mut xdp) = loaded_with_another_list(&policy) else { return };
+        xdp.control().declare(Some(failure));
+        for sent in unread() {
+            assert_eq!(xdp.passes(&sent).unwrap(), passes, "{failure:?}: {sent:?}");
+        }
+    }
+}
+
+/// The bytes behind a header that claims nothing are not known to belong to it, whatever they look like.
+#[test]
+fn a_chain_behind_a_length_of_zero_is_walked_in_a_jumbogram_alone() {
+    let policy = Policy { unknown: Measure::Drop, ..Policy::default() };
+    let Some(mut xdp) = loaded_with_another_list(&policy) else { return };
+    let claiming_nothing = |next: u8, head: [u8; 8]| {
+        let mut frame = frame(address("2a00::1"), address("3fff::1"), next, &[&head[..], &[0; 20]].concat());
+        frame[18..20].fill(0);
+        frame
+    };
+    assert!(!xdp.passes(&claiming_nothing(0, [6, 0, 1, 4, 0, 0, 0, 0])).unwrap());
+    assert!(!xdp.passes(&claiming_nothing(60, [6, 0, 0xc2, 4, 0, 1, 0, 0])).unwrap(), "in no other header");
+    assert!(xdp.passes(&claiming_nothing(0, [6, 0, 0xc2, 4, 0, 1, 0, 0])).unwrap());
+    assert!(!xdp.passes(&claiming_nothing(0, [6, 0, 0xc2, 4, 0, 0, 0, 7])).unwrap(), "cut");
+    assert!(xdp.passes(&claiming_nothing(6, [0; 8])).unwrap(), "without extension headers there is no chain");
 }

@@ -3,7 +3,9 @@
 //! Needs the privilege to load programs. Without it, each test says so, and fails unless `CREDENCE_SKIP_PRIVILEGED` is 1.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that unwraps fails with a place and a cause")]
 
+mod bridge;
 mod exceptions;
+mod links;
 mod lists;
 mod live;
 mod packets;

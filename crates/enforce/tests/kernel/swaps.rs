@@ -1,5 +1,6 @@
 //! Sets of records that take each other's place while frames are judged.
 
+use std::env;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
@@ -8,9 +9,10 @@ use credence_enforce::Policy;
 
 use super::world::{address, cache, loaded, now, record, segment, small, snapshot};
 
-/// How often one set takes the place of the other. Each waits for a grace period of the kernel's, some
-/// milliseconds, in which thousands of frames are judged.
-const SWAPS: usize = 400;
+/// Says how often one set takes the place of the other; ten thousand times by hand. Each waits for a grace period of the
+/// kernel's, some milliseconds, in which thousands of frames are judged.
+const SWAPS: &str = "CREDENCE_SWAPS";
+const SWAPS_USUALLY: usize = 400;
 
 /// The source that both sets name, at another place and under another number in each.
 const LISTED: &str = "2001:db8:7::66";
@@ -28,6 +30,7 @@ fn sets_that_take_each_others_place_let_no_listed_frame_through_and_hold_up_no_o
     let Some((mut xdp, mut records)) = loaded(&small(), &Policy::default()) else { return };
     let sets = [set(3, "2001:db8:7::66/128"), set(2_000, "2001:db8:7::/48")];
     records.publish(&sets[1], now()).unwrap();
+    let swaps = env::var(SWAPS).map_or(SWAPS_USUALLY, |count| count.parse().unwrap());
     let done = AtomicBool::new(false);
     let judged = thread::scope(|scope| {
         let judging = scope.spawn(|| {
@@ -40,12 +43,12 @@ fn sets_that_take_each_others_place_let_no_listed_frame_through_and_hold_up_no_o
             }
             judged
         });
-        for set in sets.iter().cycle().take(SWAPS) {
+        for set in sets.iter().cycle().take(swaps) {
             records.publish(set, now()).unwrap();
         }
         done.store(true, Ordering::Relaxed);
         judging.join().unwrap()
     });
-    println!("{judged} frames in {SWAPS} swaps");
-    assert!(judged > SWAPS as u64, "frames were judged between swaps");
+    println!("{judged} frames in {swaps} swaps");
+    assert!(judged > swaps as u64, "frames were judged between swaps");
 }

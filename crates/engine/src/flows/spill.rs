@@ -3,12 +3,12 @@
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Seek};
 
+use credence_credit::Anonymiser;
 use credence_flow::FlowRecord;
 use tempfile::tempfile;
 
 use super::order::{KEY_LEN, Sorted, order_key};
 use super::{TEXT, Text};
-use crate::anonymise::Anonymiser;
 
 /// A temporary file of finished lines, each behind its order key. It is read from its beginning to its end, once.
 pub(super) struct Spill(BufReader<File>);

@@ -4,12 +4,12 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::io::{self, Write};
 
+use credence_credit::Anonymiser;
 use credence_flow::FlowRecord;
 
 use super::Text;
 use super::order::{KEY_LEN, Places, Sorted, order_key};
 use super::spill::Spill;
-use crate::anonymise::Anonymiser;
 
 /// Flows in order, from wherever they lie.
 pub(super) enum Stream<'r> {

@@ -7,10 +7,9 @@
 use std::io::Write;
 use std::net::Ipv6Addr;
 
+use credence_credit::Anonymiser;
 use credence_flow::FlowRecord;
 use credence_score::Verdict;
-
-use crate::anonymise::Anonymiser;
 
 /// Room for a line without its anomalies, whose longest has 206 characters, and for the last word's full width.
 const WIDTH: usize = 256;

@@ -6,11 +6,16 @@
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::sync::Arc;
 
 use credence_capture::Frame;
 
 use super::Worker;
+use super::judge::Credit;
+use super::opinions::Opinions;
+use super::sample::Sample;
+use super::settle::Tally;
+use super::sweep::Sweep;
+use crate::best::Best;
 
 /// Failures after which the next one within [`WINDOW_NS`] ends the run.
 const FORGIVEN: usize = 4;
@@ -42,19 +47,55 @@ impl Worker {
 
     #[cold]
     fn begin_anew(&mut self, frames: usize, failure: Box<dyn Any + Send>) {
-        let mut failures = self.failures;
-        if !failures.note(self.clock_ns) {
+        if !self.failures.note(self.clock_ns) {
             resume_unwind(failure);
         }
         // Those that carry no IPv6 packet are counted as they come, the others when all are through.
         self.counters.faulted.add((self.chunk.len() + frames - self.entered) as u64);
         self.counters.restarts.add(1);
-        let counted = self.counted();
-        let mut fresh = Self::new(Arc::clone(&self.config), self.credit.reader(), Arc::clone(&self.counters));
-        fresh.collected = std::mem::take(&mut self.collected);
-        (fresh.failures, fresh.before, fresh.clock_ns) = (failures, counted, self.clock_ns);
-        *self = fresh;
+        self.forget();
         self.take_credit();
+    }
+
+    /// Makes this a line that has seen nothing yet, in the memory that it has: with room for a million flows that takes a
+    /// millisecond, and a new line 26, or several hundred where a virtual machine has yet to be given the memory.
+    fn forget(&mut self) {
+        // Taken apart whole, so that no part is overlooked.
+        let Self {
+            config,
+            credit,
+            table,
+            fragments,
+            sources,
+            touched,
+            chunk,
+            entered,
+            tally,
+            sweep,
+            opinions,
+            sample,
+            best,
+            failures: _,
+            counters: _,
+            collected: _,
+            policy: _,
+            alarmed: _,
+            epoch: _,
+            harmless: _,
+            clock_ns: _,
+        } = self;
+        *credit = Credit::new(credit.reader());
+        table.clear();
+        fragments.clear();
+        sources.clear();
+        touched.clear();
+        chunk.clear();
+        *entered = 0;
+        *tally = Tally::default();
+        *sweep = Sweep::new(config.flows);
+        *opinions = Opinions::default();
+        *sample = Sample::new(config.seed);
+        *best = Best::new(config.policy.neutral);
     }
 }
 

@@ -37,6 +37,12 @@ impl Sources {
         aggregates.close_step(step, closed, quiet);
     }
 
+    /// Forgets all.
+    pub(super) fn clear(&mut self) {
+        self.aggregates.clear();
+        self.deltas.clear();
+    }
+
     /// Memory held, in bytes.
     pub(super) fn bytes(&self) -> usize {
         self.aggregates.bytes() + self.deltas.bytes()

@@ -58,6 +58,12 @@ impl Rares {
         (0..self.rows.len()).for_each(|row| _ = self.row(row));
     }
 
+    /// Forgets all, and gives no memory back.
+    pub(crate) fn clear(&mut self) {
+        self.rows.fill(NONE);
+        self.rares.clear();
+    }
+
     /// Memory held once every row was needed, in bytes.
     pub(crate) fn bytes(&self) -> usize {
         size_of_val(&*self.rows) + self.rows.len() * ROW * size_of::<Rare>()

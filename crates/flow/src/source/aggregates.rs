@@ -98,6 +98,16 @@ impl Aggregates {
         }
     }
 
+    /// Forgets all prefixes and steps, whatever state they are in. Memory and what was counted stay.
+    pub fn clear(&mut self) {
+        self.places.fill(Aggregate::EMPTY);
+        self.sketches.fill(Sketches::default());
+        self.tags.fill([0; WAYS]);
+        self.busy.restart(core::iter::empty());
+        self.notable = Notable::new();
+        self.step = 0;
+    }
+
     /// Applies the merged deltas of a step and makes it the last closed one. `step` counts from 1 and never falls.
     ///
     /// `quiet` tells of what behaviour nothing is held against a source. It is remembered until the next step closes, and

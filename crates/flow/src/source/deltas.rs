@@ -63,6 +63,14 @@ impl Deltas {
         self.list.deltas()
     }
 
+    /// Forgets the open step, whatever state it is in. Memory and what was counted stay.
+    pub fn clear(&mut self) {
+        self.log.clear();
+        self.list.clear();
+        self.closed = false;
+        self.unanswered = Vec::with_capacity(ASKED);
+    }
+
     /// Deltas that found no room.
     pub fn dropped(&self) -> u64 {
         self.dropped

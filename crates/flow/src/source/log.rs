@@ -141,6 +141,13 @@ impl Log {
         }
     }
 
+    /// Forgets all entries, and where parts began and ended.
+    pub(super) fn clear(&mut self) {
+        self.parts.fill(Part::default());
+        self.bounds.fill(0);
+        (self.len, self.chunks) = (0, 0);
+    }
+
     /// Entries held.
     pub(super) const fn len(&self) -> usize {
         self.len

@@ -143,6 +143,36 @@ proptest! {
     }
 }
 
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 60, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn aggregates_that_were_cleared_are_as_new_ones(
+        before in prop::collection::vec(prop::collection::vec(event(), 0..40), 1..10),
+        after in prop::collection::vec(prop::collection::vec(event(), 0..40), 1..10),
+    ) {
+        let quiet = |_: Level, did: &Behaviour| did.packets < 10;
+        let close = |aggregates: &mut Aggregates, steps: &[Vec<Pending>]| {
+            for (step, events) in (1..).zip(steps) {
+                aggregates.close_step(step, &step_of(events.iter().copied()), &quiet);
+            }
+        };
+        let (mut cleared, mut new) = (Aggregates::new(64, 1), Aggregates::new(64, 1));
+        close(&mut cleared, &before);
+        cleared.clear();
+        prop_assert_eq!(held(&cleared), 0);
+        close(&mut cleared, &after);
+        close(&mut new, &after);
+        prop_assert_eq!(held(&cleared), held(&new));
+        for src in before.iter().chain(&after).flatten().map(|p| p.key.src) {
+            prop_assert_eq!(cleared.is_quiet(src), new.is_quiet(src));
+            for level in Level::ALL {
+                prop_assert_eq!(cleared.behaviour(level, src), new.behaviour(level, src));
+            }
+        }
+    }
+}
+
 #[test]
 fn what_was_notable_is_quiet_again_once_it_has_decayed() {
     let quiet = |_: Level, did: &Behaviour| did.packets < 10;

@@ -198,4 +198,21 @@ proptest! {
         prop_assert!(closed.is_sorted_by(|a, b| a.rank() < b.rank()));
         prop_assert_eq!(sums(&closed), sums(&step_of(events)));
     }
+    #[test]
+    fn deltas_that_were_cleared_are_as_new_ones(
+        before in prop::collection::vec(event(), 0..300),
+        after in prop::collection::vec(event(), 0..300),
+        closes in any::<bool>(),
+    ) {
+        let (mut cleared, mut new, answering) = (Deltas::new(64, SEED), Deltas::new(64, SEED), answering());
+        before.iter().for_each(|p| cleared.add(p, &answering));
+        if closes {
+            cleared.close(&answering);
+        }
+        cleared.clear();
+        for deltas in [&mut cleared, &mut new] {
+            after.iter().for_each(|p| deltas.add(p, &answering));
+        }
+        prop_assert_eq!(cleared.close(&answering), new.close(&answering));
+    }
 }

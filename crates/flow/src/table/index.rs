@@ -51,6 +51,11 @@ impl Index {
         Self(filled(Bucket::EMPTY, buckets))
     }
 
+    /// Empties every slot.
+    pub(super) fn clear(&mut self) {
+        self.0.fill(Bucket::EMPTY);
+    }
+
     pub(super) fn bytes(&self) -> usize {
         size_of_val(&*self.0)
     }

@@ -152,7 +152,11 @@ const EPOCH: u32 = 7;
 /// Runs the packets through a table as an engine does: asks for the flows of a batch, then counts each packet in the
 /// short way if it can be and in the long way if not.
 fn run(packets: &[Sent], config: TableConfig, how: &Handling) -> (Vec<Outcome>, TableCounters) {
-    let mut table = FlowTable::new(config, how.seed);
+    run_through(&mut FlowTable::new(config, how.seed), packets, how)
+}
+
+/// The same, through this empty table.
+fn run_through(table: &mut FlowTable, packets: &[Sent], how: &Handling) -> (Vec<Outcome>, TableCounters) {
     let mut outcomes = Vec::new();
     let (mut rest, mut frame, mut latest) = (packets, 0, 0);
     let mut lens = how.batch_lens.iter().cycle();
@@ -166,7 +170,7 @@ fn run(packets: &[Sent], config: TableConfig, how: &Handling) -> (Vec<Outcome>, 
             frame += 1;
             latest = latest.max(sent.ts_ns);
             let finished = &mut |f: Finished| outcomes.push((f.record, f.pending.opening));
-            step(&mut table, sent, Now { ts_ns: sent.ts_ns, frame }, guess, finished);
+            step(table, sent, Now { ts_ns: sent.ts_ns, frame }, guess, finished);
         }
         table.expire(*sweeps.next().unwrap(), latest, &mut |f| outcomes.push((f.record, f.pending.opening)));
         assert!(table.live() <= table.capacity());
@@ -275,6 +279,34 @@ proptest! {
         let (expected, expected_counters) = run(&packets, config(8, full), &singly);
         prop_assert_eq!(counters, expected_counters);
         prop_assert_eq!(outcomes, expected);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_table_that_was_cleared_is_as_a_new_one(
+        before in packets(20),
+        after in packets(20),
+        how in handling(),
+        prefault in any::<bool>(),
+    ) {
+        let mut table = FlowTable::new(config(16, FullPolicy::default()), how.seed);
+        if prefault {
+            table.prefault();
+        }
+        for sent in &before {
+            step(&mut table, sent, Now { ts_ns: sent.ts_ns, frame: 1 }, None, &mut |_| {});
+        }
+        let counted = table.counters();
+        table.clear();
+        prop_assert_eq!((table.counters(), table.live()), (counted, 0));
+        table.counters = TableCounters::default();
+        prop_assert_eq!(
+            run_through(&mut table, &after, &how),
+            run(&after, config(16, FullPolicy::default()), &how)
+        );
     }
 }
 

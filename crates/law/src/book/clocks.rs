@@ -11,11 +11,13 @@ use crate::cycle::standing::{self, State};
 use crate::cycle::{Cycle, Due, Matter, Turn, call, complaint, draft, proposal, repair, report};
 use crate::procedure::days;
 
-/// The numbers of the kinds that run clocks.
+/// The numbers of the kinds that run clocks, or end what others have begun.
 pub(super) const REPORT: u8 = 17;
 pub(super) const DECISION: u8 = 19;
 pub(super) const PROPOSAL: u8 = 20;
+pub(super) const CORRECTION: u8 = 23;
 pub(super) const COMPLAINT: u8 = 25;
+pub(super) const OUTCOME: u8 = 27;
 const REPAIR: u8 = 28;
 const DRAFT: u8 = 32;
 const CALL: u8 = 34;
@@ -28,18 +30,22 @@ impl Book {
     ///
     /// Linear in the number of reports, proposals, drafts, complaints, repairs and calls that there are.
     pub fn due(&self, law: &Law, now: u64) -> Vec<Due> {
-        let mut due: Vec<_> = self
-            .of_kind(REPORT)
-            .filter_map(|id| report::due(law, self, id, now))
-            .chain(self.of_kind(PROPOSAL).filter_map(|id| proposal::due(law, self, id, now)))
-            .chain(self.of_kind(DRAFT).filter_map(|id| draft::due(law, self, id, now)))
-            .chain(self.of_kind(COMPLAINT).filter_map(|id| complaint::due(law, self, id, now)))
-            .chain(self.of_kind(REPAIR).filter_map(|id| repair::due(law, self, id, &self.since(&id), now)))
-            .chain(self.of_kind(CALL).filter_map(|id| call::due(law, self, id, now)))
-            .chain(self.renewals(law, now))
-            .collect();
+        let mut due: Vec<_> = self.matters(law, now).chain(self.renewals(law, now)).collect();
         due.sort_unstable_by_key(|due| (due.until, due.act));
         due
+    }
+
+    /// The clocks that somebody can be late for, in no order: what only ends is over when its time has come.
+    pub(super) fn matters(&self, law: &Law, now: u64) -> impl Iterator<Item = Due> {
+        self.of_kind(REPORT)
+            .filter_map(move |id| report::due(law, self, id, now))
+            .chain(self.of_kind(PROPOSAL).filter_map(move |id| proposal::due(law, self, id, now)))
+            .chain(self.of_kind(DRAFT).filter_map(move |id| draft::due(law, self, id, now)))
+            .chain(self.of_kind(COMPLAINT).filter_map(move |id| complaint::due(law, self, id, now)))
+            .chain(
+                self.of_kind(REPAIR).filter_map(move |id| repair::due(law, self, id, &self.since(&id), now)),
+            )
+            .chain(self.of_kind(CALL).filter_map(move |id| call::due(law, self, id, now)))
     }
 
     /// How far a complaint has come at `now`, in Unix seconds.

@@ -1,9 +1,11 @@
 //! How the institution itself has done, for everybody to see.
 
+use std::collections::BTreeSet;
+
 use credence_credit::ActId;
 
 use super::Book;
-use super::clocks::{COMPLAINT, DECISION, REPORT};
+use super::clocks::{COMPLAINT, CORRECTION, DECISION, OUTCOME, REPORT};
 use crate::acts::Act;
 use crate::check::{Acts, Law};
 use crate::cycle::standing::{self, State};
@@ -87,11 +89,13 @@ impl Institution {
 
 impl Book {
     /// The institution's own record at `now`, in Unix seconds. What was erased is not in it.
+    ///
+    /// Linear in the number of reports, decisions, complaints and other matters that there are or were, and not in that of alerts.
     pub fn institution(&self, law: &Law, now: u64) -> Institution {
         let (complaints, heard_in) = self.hearings(law, now);
         let (judged, corrected) = self.judged(now);
         let decided = self.of_kind(DECISION).filter_map(|id| self.deciding(&id, now)).collect();
-        let due = self.due(law, now);
+        let overdue = self.matters(law, now).filter(|due| due.is_overdue(now)).count();
         Institution {
             reports: self.reports(now),
             decided_in: Durations::of(decided),
@@ -100,7 +104,7 @@ impl Book {
             overturned: corrected.len(),
             corrected_in: Durations::of(corrected),
             judged,
-            overdue: due.iter().filter(|due| due.is_overdue(now)).count(),
+            overdue,
         }
     }
 
@@ -140,13 +144,26 @@ impl Book {
         (complaints, took)
     }
 
-    /// How many alerts and decisions there are, and how long those stood that were wrong.
+    /// How many alerts and decisions there are, and how long those stood that were wrong. Only what somebody has corrected or
+    /// ruled on can have been wrong, and that is little of all there is.
     fn judged(&self, now: u64) -> (usize, Vec<u64>) {
-        let corrected = self.ending.iter().filter_map(|(_, id)| {
+        let mended = self.of_kind(CORRECTION).chain(self.of_kind(OUTCOME));
+        let mended: BTreeSet<_> = mended.filter_map(|id| self.mended(&id)).collect();
+        let corrected = mended.iter().filter_map(|id| {
             let running = standing::at(self, id, now).filter(|running| running.state == State::Corrected)?;
             Some(running.since.saturating_sub(self.issued(id)?))
         });
         (self.ending.len(), corrected.collect())
+    }
+
+    /// The alert or decision that a correction or a ruling is about.
+    fn mended(&self, id: &ActId) -> Option<ActId> {
+        let about = match self.act(id)? {
+            Act::Correction(correction) => correction.corrects,
+            Act::Outcome(outcome) => outcome.act,
+            _ => return None,
+        };
+        matches!(self.act(&about)?, Act::OwnAlert(_) | Act::Decision(_)).then_some(about)
     }
 
     /// How long the first report of a decision has waited for it.

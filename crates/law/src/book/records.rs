@@ -88,22 +88,22 @@ impl Book {
             State::Relieved => Measure::RateLimit,
             State::Lifted | State::Corrected | State::Expired => return None,
         };
-        let signatures = match authority {
-            // All members stand behind it.
-            Authority::Restriction => u16::MAX,
-            _ => accepted.signatures,
+        let (speaker, signatures) = match authority {
+            // All members stand behind it, whoever proposed it.
+            Authority::Restriction => (Party::Body, u16::MAX),
+            _ => (accepted.act.issuer(), accepted.signatures),
         };
         Some(Record {
             prefix,
             rating,
             measure: accepted.act.measure()?.min(most),
             reasons: reason(claim.item).map_or(Reasons::NONE, Reasons::from),
-            issuer: issuers.id(accepted.act.issuer()),
+            issuer: issuers.id(speaker),
             evidence,
             authority,
             signatures,
             expires: accepted.act.preamble().expires,
-            act: Some(accepted.id),
+            act: Some(accepted.id.short()),
         })
     }
 }
@@ -114,15 +114,15 @@ fn reason(item: u16) -> Option<Reason> {
 }
 
 /// Issuers by name, as a snapshot lists them.
-#[derive(Debug)]
-struct Issuers {
+#[derive(Clone, Debug)]
+pub struct Issuers {
     names: Vec<Issuer>,
     places: BTreeMap<Party, IssuerId>,
 }
 
 impl Issuers {
     /// The members and the coordinating body, with where their subjects complain.
-    fn of(register: &Register) -> Self {
+    pub fn of(register: &Register) -> Self {
         let members = register.registry().members.iter().map(|member| {
             let party = Party::Member(member.id);
             (party, named(&format!("{party}: {}", member.name), member.complaints.as_str()))
@@ -134,8 +134,16 @@ impl Issuers {
         Self { places: places.collect(), names: parties.into_iter().map(|(_, issuer)| issuer).collect() }
     }
 
-    /// A restriction is everybody's, and stands under the coordinating body's name.
-    fn id(&self, party: Party) -> IssuerId {
+    /// The names, in their order.
+    pub fn names(&self) -> &[Issuer] {
+        &self.names
+    }
+
+    /// The place of a party's name, or of the coordinating body's for one that has none.
+    ///
+    /// # Panics
+    /// Never: the body is always there.
+    pub fn id(&self, party: Party) -> IssuerId {
         self.places.get(&party).or_else(|| self.places.get(&Party::Body)).copied().expect("the body is there")
     }
 }

@@ -8,6 +8,7 @@
 //! | `visible` | from an act's moment until a checkpoint behind it is there to be fetched |
 //! | `inquire` | 16 connections that look one subject after another up, while nothing is handed in |
 //! | `start` | the journal read and checked again, act by act, until the process listens |
+//! | `record` | the institution's own record, which `/metrics` tells, of a book of as many acts as `size` has; the shortest and the middle of nine |
 //! | `size` | a journal with one act for each of many subjects: a million, or as many as in `CREDENCE_BENCH_SUBJECTS` |
 //!
 //! The journal is a file, or with `CREDENCE_BENCH_DATABASE` in a PostgreSQL database of that URL; `size` is of a file alone.
@@ -17,6 +18,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a bench that cannot go on says where")]
 
 mod client;
+mod record;
 mod site;
 
 use std::sync::Mutex;
@@ -73,6 +75,7 @@ fn main() {
     let seconds = begin.elapsed().as_secs_f64();
     println!("start: {entries} acts in {seconds:.2} s, {:.0} a second", entries as f64 / seconds);
     served.stop();
+    record::record(scale.subjects);
     if let Address::File(_) = site.address() {
         size(&site, scale.subjects);
     }

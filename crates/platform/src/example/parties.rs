@@ -3,9 +3,10 @@
 use std::path::PathBuf;
 
 use credence_credit::{ActId, EvidenceClass, Learned, Measure, Reason, Score};
+use credence_feed::Shard;
 use credence_law::acts::{
-    Block, Claim, Decision, Finding, Opinion, Outcome, OwnAlert, Preamble, Purpose, Report, Ruling, Source,
-    Stage,
+    Block, Claim, Decision, Finding, Ground, Lifting, Manifest, Opinion, Outcome, OwnAlert, Preamble,
+    Purpose, Report, Ruling, Source, Stage,
 };
 use credence_law::party::{Function, MemberId, Party, World};
 use credence_law::standard::Standard;
@@ -18,6 +19,8 @@ use crate::keys::read;
 
 /// How long what they say lasts, in seconds: a week.
 const WEEK: u64 = 7 * 86_400;
+/// How long a manifest lasts, in seconds: as long as the law allows.
+const MANIFEST_LASTS: u64 = 3_600;
 /// The members whose seats decide: as many as the example's quorum, and not the holder of what they decide about.
 const SEATS: [u16; 3] = [1, 4, 5];
 /// The advisers who speak: as many as an opinion takes.
@@ -112,6 +115,30 @@ impl Parties {
         let (stage, ruling) = (Stage::Adjudication, Some(Ruling::Upheld));
         let seats = self.seats();
         self.sign(Outcome { preamble, complaint, act, stage, ruling, reasons: rand::random() }, seats)
+    }
+
+    /// A member's word that an act of its own is over.
+    ///
+    /// # Errors
+    /// When a key is missing.
+    pub fn lift(&mut self, member: u16, act: ActId, now: u64) -> anyhow::Result<Signed> {
+        let preamble = self.preamble(Party::Member(MemberId(member)), Purpose::Relief, now);
+        let key = self.place.member(member, Function::Alerts);
+        self.sign(Lifting { preamble, lifts: act, ground: Ground::Remedied }, [key])
+    }
+
+    /// What an issuer states of these rows.
+    ///
+    /// # Errors
+    /// When a key is missing.
+    pub fn manifest(&mut self, issuer: Party, shard: &Shard, now: u64) -> anyhow::Result<Signed> {
+        let mut preamble = self.preamble(issuer, Purpose::Governance, now);
+        preamble.expires = now + MANIFEST_LASTS;
+        let keys = match issuer {
+            Party::Member(member) => vec![self.place.member(member.0, Function::Alerts)],
+            _ => self.seats().to_vec(),
+        };
+        self.sign(Manifest { preamble, count: shard.len(), digest: shard.digest() }, keys)
     }
 
     fn seats(&self) -> [PathBuf; SEATS.len()] {

@@ -7,7 +7,7 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use credence_credit::ActId;
-use credence_law::Accepted;
+use credence_law::{Accepted, Acts};
 
 use super::answer::{Holder, holder};
 use super::{Frame, absent, shown};
@@ -29,6 +29,8 @@ pub(super) struct Shown {
     id: ActId,
     /// Whether everybody may read it.
     is_public: bool,
+    /// Whether nothing follows from it.
+    is_exercise: bool,
     title: &'static str,
     standing: Standing,
     facts: Vec<Fact>,
@@ -37,6 +39,7 @@ pub(super) struct Shown {
     signatures: u16,
     place: u64,
     accepted: Moment,
+    /// Who hears objections; nobody where nothing follows from it.
     holder: Option<Holder>,
 }
 
@@ -62,19 +65,23 @@ pub(super) fn shown_page(platform: &Platform, act: Shown) -> Response {
 pub(super) fn read(desk: &Desk, accepted: &Accepted, now: u64) -> Option<Shown> {
     let law = desk.law().ok()?;
     let id = accepted.id;
+    let book = desk.book_with(&id)?;
+    let is_exercise = book.are_exercises();
+    let subject = accepted.act.subject().filter(|_| !is_exercise);
     let (receipt, preamble) = (desk.receipt(&id)?, accepted.act.preamble());
     Some(Shown {
         id,
         is_public: desk.public(&id).is_some(),
+        is_exercise,
         title: words::title(&accepted.act),
-        standing: standing(desk.book().state(&id, now)?, now, preamble.expires),
+        standing: standing(book.state(&id, now)?, now, preamble.expires),
         facts: words::facts(&accepted.act, Some(law)),
         issued: Moment::at(preamble.issued),
         expires: Moment::at(preamble.expires),
         signatures: accepted.signatures,
         place: receipt.place,
         accepted: Moment::at(receipt.accepted),
-        holder: accepted.act.subject().and_then(|subject| holder(law, subject.prefix)),
+        holder: subject.and_then(|subject| holder(law, subject.prefix)),
     })
 }
 

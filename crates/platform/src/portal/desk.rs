@@ -312,7 +312,7 @@ async fn bytes(State(platform): Shared, who: SignedIn, Path(id): Path<String>) -
 async fn read(State(platform): Shared, who: SignedIn, Path(id): Path<String>) -> Response {
     let found = unhex(&id).and_then(|id| {
         platform.read(|desk| {
-            let accepted = desk.book().accepted(&ActId(id))?;
+            let accepted = desk.accepted(&ActId(id))?;
             may_read(desk, Some(who.caller()), &accepted.act).then_some(())?;
             super::act::read(desk, accepted, now())
         })

@@ -101,7 +101,7 @@ fn weight(rule: &Rule, direction: Direction) -> (String, String) {
 #[template(path = "portal/record.html")]
 struct RecordPage {
     frame: Frame,
-    record: Institution,
+    record: Arc<Institution>,
     share: String,
     times: [(&'static str, Option<Took>); 3],
     /// What has the institution's time, in days: opinion, decision, and the three steps of a complaint.
@@ -126,10 +126,9 @@ impl Took {
 
 pub(super) async fn record(State(platform): State<Arc<Platform>>) -> Response {
     let frame = Frame::new(&platform, "The institution’s own record", "/record");
-    let now = now();
+    let Some(record) = Arc::clone(&platform).record().await else { return lawless(&platform) };
     let page = platform.read(|desk| {
-        let law = desk.law().ok()?;
-        let (record, procedure) = (desk.book().institution(law, now), law.procedure(now));
+        let procedure = desk.law().ok()?.procedure(now());
         Some(RecordPage {
             frame,
             share: percent(record.overturned_share()),

@@ -34,6 +34,7 @@ struct Row {
     accepted: Moment,
     /// What it is, and which, where everybody may read it.
     act: Option<(&'static str, ActId)>,
+    is_exercise: bool,
     is_rule: bool,
 }
 
@@ -54,5 +55,6 @@ fn row(desk: &Desk, place: u64) -> Option<Row> {
     let id = ActId(leaf.digest);
     let act = desk.public(&id).map(|accepted| (words::title(&accepted.act), id));
     let is_rule = act.is_none() && desk.receipt(&id).is_some();
-    Some(Row { place, accepted: Moment::at(leaf.accepted), act, is_rule })
+    let is_exercise = desk.drills().accepted(&id).is_some();
+    Some(Row { place, accepted: Moment::at(leaf.accepted), act, is_exercise, is_rule })
 }

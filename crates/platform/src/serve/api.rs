@@ -10,14 +10,16 @@ use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use axum::{Json, Router};
 use credence_credit::ActId;
+use credence_law::Book;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, SecurityScheme};
 use utoipa::openapi::{Info, OpenApi, OpenApiBuilder, Paths};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::door::{Refused, Signed, absent, without_rules};
-use super::{Platform, members, now, public_log, submit};
+use super::{Platform, feed, members, now, public_log, submit};
 use crate::access;
+use crate::desk::Desk;
 use crate::keys::unhex;
 use crate::portal;
 use crate::view::{self, SubjectView};
@@ -43,6 +45,8 @@ pub(super) fn routes() -> (Router<Arc<Platform>>, OpenApi) {
         .routes(routes!(submit::hand_in))
         .routes(routes!(sent))
         .routes(routes!(subject))
+        .routes(routes!(members::exercises))
+        .routes(routes!(drilled))
         .routes(routes!(members::file))
         .routes(routes!(members::own_acts))
         .routes(routes!(members::concerns))
@@ -52,6 +56,10 @@ pub(super) fn routes() -> (Router<Arc<Platform>>, OpenApi) {
         .routes(routes!(public_log::proof))
         .routes(routes!(public_log::consistency))
         .routes(routes!(public_log::tile))
+        .routes(routes!(feed::head))
+        .routes(routes!(feed::rule))
+        .routes(routes!(feed::file))
+        .routes(routes!(feed::events))
         .routes(routes!(healthy))
         .routes(routes!(ready))
         .routes(routes!(metrics))
@@ -113,9 +121,8 @@ async fn sent(
             return Refused::answer(StatusCode::SERVICE_UNAVAILABLE, "failed", "the journal does not answer");
         }
     };
-    let may_read = |desk: &crate::desk::Desk| {
-        let accepted = desk.book().accepted(&id);
-        accepted.is_some_and(|accepted| access::may_read(desk, caller, &accepted.act))
+    let may_read = |desk: &Desk| {
+        desk.accepted(&id).is_some_and(|accepted| access::may_read(desk, caller, &accepted.act))
     };
     if entry.salt.is_some() && !platform.read(may_read) {
         return absent();
@@ -138,12 +145,31 @@ async fn sent(
     responses((status = 200, body = SubjectView), (status = 400, body = Refused), (status = 503, body = Refused)),
 )]
 async fn subject(State(platform): State<Arc<Platform>>, Path(text): Path<String>) -> Response {
+    credit(&platform, &text, Desk::book)
+}
+
+/// How a subject's credit would be if exercises were in earnest, and their public acts that it would rest on
+///
+/// Nothing follows from any of it.
+#[utoipa::path(
+    get,
+    path = "/exercises/{*subject}",
+    params(("subject" = String, Path, description = "As for `/subjects`")),
+    responses((status = 200, body = SubjectView), (status = 400, body = Refused), (status = 503, body = Refused)),
+)]
+async fn drilled(State(platform): State<Arc<Platform>>, Path(text): Path<String>) -> Response {
+    credit(&platform, &text, Desk::drills)
+}
+
+/// The answer to whoever asks how the credit of a subject is by the acts of a book.
+fn credit(platform: &Platform, text: &str, book: fn(&Desk) -> &Book) -> Response {
     let subject = match portal::named(text.trim()) {
         Ok(subject) => subject,
         Err(text) => return Refused::answer(StatusCode::BAD_REQUEST, "subject", text),
     };
     platform.asked();
-    let answer = platform.read(|desk| view::subject(desk, subject, now()).map(SubjectView::for_anyone));
+    let answer =
+        platform.read(|desk| view::subject(desk, book(desk), subject, now()).map(SubjectView::for_anyone));
     answer.map_or_else(without_rules, |answer| Json(answer).into_response())
 }
 
@@ -160,20 +186,21 @@ async fn healthy() -> &'static str {
     responses((status = 200, body = String, content_type = "text/plain"), (status = 503, body = Refused)),
 )]
 async fn ready(State(platform): State<Arc<Platform>>) -> Response {
-    if platform.inbox.is_closed() {
-        let text = "the journal cannot be written; start the platform again";
-        return Refused::answer(StatusCode::SERVICE_UNAVAILABLE, "failed", text);
-    }
-    "ready\n".into_response()
+    let text = if platform.inbox.is_closed() {
+        "somebody else has written to the journal; see to that, and start the platform again"
+    } else if platform.way.is_broken() {
+        "the journal cannot be written at the moment; it is tried again"
+    } else {
+        return "ready\n".into_response();
+    };
+    Refused::answer(StatusCode::SERVICE_UNAVAILABLE, "failed", text)
 }
 
 /// Counters for Prometheus
 #[utoipa::path(get, path = "/metrics", responses((status = 200, body = String, content_type = "text/plain")))]
 async fn metrics(State(platform): State<Arc<Platform>>) -> Response {
-    let (entries, record) = platform.read(|desk| {
-        let record = desk.law().ok().map(|law| desk.book().institution(law, now()));
-        (desk.log().len(), record)
-    });
-    let page = platform.metrics.page(entries, record.as_ref());
+    let record = Arc::clone(&platform).record().await;
+    let entries = platform.read(|desk| desk.log().len());
+    let page = platform.metrics.page(entries, record.as_deref());
     ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], page).into_response()
 }

@@ -38,6 +38,11 @@ impl Offices {
     pub fn new(operator: Option<SigningKey>, executive: Option<SigningKey>) -> Self {
         Self { operator, executive, challenger: Challenger::new(rand::random()) }
     }
+
+    /// The operator's key.
+    pub(super) const fn operator(&self) -> Option<&SigningKey> {
+        self.operator.as_ref()
+    }
 }
 
 /// No keys.
@@ -110,9 +115,8 @@ impl Platform {
         if doomed.is_empty() {
             return;
         }
-        let mut writer = self.writer.lock().await;
-        let Some(writer) = writer.as_mut() else { return };
-        match writer.erase(&doomed).await {
+        let erased = async { self.way.writer().await?.erase(&doomed).await };
+        match erased.await {
             Ok(()) => info!(entries = doomed.len(), "payloads are gone from the journal"),
             Err(fault) => {
                 error!(%fault, "payloads that were erased are still in the journal; it is tried again");
@@ -129,6 +133,7 @@ pub(super) async fn rounds(platform: Weak<Platform>) {
     for round in 0_u64.. {
         ticks.tick().await;
         let Some(platform) = platform.upgrade() else { return };
+        platform.look_after_the_way().await;
         let _turn = platform.turn.lock().await;
         platform.publish_reliefs().await;
         if round % ROUNDS_OF_RETENTION == 0 {

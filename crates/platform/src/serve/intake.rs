@@ -1,14 +1,17 @@
 //! The way in: what is handed in passes the gate, waits for the desk, and is written down with all that waits beside it.
 
 use std::net::{IpAddr, Ipv6Addr};
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, PoisonError, Weak};
+use std::thread::sleep;
+use std::time::Duration;
 
 use credence_law::Signed;
 use credence_law::party::act_id;
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
-use tracing::error;
+use tracing::{error, info, warn};
 
+use super::way::{End, Unmended};
 use super::{Platform, now};
 use crate::desk::{Entry, Receipt, Rejection, shape};
 use crate::gate::{Charge, Turned, is_forged};
@@ -17,6 +20,13 @@ use crate::gate::{Charge, Turned, is_forged};
 pub(super) const WAITING_MAX: usize = 1_024;
 /// Acts after which no more are waited for before all are written down together.
 const TOGETHER: usize = 256;
+/// How long a way to the journal is looked for anew before those who wait are told to come again, in steps that each begin with a
+/// pause: a database that is there again at once is not noticed.
+const AT_ONCE_MS: [u64; 5] = [0, 50, 200, 500, 1_000];
+/// How long those who come after that wait for an answer.
+const MEANWHILE: Duration = Duration::from_millis(50);
+/// After how many times that long it is tried again: two seconds.
+const LATER: u32 = 40;
 
 /// Things that were handed in together, and where the answers go.
 pub(super) struct Handed {
@@ -44,7 +54,7 @@ pub(crate) enum Answer {
     Turned(Turned),
     /// Too much waits.
     Busy,
-    /// It could not be written down.
+    /// It could not be written down so far.
     Failed,
 }
 
@@ -125,24 +135,50 @@ impl Platform {
         answered.await.unwrap_or_else(|_| vec![Answer::Failed; count])
     }
 
-    /// Takes things in together; whether they are on disk.
-    pub(super) fn take(&self, batch: Vec<Handed>, runtime: &Handle) -> bool {
+    /// Takes things in together. Those who have handed them in are told when they are on disk, or when that takes too long.
+    ///
+    /// # Errors
+    /// When they are not on disk: what is to be written, and why it is not.
+    fn take(&self, batch: Vec<Handed>, runtime: &Handle) -> Result<(), (Vec<Entry>, Unmended)> {
         let mut entries = Vec::new();
         let mut decided = Vec::with_capacity(batch.len());
         for handed in batch {
             let answers: Vec<_> = handed.items.iter().map(|item| self.decide(item, &mut entries)).collect();
             decided.push((handed.answer, answers));
         }
-        let is_written = entries.is_empty() || self.write(&entries, runtime);
+        let written = self.write(&entries, runtime);
         for (to, mut answers) in decided {
-            if !is_written {
+            if written.is_err() {
                 answers.fill(Answer::Failed);
             }
             answers.iter().for_each(|answer| self.metrics.answered(answer));
             // Whoever has gone away asks again, and is told the same.
             drop(to.send(answers));
         }
-        is_written
+        written.map_err(|fault| (entries, fault))
+    }
+
+    /// Tells those to come again who have handed something in while nothing can be written. Nobody has looked at it.
+    fn put_off(&self, handed: Handed) {
+        let mut gate = self.gate.lock().unwrap_or_else(PoisonError::into_inner);
+        handed.items.iter().for_each(|item| gate.give_back(item.charge));
+        drop(gate);
+        let answers = vec![Answer::Failed; handed.items.len()];
+        answers.iter().for_each(|answer| self.metrics.answered(answer));
+        // Whoever has gone away asks again.
+        drop(handed.answer.send(answers));
+    }
+
+    /// Finds out whether the way to the journal is still there, and has the desk mend it where it is not.
+    pub(super) async fn look_after_the_way(&self) {
+        self.way.look().await;
+        if self.way.is_broken()
+            && let Ok(permit) = Arc::clone(&self.waiting).try_acquire_many_owned(0)
+        {
+            let (answer, _) = oneshot::channel();
+            // A desk that does not take it mends it already, or has given up.
+            drop(self.inbox.try_send(Handed { items: Vec::new(), answer, _permit: permit }));
+        }
     }
 
     fn decide(&self, item: &Item, entries: &mut Vec<Entry>) -> Answer {
@@ -169,40 +205,123 @@ impl Platform {
         }
     }
 
-    /// Writes entries to disk, and publishes the checkpoint behind them. Whether that could be done.
-    fn write(&self, entries: &[Entry], runtime: &Handle) -> bool {
-        let written = runtime.block_on(async {
-            let mut writer = self.writer.lock().await;
-            writer.as_mut().ok_or(sqlx::Error::PoolClosed)?.append(entries).await
+    /// Writes entries to disk, and publishes the checkpoint behind them.
+    fn write(&self, entries: &[Entry], runtime: &Handle) -> Result<(), Unmended> {
+        if entries.is_empty() && !self.way.is_broken() {
+            return Ok(());
+        }
+        let mut written = runtime.block_on(self.way.append(entries)).map_err(Unmended::from);
+        if written.is_ok() {
+            written = self.publish();
+        }
+        for pause_ms in AT_ONCE_MS {
+            let Err(Unmended::NotYet(fault)) = &written else { break };
+            warn!(%fault, "the journal cannot be written; the way to it is looked for anew");
+            sleep(Duration::from_millis(pause_ms));
+            written = self.mend(entries, runtime);
+        }
+        written
+    }
+
+    /// Looks for the way to the journal anew, with entries that may be there or not.
+    fn mend(&self, entries: &[Entry], runtime: &Handle) -> Result<(), Unmended> {
+        let ends = self.read(|desk| {
+            let (log, new) = (desk.log(), entries.len() as u64);
+            [log.len() - new, log.len()].map(|len| End::of(log, len))
         });
-        if let Err(fault) = written {
-            error!(%fault, "the journal cannot be written; nothing more is taken until the platform is started again");
-            return false;
-        }
-        self.metrics.committed();
+        runtime.block_on(self.way.mend(&self.store, entries, ends))?;
+        info!("the journal is written again");
+        self.publish()
+    }
+
+    /// Publishes the checkpoint of what is on disk, which is all that there is.
+    fn publish(&self) -> Result<(), Unmended> {
         let checkpoint = self.read(|desk| (desk.log().len(), self.signer.checkpoint(desk.log())));
-        if let Err(fault) = self.published.note(&checkpoint.1) {
-            error!(%fault, "what is published cannot be noted; nothing more is taken until the platform is started again");
-            return false;
+        self.published.note(&checkpoint.1).map_err(|fault| Unmended::NotYet(format!("{fault:#}")))?;
+        if checkpoint.0 > self.on_disk() {
+            self.metrics.committed();
         }
+        let size = checkpoint.0;
         *self.checkpoint.write().unwrap_or_else(PoisonError::into_inner) = checkpoint;
-        true
+        self.written.send_replace(size);
+        Ok(())
     }
 }
 
-/// Hands batches of what waits to `take`, until nobody can hand anything in, or one could not be written. What is in memory is
-/// ahead of the disk then, so that nothing more may rest on it.
-pub(super) fn take_in(mut handed: mpsc::Receiver<Handed>, take: impl Fn(Vec<Handed>) -> Option<bool>) {
-    while let Some(first) = handed.blocking_recv() {
+/// What takes in what waits, on a thread of its own.
+pub(super) struct Intake {
+    handed: mpsc::Receiver<Handed>,
+    platform: Weak<Platform>,
+    runtime: Handle,
+}
+
+impl Intake {
+    pub(super) const fn new(
+        handed: mpsc::Receiver<Handed>,
+        platform: Weak<Platform>,
+        runtime: Handle,
+    ) -> Self {
+        Self { handed, platform, runtime }
+    }
+
+    /// Takes in until nobody can hand anything in, or what is in memory is not what is on disk and never will be.
+    pub(super) fn run(mut self) {
+        while let Some(batch) = self.next() {
+            let Some(platform) = self.platform.upgrade() else { return };
+            let taken = platform.take(batch, &self.runtime);
+            drop(platform);
+            if let Err((entries, fault)) = taken
+                && !self.retry(&entries, fault)
+            {
+                return;
+            }
+        }
+    }
+
+    /// What waits, as much as is written down together.
+    fn next(&mut self) -> Option<Vec<Handed>> {
+        let first = self.handed.blocking_recv()?;
         let (mut acts, mut batch) = (first.items.len(), vec![first]);
         while acts < TOGETHER
-            && let Ok(next) = handed.try_recv()
+            && let Ok(next) = self.handed.try_recv()
         {
             acts += next.items.len();
             batch.push(next);
         }
-        if take(batch) != Some(true) {
-            return;
+        Some(batch)
+    }
+
+    /// Tries to write entries until they are on disk. Whether they are.
+    fn retry(&mut self, entries: &[Entry], mut fault: Unmended) -> bool {
+        loop {
+            match fault {
+                Unmended::NotYet(_) => self.put_off_for_now(),
+                Unmended::Other(_) => {
+                    error!(%fault, "somebody else has written to the journal; nothing more is taken by this process");
+                    return false;
+                }
+                Unmended::Closed => return false,
+            }
+            let Some(platform) = self.platform.upgrade() else { return false };
+            match platform.mend(entries, &self.runtime) {
+                Ok(()) => return true,
+                Err(again) => fault = again,
+            }
+            warn!(%fault, "the journal cannot be written; it is tried again");
+        }
+    }
+
+    /// Puts those off who hand something in until it is tried again.
+    fn put_off_for_now(&mut self) {
+        for _ in 0..LATER {
+            // No more than wait at once, however fast they come again.
+            for _ in 0..WAITING_MAX {
+                let (Ok(handed), Some(platform)) = (self.handed.try_recv(), self.platform.upgrade()) else {
+                    break;
+                };
+                platform.put_off(handed);
+            }
+            sleep(MEANWHILE);
         }
     }
 }

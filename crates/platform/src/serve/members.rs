@@ -6,8 +6,8 @@ use axum::Json;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use credence_law::Accepted;
 use credence_law::party::{MemberId, Party};
+use credence_law::{Accepted, Acts, Book};
 use credence_prefix::Prefix;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -48,6 +48,8 @@ pub(super) struct Listed {
 /// Acts in the order of the log.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct ActsPage {
+    /// Whether they are acts of exercises, from which nothing follows.
+    is_exercise: bool,
     /// The acts, a thousand at most.
     acts: Vec<Listed>,
     /// What to ask for next with `after`; nothing where this was all.
@@ -71,12 +73,12 @@ pub(super) struct Page {
     after: Option<u64>,
 }
 
-fn listed(desk: &Desk, accepted: &Accepted, now: u64) -> Option<Listed> {
+fn listed(desk: &Desk, book: &Book, accepted: &Accepted, now: u64) -> Option<Listed> {
     let preamble = accepted.act.preamble();
     Some(Listed {
         id: accepted.id.to_string(),
         kind: kind_name(&accepted.act),
-        state: desk.book().state(&accepted.id, now).map(view::state_name),
+        state: book.state(&accepted.id, now).map(view::state_name),
         issuer: preamble.issuer.to_string(),
         subject: accepted.act.subject().map(|subject| subject.prefix.to_string()),
         issued: view::moment(preamble.issued),
@@ -85,16 +87,16 @@ fn listed(desk: &Desk, accepted: &Accepted, now: u64) -> Option<Listed> {
     })
 }
 
-/// The acts that are wanted, from a place of the log on.
-fn page(desk: &Desk, page: &Page, now: u64, wanted: impl Fn(&Accepted) -> bool) -> ActsPage {
-    let acts = desk.book().acts().filter(|accepted| wanted(accepted));
-    let listed = acts.filter_map(|accepted| listed(desk, accepted, now));
+/// The acts of a book that are wanted, from a place of the log on.
+fn page(desk: &Desk, book: &Book, page: &Page, now: u64, wanted: impl Fn(&Accepted) -> bool) -> ActsPage {
+    let acts = book.acts().filter(|accepted| wanted(accepted));
+    let listed = acts.filter_map(|accepted| listed(desk, book, accepted, now));
     let mut acts: Vec<_> =
         listed.filter(|act| page.after.is_none_or(|after| act.place > after)).take(PAGE_MAX + 1).collect();
     let is_all = acts.len() <= PAGE_MAX;
     acts.truncate(PAGE_MAX);
     let next = acts.last().filter(|_| !is_all).map(|act| act.place);
-    ActsPage { acts, next }
+    ActsPage { is_exercise: book.are_exercises(), acts, next }
 }
 
 /// The acts that a member has made, with its reports and complaints
@@ -113,7 +115,10 @@ pub(super) async fn own_acts(
     Query(asked): Query<Page>,
 ) -> Json<ActsPage> {
     let party = Party::Member(MemberId(member));
-    Json(platform.read(|desk| page(desk, &asked, now(), |accepted| accepted.act.issuer() == party)))
+    Json(
+        platform
+            .read(|desk| page(desk, desk.book(), &asked, now(), |accepted| accepted.act.issuer() == party)),
+    )
 }
 
 /// Reports and complaints about what a member holds, and complaints about its acts
@@ -133,10 +138,31 @@ pub(super) async fn concerns(
 ) -> Json<ActsPage> {
     let member = Caller::reading_for(MemberId(member));
     Json(platform.read(|desk| {
-        page(desk, &asked, now(), |accepted| {
+        page(desk, desk.book(), &asked, now(), |accepted| {
             let is_own = accepted.act.issuer() == member.party;
             !is_public(&accepted.act) && !is_own && access::may_read(desk, Some(member), &accepted.act)
         })
+    }))
+}
+
+/// The acts of exercises
+///
+/// Nothing follows from any of them, and none is told anywhere but here and in the log. Reports and complaints are in it for those
+/// who may read them, who sign the request.
+#[utoipa::path(
+    get,
+    path = "/exercises",
+    params(Page),
+    responses((status = 200, body = ActsPage)),
+    security((), ("signature" = [])),
+)]
+pub(super) async fn exercises(
+    State(platform): State<Arc<Platform>>,
+    Signed(caller): Signed,
+    Query(asked): Query<Page>,
+) -> Json<ActsPage> {
+    Json(platform.read(|desk| {
+        page(desk, desk.drills(), &asked, now(), |accepted| access::may_read(desk, caller, &accepted.act))
     }))
 }
 
@@ -177,10 +203,10 @@ pub(super) async fn file(
     }
     let now = now();
     let file = platform.read(|desk| {
-        let credit = view::subject(desk, subject, now)?;
-        let readable =
-            desk.book().about(subject).filter(|accepted| access::may_read(desk, caller, &accepted.act));
-        let mut history: Vec<_> = readable.filter_map(|accepted| listed(desk, accepted, now)).collect();
+        let book = desk.book();
+        let credit = view::subject(desk, book, subject, now)?;
+        let readable = book.about(subject).filter(|accepted| access::may_read(desk, caller, &accepted.act));
+        let mut history: Vec<_> = readable.filter_map(|accepted| listed(desk, book, accepted, now)).collect();
         history.sort_by_key(|act| act.place);
         Some(FileView { credit, history })
     });

@@ -15,6 +15,7 @@ pub(super) struct Metrics {
     commits: IntCounter,
     signatures: IntCounter,
     refused: IntCounterVec,
+    unfed: IntCounter,
     entries: IntGauge,
     inquiries: IntCounter,
     /// How the institution does, in the order of [`FIGURES`].
@@ -47,6 +48,11 @@ const FIGURES: [Figure; 8] = [
 ];
 
 impl Metrics {
+    /// Counts a time that the feed could not be put together.
+    pub(super) fn unfed(&self) {
+        self.unfed.inc();
+    }
+
     pub(super) fn new() -> Self {
         let registry = Registry::new();
         let counter = |name: &str, help: &str| {
@@ -75,6 +81,10 @@ impl Metrics {
             commits: counter(
                 "credence_platform_commits_total",
                 "Transactions with which objects were written down",
+            ),
+            unfed: counter(
+                "credence_platform_feed_failures_total",
+                "Times that the feed could not be put together; what was published before stays",
             ),
             signatures: counter(
                 "credence_platform_signatures_looked_at_total",

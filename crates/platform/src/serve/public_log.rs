@@ -19,7 +19,7 @@ use super::Platform;
 use super::door::{Refused, absent};
 use crate::keys::{hex, unhex};
 use crate::log::Log;
-use crate::witness::{Cosignature, cosignatures};
+use credence_feed::witness::{Cosignature, cosignatures};
 
 /// That an act stands in the log.
 #[derive(Debug, Serialize, ToSchema)]
@@ -151,8 +151,7 @@ impl Platform {
 
     /// Keeps what witnesses say of the log at a size.
     async fn keep(&self, size: u64, said: &[Cosignature]) -> sqlx::Result<()> {
-        let mut writer = self.writer.lock().await;
-        let writer = writer.as_mut().ok_or(sqlx::Error::PoolClosed)?;
+        let mut writer = self.way.writer().await?;
         for said in said {
             writer.cosign(&said.witness, size, &said.line).await?;
         }

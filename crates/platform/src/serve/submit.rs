@@ -209,8 +209,8 @@ impl From<&Answer> for Told {
                 Self::refused(StatusCode::SERVICE_UNAVAILABLE, word, text.to_owned()).again(1_000)
             }
             Answer::Failed => {
-                let text = "it could not be written down, and was not taken; the operator must start the platform again";
-                Self::refused(StatusCode::SERVICE_UNAVAILABLE, word, text.to_owned())
+                let text = "it could not be written down so far; hand it in again, for it is taken once however often it comes";
+                Self::refused(StatusCode::SERVICE_UNAVAILABLE, word, text.to_owned()).again(1_000)
             }
         }
     }

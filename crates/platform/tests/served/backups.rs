@@ -126,7 +126,7 @@ fn a_backup_that_was_changed_is_not_brought_back() {
     };
     changed("cut", &lines[..lines.len() - 1], "is not whole");
     changed("shorter", &[&lines[..5], &lines[6..]].concat(), "some are missing");
-    changed("swapped", &[lines[0], lines[1], lines[3], lines[2]], "swapped:3");
+    changed("swapped", &[lines[0], lines[1], lines[3], lines[2]], "place 1 is due");
     changed("headless", &lines[1..], "begins with its world");
     let accepted = good.replacen("\"accepted\":1", "\"accepted\":2", 1);
     changed("redated", &accepted.lines().collect::<Vec<_>>(), "redated");

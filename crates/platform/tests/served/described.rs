@@ -89,6 +89,11 @@ fn answers_are_as_they_are_described() {
         ),
         ("/log/{tile}", ["tile/0/000.p/5", "nothing"].map(|at| format!("/log/{at}")), [200, 404]),
         (
+            "/exercises/{subject}",
+            ["2001:db8:1020::1", "nobody"].map(|at| format!("/exercises/{at}")),
+            [200, 400],
+        ),
+        (
             "/subjects/{subject}",
             ["2001:db8:1020::1", "nobody"].map(|at| format!("/subjects/{at}")),
             [200, 400],
@@ -110,7 +115,7 @@ fn answers_are_as_they_are_described() {
         );
     }
     described.check("GET", "/log/checkpoint/witnessed", &server.get("/log/checkpoint/witnessed"), 200);
-    for path in ["/log/checkpoint", "/healthz", "/readyz", "/metrics", "/openapi.json"] {
+    for path in ["/exercises", "/log/checkpoint", "/healthz", "/readyz", "/metrics", "/openapi.json"] {
         described.check("GET", path, &server.get(path), 200);
     }
     let (own, other) = (site.place().member(1, Function::Alerts), site.place().member(2, Function::Alerts));

@@ -10,7 +10,14 @@ use super::world::{Server, Site, run, told};
 
 /// Makes an act with the command line, and hands it in. Returns its identity.
 #[track_caller]
-fn act(site: &Site, server: &Server, kind: &str, issuer: &str, keys: &[&Path], more: &[&str]) -> String {
+pub(super) fn act(
+    site: &Site,
+    server: &Server,
+    kind: &str,
+    issuer: &str,
+    keys: &[&Path],
+    more: &[&str],
+) -> String {
     let (out, world) = (site.path().join("act"), site.world.to_string());
     let mut arguments = vec!["act", kind, "--world", &world, "--as", issuer, "-o", out.to_str().unwrap()];
     for key in keys {

@@ -2,10 +2,10 @@
 
 use std::fs;
 
+use credence_feed::Witness;
 use credence_platform::keys::unhex;
 use credence_platform::log::is_consistent;
 use credence_platform::serve::now;
-use credence_platform::witness::Witness;
 use ed25519_dalek::SigningKey;
 
 use super::world::{Server, Site, run, told};

@@ -42,9 +42,13 @@ pub(crate) struct Site {
 
 impl Site {
     pub(crate) fn new() -> Self {
+        Self::on(super::postgres::database().as_deref())
+    }
+
+    /// With its journal in the database of a URL, or in a file.
+    pub(crate) fn on(database: Option<&str>) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let database = super::postgres::database();
-        let database = database.iter().flat_map(|url| ["--database", url]);
+        let database = database.into_iter().flat_map(|url| ["--database", url]);
         let dir = ["init", "--dir", directory.path().to_str().unwrap()];
         let made = run(&dir.into_iter().chain(database).collect::<Vec<_>>());
         assert!(made.status.success(), "{}", told(&made));
@@ -65,7 +69,7 @@ impl Site {
     }
 
     /// Works on the journal's database, behind everybody's back.
-    fn behind<T>(&self, work: impl AsyncFnOnce(&mut AnyConnection) -> sqlx::Result<T>) -> T {
+    pub(crate) fn behind<T>(&self, work: impl AsyncFnOnce(&mut AnyConnection) -> sqlx::Result<T>) -> T {
         let url = match Address::of(self.path()).unwrap() {
             Address::File(path) => format!("sqlite://{}", path.display()),
             Address::Server(url) => url,
@@ -134,12 +138,17 @@ impl Site {
 
     /// Member 1's alert about one of its sites.
     pub(crate) fn alert(&self, number: u64, site: u16) -> Signed {
-        let prefix = format!("2001:db8:1{site:03x}::/48").parse().unwrap();
-        let preamble = preamble(Party::Member(MemberId(1)), number, Purpose::Warning);
+        self.alert_by(1, number, site)
+    }
+
+    /// A member's alert about one of its sites.
+    pub(crate) fn alert_by(&self, member: u16, number: u64, site: u16) -> Signed {
+        let prefix = format!("2001:db8:{member}{site:03x}::/48").parse().unwrap();
+        let preamble = preamble(Party::Member(MemberId(member)), number, Purpose::Warning);
         let rating = Standard::first().rating(credence_credit::Score::new(400).unwrap());
         let act =
             OwnAlert { preamble, claim: claim(prefix), rating, measure: credence_credit::Measure::RateLimit };
-        self.signed(act, Function::Alerts, &[1])
+        self.signed(act, Function::Alerts, &[member])
     }
 }
 

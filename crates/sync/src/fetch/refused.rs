@@ -45,6 +45,9 @@ pub enum Refused {
     /// It has no such file, or does not give it.
     #[error("it does not give the file")]
     Status,
+    /// It has no such file.
+    #[error("it has no such file")]
+    Absent,
     /// It asks to be left alone for a while, or is broken.
     #[error("it is busy or broken")]
     Busy,
@@ -63,11 +66,43 @@ pub enum Refused {
     /// This host could not keep it.
     #[error("this host could not keep it")]
     Unkept,
+    /// A file is not the one that was named.
+    #[error("a file is not the one that was named")]
+    Hash,
+    /// It belongs to another world, or to one that was made to try things out.
+    #[error(
+        "it belongs to another world than the configuration trusts, or to one that was made to try things out"
+    )]
+    World,
+    /// Too few keys have signed it.
+    #[error("too few of the keys have signed it that must")]
+    Signature,
+    /// It is over.
+    #[error("what it shows is over: it is behind, or its publisher stands still")]
+    Expired,
+    /// It is of a time to come.
+    #[error("what it shows is of a time to come; a clock is wrong")]
+    Future,
+    /// It is older than what is known.
+    #[error("what it shows is older than what is known")]
+    Rollback,
+    /// There are two of one version.
+    #[error("it shows another version of what is known than others do")]
+    Equivocation,
+    /// The public log is another one, or was not witnessed.
+    #[error("the public log does not go on from what was seen of it, or too few witnesses have seen it")]
+    Log,
+    /// It is against the law of its world.
+    #[error("it says what the law of its world does not allow")]
+    Law,
+    /// It does not come to what it states.
+    #[error("its parts do not come to what it states")]
+    State,
 }
 
 impl Refused {
-    /// All of them.
-    pub const ALL: [Self; 18] = [
+    /// Why lists are not taken, and feeds as well.
+    pub const ALL: [Self; 19] = [
         Self::Unreachable,
         Self::Certificate,
         Self::Idle,
@@ -80,12 +115,27 @@ impl Refused {
         Self::Encoded,
         Self::Unasked,
         Self::Status,
+        Self::Absent,
         Self::Busy,
         Self::Page,
         Self::Empty,
         Self::Unreadable,
         Self::Crowded,
         Self::Unkept,
+    ];
+
+    /// Why feeds are not taken besides.
+    pub const OF_FEEDS: [Self; 10] = [
+        Self::Hash,
+        Self::World,
+        Self::Signature,
+        Self::Expired,
+        Self::Future,
+        Self::Rollback,
+        Self::Equivocation,
+        Self::Log,
+        Self::Law,
+        Self::State,
     ];
 
     /// The word in metrics, logs and on the pipe.
@@ -103,12 +153,23 @@ impl Refused {
             Self::Encoded => "encoded",
             Self::Unasked => "unasked",
             Self::Status => "status",
+            Self::Absent => "absent",
             Self::Busy => "busy",
             Self::Page => "page",
             Self::Empty => "empty",
             Self::Unreadable => "unreadable",
             Self::Crowded => "crowded",
             Self::Unkept => "unkept",
+            Self::Hash => "hash",
+            Self::World => "world",
+            Self::Signature => "signature",
+            Self::Expired => "expired",
+            Self::Future => "future",
+            Self::Rollback => "rollback",
+            Self::Equivocation => "equivocation",
+            Self::Log => "log",
+            Self::Law => "law",
+            Self::State => "state",
         }
     }
 }

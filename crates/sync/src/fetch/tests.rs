@@ -310,7 +310,10 @@ fn who_asks_to_be_left_alone_is_left_alone_a_day_at_most() {
     assert_eq!(busy(503, "Retry-After: 99999999\r\n"), Failure { why: Refused::Busy, rest: rest(86_400) });
     assert_eq!(busy(503, "Retry-After: soon\r\n"), Refused::Busy.into());
     assert_eq!(busy(500, ""), Refused::Busy.into());
-    for code in [403, 404, 410, 206, 204] {
+    for code in [404, 410] {
+        assert_eq!(busy(code, ""), Refused::Absent.into(), "{code}");
+    }
+    for code in [403, 206, 204] {
         assert_eq!(busy(code, ""), Refused::Status.into(), "{code}");
     }
 }

@@ -49,6 +49,10 @@ impl Acts for Unknown {
     fn last_number(&self, _: Party) -> u64 {
         0
     }
+
+    fn last_manifest(&self, _: Party) -> u64 {
+        0
+    }
 }
 
 impl Footing<'_> {

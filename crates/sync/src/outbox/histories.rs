@@ -40,6 +40,10 @@ impl Acts for Platform {
     fn last_number(&self, _: Party) -> u64 {
         self.last
     }
+
+    fn last_manifest(&self, _: Party) -> u64 {
+        0
+    }
 }
 
 impl Platform {

@@ -44,6 +44,37 @@ fn more_tags_than_the_limit() {
     finds_none(Link::Ethernet, &tags(9), Unkeyed::Malformed(Malformed::LinkDepth));
 }
 
+/// Each of these leads to another link layer, and a frame that is nothing else would take a step for every few of its bytes.
+#[test]
+fn links_inside_links_are_tags() {
+    let too_deep = Unkeyed::Malformed(Malformed::LinkDepth);
+    let bridged = |frame: &[u8]| ethernet(0x6558, frame);
+    let by_snap = |frame: &[u8]| {
+        let carried = [&[0xaa, 0xaa, 3, 0, 0x80, 0xc2, 0, 7][..], frame].concat();
+        ethernet(u16::try_from(carried.len()).unwrap(), &carried)
+    };
+    for wrap in [&bridged as &dyn Fn(&[u8]) -> Vec<u8>, &by_snap] {
+        let nested = |count| (0..count).fold(ethernet(0x86dd, &plain()), |frame, _| wrap(&frame));
+        finds_it(Link::Ethernet, &nested(8));
+        finds_none(Link::Ethernet, &nested(9), too_deep);
+    }
+    // Cisco's HDLC names PPP, which may be Cisco's HDLC.
+    let hdlc = |count: usize| {
+        let mut frame = [0x0f, 0, 0x88, 0x0b].repeat(count);
+        frame.extend([0, 0x57]);
+        behind(&frame)
+    };
+    finds_it(Link::Ppp, &hdlc(8));
+    finds_none(Link::Ppp, &hdlc(9), too_deep);
+    // The session of a session, whose outer length tells nothing.
+    let session = |count: usize| {
+        let head = [0x11, 0, 0, 7, 0xff, 0xff, 0x0f, 0, 0x88, 0x64].repeat(count - 1);
+        ethernet(0x8864, &behind(&[&head[..], &[0x11, 0, 0, 7, 0xff, 0xff, 0, 0x57]].concat()))
+    };
+    assert!(read(Link::Ethernet, &session(8)).is_ok());
+    finds_none(Link::Ethernet, &session(9), too_deep);
+}
+
 #[test]
 fn mpls_on_the_link() {
     let labels = |count: usize| {

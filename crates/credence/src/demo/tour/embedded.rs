@@ -19,7 +19,7 @@ use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
 
-use crate::outputs::random_key;
+use crate::outputs::random;
 
 /// A platform that serves its portal on a free port of loopback.
 pub(super) struct Embedded {
@@ -79,7 +79,7 @@ impl Embedded {
     /// comes from such an address, so the platform is told what its server would have seen.
     pub(super) fn complain(&self, act: ActId, from: Ipv6Addr) -> anyhow::Result<ActId> {
         let challenge = self.platform.challenge(&act, from)?;
-        let commitment = random_key().context("the operating system has no random numbers")?;
+        let commitment = random().context("the operating system has no random numbers")?;
         let answered = Answered { challenge: &challenge.text, from, ground: Ground::Error, commitment };
         Ok(self.runtime.block_on(self.platform.complain(&answered))?)
     }

@@ -12,6 +12,7 @@ use tracing::{error, info, warn};
 
 use super::super::carrier::Carrier;
 use super::Controls;
+use crate::config::FEED;
 use crate::sources::{Part, Update};
 
 impl Controls {
@@ -19,7 +20,7 @@ impl Controls {
     pub(super) fn heed(&mut self, report: Report) {
         self.status.followed().heard(&report);
         if let Report::Offered { source, serial, was_held } = report
-            && self.sources.lists().any(|list| list == source)
+            && (source == FEED || self.sources.lists().any(|list| list == source))
         {
             self.offers.note(source, Offer { serial, was_held });
         }
@@ -97,8 +98,8 @@ impl Controls {
     pub(super) fn discard(&mut self) {
         for (part, (update, _)) in mem::take(&mut self.held) {
             let serial = update.serial();
-            if let (Part::List(source), Some(follower)) = (part, &mut self.follower) {
-                follower.order(&Order::Leave { source, serial });
+            if let (Some(source), Some(follower)) = (part.source(), &mut self.follower) {
+                follower.order(&Order::Leave { source: source.to_owned(), serial });
             }
         }
         self.tell_held();
@@ -118,6 +119,7 @@ impl Controls {
         for name in self.sources.lists() {
             self.status.followed().is_held(name, self.held.contains_key(&Part::List(name.to_owned())));
         }
+        self.status.followed().is_held(FEED, self.held.contains_key(&Part::Feed));
     }
 
     /// Puts updates in force, of which `next` is made; whether they are.
@@ -133,11 +135,11 @@ impl Controls {
     fn take(&mut self, updates: Vec<Update>) {
         for update in updates {
             let serial = update.serial();
-            if let Part::List(source) = &update.part {
+            if let Some(source) = update.part.source() {
                 let records = update.snapshots.iter().map(|snapshot| snapshot.records().len()).sum();
                 self.status.followed().holds_records(source, records);
                 if let Some(follower) = &mut self.follower {
-                    follower.order(&Order::Take { source: source.clone(), serial });
+                    follower.order(&Order::Take { source: source.to_owned(), serial });
                 }
             }
             self.sources.put(update);
@@ -212,20 +214,18 @@ pub(super) struct Offers {
     rests: Duration,
 }
 
-/// How long there is between two looks, so that the rest of what a watch does is not held up.
-const OFFERS_REST: Duration = Duration::from_secs(1);
-
 impl Offers {
     /// Notes an offer in the place of the one before.
     fn note(&mut self, source: String, offer: Offer) {
         self.waiting.insert(source, offer);
     }
 
-    /// The next to look at, at `now`; none within a second after the last was looked at.
+    /// The next to look at, at `now`; none for as long after the last as that took, so that half of a watch's time is left for
+    /// the rest of what it does.
     fn due(&mut self, now: Duration) -> Option<(String, Offer)> {
-        // However long that took: this is the first time that is told since.
-        if self.given.take_if(|given| *given < now).is_some() {
-            self.rests = now + OFFERS_REST;
+        // This is the first time that is told since.
+        if let Some(given) = self.given.take_if(|given| *given < now) {
+            self.rests = now + (now - given);
         }
         if now < self.rests || self.given.is_some() {
             return None;
@@ -245,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_offers_without_end_is_looked_at_once_a_second() {
+    fn whoever_offers_without_end_takes_half_of_the_time() {
         let (mut offers, mut looked) = (Offers::default(), Vec::new());
         let mut now = Duration::ZERO;
         for tick in 0..600 {
@@ -257,8 +257,8 @@ mod tests {
             }
             now += Duration::from_millis(100);
         }
-        assert_eq!(looked[..3], [(0, 99), (1_600, 1_199), (3_200, 2_299)]);
-        assert!(looked.windows(2).all(|pair| pair[1].0 - pair[0].0 >= 1_500));
+        assert_eq!(looked[..3], [(0, 99), (1_200, 799), (2_400, 1_499)]);
+        assert!(looked.windows(2).all(|pair| pair[1].0 - pair[0].0 == 1_200));
         assert_eq!(offers.waiting.len(), 1);
     }
 

@@ -1,0 +1,240 @@
+//! The files of a feed, besides its head: the whole state, and what leads from one to another.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use credence_credit::Authority;
+use credence_law::Signed;
+use credence_law::layout::{DecodeError, Fault, Input, Layout, fields, in_order};
+use credence_law::party::Party;
+use credence_prefix::Prefix;
+
+use crate::head::FileRef;
+use crate::pack::{pack, pack_shard, unpack, unpack_shard};
+use crate::reject::Reject;
+use crate::row::Row;
+use crate::rules::Rulebook;
+use crate::shard::{self, Shard};
+use crate::state::{Loose, Parts, State};
+
+/// What the list of a snapshot unpacks to at most, in bytes.
+const SNAPSHOT_MAX: usize = 1 << 26;
+/// What a delta unpacks to at most, in bytes.
+const DELTA_MAX: usize = 1 << 28;
+
+/// A list that can be longer than 65,535 items: its count in four bytes, and the items.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Many<T>(pub Vec<T>);
+
+/// Memory grows with the items that are there, never with the count that is claimed.
+impl<T: Layout> Layout for Many<T> {
+    fn put(&self, out: &mut Vec<u8>) {
+        (self.0.len() as u32).put(out);
+        self.0.iter().for_each(|item| item.put(out));
+    }
+
+    fn take(input: &mut Input<'_>) -> Result<Self, DecodeError> {
+        let count = u32::take(input)?;
+        let mut items = Vec::new();
+        for _ in 0..count {
+            items.push(T::take(input)?);
+        }
+        Ok(Self(items))
+    }
+}
+
+fields! {
+    /// Where an issuer's rows are.
+    pub struct ShardRef {
+        /// Whose they are.
+        pub party: Party,
+        /// The manifest that states them.
+        pub manifest: Signed,
+        /// How many there are.
+        pub count: u32,
+        /// The file.
+        pub file: FileRef,
+    }
+
+    /// The list of all that a state is made of.
+    pub struct SnapshotList {
+        /// The issuers, in order.
+        pub shards: Many<ShardRef>,
+        /// The acts that travel by themselves, in the order of their places.
+        pub loose: Many<Loose>,
+    }
+
+    /// What has changed of an issuer.
+    pub struct ShardDelta {
+        /// Whose rows.
+        pub party: Party,
+        /// The manifest that states them now.
+        pub manifest: Signed,
+        /// The number of pages now, as a power of two.
+        pub bits: u8,
+        /// Rows that are new, or say something else, in order.
+        pub put: Many<Row>,
+        /// Rows that are there no more, in order.
+        pub gone: Many<(Prefix, Authority)>,
+    }
+
+    /// What leads from one state to another.
+    pub struct Delta {
+        /// The serial of the one.
+        pub from: u64,
+        /// The serial of the other.
+        pub to: u64,
+        /// Issuers of which something has changed, in order.
+        pub shards: Many<ShardDelta>,
+        /// Issuers that state nothing any more, in order.
+        pub left: Many<Party>,
+        /// Places of acts that travel by themselves no more, in order.
+        pub gone: Many<u64>,
+        /// Acts that travel by themselves now, in the order of their places.
+        pub put: Many<Loose>,
+    }
+}
+
+impl SnapshotList {
+    /// The list of a state, and its shards' files. Those that `kept` knows by the digest of their rows are not packed again.
+    pub fn of(
+        state: &State,
+        mut kept: impl FnMut(&[u8; 32]) -> Option<FileRef>,
+    ) -> (Self, Vec<([u8; 32], Vec<u8>)>) {
+        let (mut shards, mut files) = (Vec::new(), Vec::new());
+        for (party, manifest, shard) in state.issued() {
+            let digest = shard.digest();
+            let file = kept(&digest).unwrap_or_else(|| {
+                let bytes = pack_shard(shard);
+                let file = FileRef::of(&bytes);
+                files.push((digest, bytes));
+                file
+            });
+            shards.push(ShardRef { party, manifest: manifest.clone(), count: shard.len(), file });
+        }
+        (Self { shards: Many(shards), loose: Many(state.loose().cloned().collect()) }, files)
+    }
+
+    /// Its file.
+    pub fn encode(&self) -> Vec<u8> {
+        pack(&self.to_bytes())
+    }
+
+    /// Reads what [`encode`](Self::encode) has written.
+    ///
+    /// # Errors
+    /// When the bytes are something else.
+    pub fn decode(file: &[u8]) -> Result<Self, Reject> {
+        let list = Self::from_bytes(&unpack(file, SNAPSHOT_MAX)?)?;
+        in_order(&list.shards.0, |shard| shard.party).map_err(|_| Reject::Order)?;
+        in_order(&list.loose.0, |loose| loose.place).map_err(|_| Reject::Order)?;
+        Ok(list)
+    }
+
+    /// The state, whose shards' files `read` has. It is checked at `at`, in Unix seconds; what `before` has checked is not checked
+    /// again.
+    ///
+    /// # Errors
+    /// When a file is missing or another one, or something does not stand.
+    pub fn build<'f>(
+        self,
+        rules: &Arc<Rulebook>,
+        before: Option<&State>,
+        mut read: impl FnMut(&FileRef) -> Option<&'f [u8]>,
+        at: u64,
+    ) -> Result<State, Reject> {
+        let mut issued = BTreeMap::new();
+        for ShardRef { party, manifest, count, file } in self.shards.0 {
+            let bytes = read(&file).ok_or(Reject::Hash)?;
+            file.check(bytes)?;
+            issued.insert(party, (manifest, unpack_shard(bytes, count)?));
+        }
+        let loose = self.loose.0.into_iter().map(|one| (one.place, one)).collect();
+        State::check(rules, Parts { issued, loose }, before, at)
+    }
+}
+
+impl Delta {
+    /// What leads from one state to another one.
+    pub fn between((from, old): (u64, &State), (to, new): (u64, &State)) -> Self {
+        let (before, after) = (old.parts(), new.parts());
+        let changed = |party: &Party, shard: &Shard| match before.issued.get(party) {
+            Some((_, known)) => known.changes_to(shard),
+            None => Shard::default().changes_to(shard),
+        };
+        let is_new = |party: &Party, manifest: &Signed| {
+            before.issued.get(party).is_none_or(|(known, _)| known != manifest)
+        };
+        let shards = after.issued.iter().filter(|(party, (manifest, _))| is_new(party, manifest));
+        let shards = shards.map(|(party, (manifest, shard))| {
+            let shard::Changes { put, gone } = changed(party, shard);
+            ShardDelta {
+                party: *party,
+                manifest: manifest.clone(),
+                bits: shard.bits(),
+                put: Many(put),
+                gone: Many(gone),
+            }
+        });
+        let left = before.issued.keys().filter(|party| !after.issued.contains_key(party)).copied();
+        let gone = before.loose.iter().filter(|(place, one)| after.loose.get(place) != Some(one));
+        let put = after.loose.iter().filter(|(place, one)| before.loose.get(place) != Some(one));
+        Self {
+            from,
+            to,
+            shards: Many(shards.collect()),
+            left: Many(left.collect()),
+            gone: Many(gone.map(|(place, _)| *place).collect()),
+            put: Many(put.map(|(_, one)| one.clone()).collect()),
+        }
+    }
+
+    /// Its file.
+    pub fn encode(&self) -> Vec<u8> {
+        pack(&self.to_bytes())
+    }
+
+    /// Reads what [`encode`](Self::encode) has written.
+    ///
+    /// # Errors
+    /// When the bytes are something else.
+    pub fn decode(file: &[u8]) -> Result<Self, Reject> {
+        let delta = Self::from_bytes(&unpack(file, DELTA_MAX)?)?;
+        let ordered = in_order(&delta.shards.0, |shard| shard.party)
+            .and_then(|()| in_order(&delta.left.0, |party| *party))
+            .and_then(|()| in_order(&delta.gone.0, |place| *place))
+            .and_then(|()| in_order(&delta.put.0, |loose| loose.place));
+        ordered.map_err(|_: Fault| Reject::Order)?;
+        Ok(delta)
+    }
+
+    /// Changes the parts of a state that has this serial.
+    ///
+    /// # Errors
+    /// When it begins elsewhere, or does not fit what is there.
+    pub fn apply(self, known: u64, parts: &mut Parts) -> Result<(), Reject> {
+        if self.from != known {
+            return Err(Reject::Base { from: self.from, known });
+        }
+        for party in &self.left.0 {
+            parts.issued.remove(party).ok_or(Reject::Order)?;
+        }
+        for ShardDelta { party, manifest, bits, put, gone } in self.shards.0 {
+            let changes = shard::Changes { put: put.0, gone: gone.0 };
+            let next = match parts.issued.get(&party) {
+                Some((_, shard)) => shard.changed(changes, bits)?,
+                None => Shard::default().changed(changes, bits)?,
+            };
+            parts.issued.insert(party, (manifest, next));
+        }
+        for place in &self.gone.0 {
+            parts.loose.remove(place).ok_or(Reject::Order)?;
+        }
+        for one in self.put.0 {
+            if parts.loose.insert(one.place, one).is_some() {
+                return Err(Reject::Order);
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,290 @@
+//! What is in force, checked.
+//!
+//! Most of it are rows that issuers state in manifests: a handful of signatures for a million records. What is newer than its
+//! issuer's manifest, what is contested, and what all members agreed on travels act by act, each with its own signatures, and is
+//! judged by the same law as on the platform. An act that nobody's manifest lists counts for an hour after it was made, so that
+//! nobody can show it for longer when it was taken back.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use credence_credit::{ActRef, Authority, Header, Record, Snapshot};
+use credence_law::acts::{Manifest, Proposal};
+use credence_law::book::Issuers;
+use credence_law::layout::{Layout, fields};
+use credence_law::party::Party;
+use credence_law::{Accepted, Act, Acts, Book, Law, Refusal, Signed};
+use sha2::{Digest, Sha256};
+
+use crate::reject::Reject;
+use crate::row::Row;
+use crate::rules::Rulebook;
+use crate::shard::Shard;
+use crate::tree;
+
+/// How long an act counts that no manifest of its issuer lists, in seconds: as long as a manifest lasts at most.
+pub const UNLISTED_LASTS: u64 = 3_600;
+/// The most acts that travel by themselves: their signatures are checked one by one.
+pub const LOOSE_MAX: usize = 1 << 14;
+
+fields! {
+    /// An act that travels by itself.
+    pub struct Loose {
+        /// Its place in the public log.
+        pub place: u64,
+        /// When it was accepted, in Unix seconds.
+        pub accepted: u64,
+        /// The act.
+        pub signed: Signed,
+    }
+}
+
+/// What a state is made of, before it was checked.
+#[derive(Clone, Debug, Default)]
+pub struct Parts {
+    /// Issuers with their manifests and rows.
+    pub issued: BTreeMap<Party, (Signed, Shard)>,
+    /// Acts that travel by themselves, by their places.
+    pub loose: BTreeMap<u64, Loose>,
+}
+
+/// An issuer's rows, and the manifest that states them.
+#[derive(Debug)]
+struct Issued {
+    manifest: Signed,
+    stated: Manifest,
+    signatures: u16,
+    shard: Shard,
+}
+
+/// An act that travels by itself and was judged.
+#[derive(Debug)]
+struct Judged {
+    loose: Loose,
+    act: Accepted,
+}
+
+/// Everything that a feed says at one moment. There is none that was not checked.
+#[derive(Clone, Debug)]
+pub struct State {
+    rules: Arc<Rulebook>,
+    issued: BTreeMap<Party, Arc<Issued>>,
+    loose: BTreeMap<u64, Arc<Judged>>,
+    /// The moment at which it was checked, in Unix seconds.
+    at: u64,
+}
+
+impl State {
+    /// Checks everything at `at`, the moment of the head, in Unix seconds. What was checked in a state before under the same rules is
+    /// not checked again.
+    ///
+    /// # Errors
+    /// The first thing that does not stand.
+    pub fn check(
+        rules: &Arc<Rulebook>,
+        parts: Parts,
+        before: Option<&Self>,
+        at: u64,
+    ) -> Result<Self, Reject> {
+        let before = before.filter(|before| Arc::ptr_eq(&before.rules, rules));
+        if parts.loose.len() > LOOSE_MAX {
+            return Err(Reject::TooLarge);
+        }
+        let law = rules.law()?;
+        let mut issued = BTreeMap::new();
+        for (party, (manifest, shard)) in parts.issued {
+            let known = before.and_then(|before| before.issued.get(&party));
+            let one = match known.filter(|known| known.manifest == manifest) {
+                Some(known) => Arc::clone(known),
+                None => Arc::new(Issued::check(law, party, manifest, shard, known, at)?),
+            };
+            if one.stated.preamble.expires <= at {
+                return Err(Reject::Manifest(party, Refusal::Expired));
+            }
+            issued.insert(party, one);
+        }
+        let mut book = Book::of_public_acts();
+        let mut loose = BTreeMap::new();
+        for (place, one) in parts.loose {
+            let known = before.and_then(|before| before.loose.get(&place));
+            let one = match known.filter(|known| known.loose == one) {
+                Some(known) if at < known.act.act.preamble().expires => Arc::clone(known),
+                Some(_) => return Err(Reject::Act(place, Refusal::Expired)),
+                None => {
+                    let judged = law.examine(&one.signed, &book, at);
+                    let act = judged.map_err(|refusal| Reject::Act(place, refusal))?;
+                    Arc::new(Judged { loose: one, act })
+                }
+            };
+            book.enter(one.act.clone());
+            loose.insert(place, one);
+        }
+        Ok(Self { rules: Arc::clone(rules), issued, loose, at })
+    }
+
+    /// The rules by which it was checked.
+    pub const fn rules(&self) -> &Arc<Rulebook> {
+        &self.rules
+    }
+
+    /// When it was checked, in Unix seconds.
+    pub const fn at(&self) -> u64 {
+        self.at
+    }
+
+    /// What it is made of.
+    pub fn parts(&self) -> Parts {
+        let issued =
+            self.issued.iter().map(|(party, one)| (*party, (one.manifest.clone(), one.shard.clone())));
+        let loose = self.loose.iter().map(|(place, one)| (*place, one.loose.clone()));
+        Parts { issued: issued.collect(), loose: loose.collect() }
+    }
+
+    /// The issuers with their manifests and rows.
+    pub fn issued(&self) -> impl Iterator<Item = (Party, &Signed, &Shard)> {
+        self.issued.iter().map(|(party, one)| (*party, &one.manifest, &one.shard))
+    }
+
+    /// An issuer's rows, with the manifest that states them.
+    pub fn shard(&self, party: Party) -> Option<(&Manifest, &Shard)> {
+        self.issued.get(&party).map(|one| (&one.stated, &one.shard))
+    }
+
+    /// The acts that travel by themselves.
+    pub fn loose(&self) -> impl Iterator<Item = &Loose> {
+        self.loose.values().map(|one| &one.loose)
+    }
+
+    /// What a head states of it: the root of a Merkle tree with a leaf for the acts that travel by themselves, and one for each
+    /// issuer, in order.
+    pub fn root(&self) -> [u8; 32] {
+        let mut acts = Sha256::new();
+        for one in self.loose.values() {
+            acts.update(one.loose.place.to_be_bytes());
+            acts.update(one.loose.accepted.to_be_bytes());
+            acts.update(Sha256::digest(one.loose.signed.encode()));
+        }
+        let acts = [&b"L"[..], &acts.finalize()].concat();
+        let issuers = self.issued.iter().map(|(party, one)| {
+            let manifest = Sha256::digest(one.manifest.encode());
+            [&b"S"[..], &party.to_bytes(), &[one.shard.bits()], &manifest].concat()
+        });
+        tree::root(&[acts].into_iter().chain(issuers).collect::<Vec<_>>())
+    }
+
+    /// The records that follow, as a snapshot with this header.
+    ///
+    /// # Errors
+    /// When they break a rule of snapshots.
+    pub fn snapshot(&self, header: Header) -> Result<Snapshot, Reject> {
+        let (issuers, records) = self.records()?;
+        let names = issuers.names().to_vec();
+        Snapshot::new(header, names, records).map_err(|fault| Reject::Records(fault.to_string()))
+    }
+
+    /// The records that follow, in the order of a snapshot, and who issued them.
+    ///
+    /// # Errors
+    /// Never for a state that was checked.
+    pub fn records(&self) -> Result<(Issuers, Vec<Record>), Reject> {
+        let law = self.rules.law()?;
+        let issuers = Issuers::of(law.register());
+        let acts = self.acts();
+        let mut records = self.judged(law, &acts);
+        for (party, one) in &self.issued {
+            let id = issuers.id(*party);
+            let rows = one.shard.rows().filter(|row| row.authority != Authority::Restriction);
+            let rows = rows.filter(|row| !acts.contains_key(&(*party, row.act)));
+            records.extend(rows.map(|row| row.record(id, one.signatures)));
+        }
+        let key = |record: &Record| (record.prefix, record.authority, record.issuer);
+        let strength = |record: &Record| (record.measure, record.expires, record.act);
+        records.sort_unstable_by(|left, right| {
+            key(left).cmp(&key(right)).then_with(|| strength(right).cmp(&strength(left)))
+        });
+        records.dedup_by(|later, first| key(later) == key(first));
+        Ok((issuers, records))
+    }
+
+    /// The acts that travel by themselves, by issuer and what a row keeps of their identities.
+    fn acts(&self) -> HashMap<(Party, ActRef), &Accepted> {
+        let acts = self.loose.values().map(|one| &one.act);
+        acts.map(|accepted| ((accepted.act.issuer(), accepted.id.short()), accepted)).collect()
+    }
+
+    /// The records of acts that travel by themselves, as far as a manifest lists them or they are new.
+    fn judged(&self, law: &Law, acts: &HashMap<(Party, ActRef), &Accepted>) -> Vec<Record> {
+        let mut book = Book::of_public_acts();
+        self.loose.values().for_each(|one| book.enter(one.act.clone()));
+        let (_, mut records) = book.records(law, self.at);
+        let by_act: HashMap<ActRef, &Accepted> = acts.iter().map(|((_, act), one)| (*act, *one)).collect();
+        records.retain(|record| {
+            let accepted = record.act.and_then(|act| by_act.get(&act));
+            accepted.is_some_and(|accepted| self.counts(&book, record, accepted))
+        });
+        records
+    }
+
+    /// Whether an act counts that travels by itself: because it is new, or its issuer's manifest lists it.
+    fn counts(&self, book: &Book, record: &Record, accepted: &Accepted) -> bool {
+        let issuer =
+            if record.authority == Authority::Restriction { Party::Body } else { accepted.act.issuer() };
+        let is_listed = self
+            .issued
+            .get(&issuer)
+            .is_some_and(|one| one.shard.lists((record.prefix, record.authority), accepted.id.short()));
+        let newest = match &accepted.act {
+            Act::Proposal(proposal) => last_word(book, accepted, proposal),
+            act => act.preamble().issued,
+        };
+        is_listed || self.at < newest.saturating_add(UNLISTED_LASTS)
+    }
+}
+
+/// When members last had a word on a proposal, in Unix seconds: whoever is silent until it closes has said nothing against it.
+fn last_word(book: &Book, accepted: &Accepted, proposal: &Proposal) -> u64 {
+    let citing = book.citing(&accepted.id);
+    let votes = citing.iter().filter_map(|id| match book.act(id) {
+        Some(Act::Vote(vote)) => Some(vote.preamble.issued),
+        _ => None,
+    });
+    votes.max().unwrap_or(proposal.closes).min(proposal.closes)
+}
+
+impl Issued {
+    /// Checks a manifest that is new, and the rows that it states. Those that stood on the issuer's word before are not judged
+    /// again.
+    fn check(
+        law: &Law,
+        party: Party,
+        manifest: Signed,
+        shard: Shard,
+        known: Option<&Arc<Self>>,
+        at: u64,
+    ) -> Result<Self, Reject> {
+        let examined = law.examine(&manifest, &Book::default(), at);
+        let accepted = examined.map_err(|refusal| Reject::Manifest(party, refusal))?;
+        let Act::Manifest(stated) = accepted.act else {
+            return Err(Reject::Manifest(party, Refusal::Malformed));
+        };
+        if stated.preamble.issuer != party {
+            return Err(Reject::Manifest(party, Refusal::WrongSigner));
+        }
+        if known.is_some_and(|known| stated.preamble.number <= known.stated.preamble.number) {
+            return Err(Reject::Manifest(party, Refusal::Replayed));
+        }
+        if (stated.count, stated.digest) != (shard.len(), shard.digest()) {
+            return Err(Reject::Stated(party));
+        }
+        let issued = stated.preamble.issued;
+        let judge = |row: &Row| {
+            let judged = law.stated(party, &row.record(credence_credit::IssuerId(0), u16::MAX), issued);
+            judged.map_err(|refusal| Reject::Row(party, row.prefix, refusal))
+        };
+        match known {
+            Some(known) => known.shard.changes_to(&shard).put.iter().try_for_each(judge)?,
+            None => shard.rows().try_for_each(judge)?,
+        }
+        Ok(Self { manifest, stated, signatures: accepted.signatures, shard })
+    }
+}

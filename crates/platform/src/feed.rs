@@ -1,0 +1,365 @@
+//! The feed that gateways follow: what is in force, put together anew whenever something has changed, and checked before it is
+//! published by the very code with which gateways check it.
+
+mod keep;
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::Context;
+use axum::body::Bytes;
+use credence_credit::ActId;
+use credence_feed::publish::{self, LeftOut};
+use credence_feed::{Delta, HEAD_LASTS_MAX, Row};
+use credence_feed::{DeltaRef, Entry, FileRef, Head, Loose, Parts, Rulebook, Shard, SnapshotList, State};
+use credence_law::party::{Party, World};
+use credence_law::{Act, Acts, Book, Law, Signed};
+use ed25519_dalek::SigningKey;
+use tracing::warn;
+
+use crate::desk::Desk;
+
+/// After how many seconds a head is made anew although nothing has changed, so that nobody ever holds one that is over.
+const RENEWED: u64 = 120;
+/// How many states back single steps lead from.
+const STEPS: usize = 64;
+/// How many rows proposed to issuers are remembered, so that a manifest made of any of them is understood.
+const PROPOSALS: usize = 8;
+
+/// What a head states of the public log.
+pub type Checkpoint = (u64, [u8; 32]);
+
+/// The acts that are to travel by themselves, by identity and place; whoever publishes brings their bytes.
+pub type Wanted = Vec<(ActId, u64)>;
+
+/// A feed, and what has been published of it.
+#[derive(Debug)]
+pub struct Feed {
+    directory: PathBuf,
+    world: World,
+    key: SigningKey,
+    rules: Arc<Rulebook>,
+    published: Option<Published>,
+    /// Files by their names.
+    files: HashMap<[u8; 32], Bytes>,
+    /// Shards' files by the digests of their rows.
+    packed: HashMap<[u8; 32], FileRef>,
+    /// States from which a single step leads on, the oldest first, with the files of those steps.
+    steps: VecDeque<DeltaRef>,
+    /// Longer ways, each over a run of steps that is over.
+    runs: VecDeque<DeltaRef>,
+    /// The state at which the run began that is not over.
+    run: Option<(u64, State)>,
+    proposals: HashMap<Party, VecDeque<Shard>>,
+    /// Files that no head leads to any more, and since when.
+    fading: HashMap<[u8; 32], u64>,
+}
+
+/// A head with its state.
+#[derive(Clone, Debug)]
+struct Published {
+    signed: Signed,
+    head: Head,
+    state: State,
+}
+
+impl Feed {
+    /// A feed in a directory, which goes on from what was published there. The rules begin with the world's root.
+    ///
+    /// # Errors
+    /// When the directory cannot be made, or the rules do not stand.
+    pub fn open(
+        directory: PathBuf,
+        world: World,
+        key: SigningKey,
+        rules: Vec<Entry>,
+    ) -> anyhow::Result<Self> {
+        std::fs::create_dir_all(&directory)
+            .with_context(|| format!("{} cannot be made", directory.display()))?;
+        let mut feed = Self {
+            directory,
+            world,
+            key,
+            rules: rulebook(world, rules)?,
+            published: None,
+            files: HashMap::new(),
+            packed: HashMap::new(),
+            steps: VecDeque::new(),
+            runs: VecDeque::new(),
+            run: None,
+            proposals: HashMap::new(),
+            fading: HashMap::new(),
+        };
+        feed.load();
+        feed.tidy();
+        Ok(feed)
+    }
+
+    /// How many rules it knows.
+    pub fn rules(&self) -> &Arc<Rulebook> {
+        &self.rules
+    }
+
+    /// Follows new rules.
+    ///
+    /// # Errors
+    /// When they do not stand.
+    pub fn adopt(&mut self, rules: Vec<Entry>) -> anyhow::Result<()> {
+        self.rules = rulebook(self.world, rules)?;
+        Ok(())
+    }
+
+    /// The newest head, as it is served, with its session and serial.
+    pub fn head(&self) -> Option<(Bytes, u64, u64)> {
+        let Published { signed, head, .. } = self.published.as_ref()?;
+        Some((signed.encode().into(), head.session, head.serial))
+    }
+
+    /// A file by its name.
+    pub fn file(&self, hash: &[u8; 32]) -> Option<Bytes> {
+        self.files.get(hash).cloned()
+    }
+
+    /// What is published of an issuer.
+    pub fn stated(&self, party: Party) -> Option<(&credence_law::acts::Manifest, &Shard)> {
+        self.published.as_ref()?.state.shard(party)
+    }
+
+    /// The rows that an issuer could state now; remembered, so that a manifest made of them is understood.
+    pub fn propose(&mut self, party: Party, rows: Vec<Row>) -> anyhow::Result<Shard> {
+        let before = self.published.as_ref().and_then(|published| published.state.shard(party));
+        let shard = match before {
+            Some((_, shard)) => shard.followed_by(rows)?,
+            None => Shard::new(rows)?,
+        };
+        let proposals = self.proposals.entry(party).or_default();
+        if !proposals.iter().any(|known| known.digest() == shard.digest()) {
+            proposals.push_back(shard.clone());
+            if proposals.len() > PROPOSALS {
+                proposals.pop_front();
+            }
+        }
+        Ok(shard)
+    }
+
+    /// The rows that issuers state at `at`, in Unix seconds, with the newest manifest of each that states rows which are known here;
+    /// none for one that was published already.
+    fn issued(&self, book: &Book, at: u64) -> BTreeMap<Party, (Option<ActId>, &Shard)> {
+        let mut issued = BTreeMap::new();
+        for (party, _, _) in self.published.iter().flat_map(|published| published.state.issued()) {
+            if let Some((manifest, shard)) = self.stated(party)
+                && at < manifest.preamble.expires
+            {
+                issued.insert(party, (None, shard));
+            }
+        }
+        for (party, id) in book.manifests() {
+            let Some(Act::Manifest(stated)) = book.act(&id) else { continue };
+            let number = self.stated(party).map_or(0, |(manifest, _)| manifest.preamble.number);
+            let is_newer = number < stated.preamble.number && at < stated.preamble.expires;
+            let proposed = self.proposals.get(&party).into_iter().flatten();
+            let known = proposed.chain(self.stated(party).map(|(_, shard)| shard));
+            if is_newer && let Some(shard) = known.into_iter().find(|shard| shard.digest() == stated.digest) {
+                issued.insert(party, (Some(id), shard));
+            }
+        }
+        issued
+    }
+
+    /// What has to be read from the journal before [`publish`](Self::publish): acts that travel by themselves, and manifests.
+    ///
+    /// # Errors
+    /// Before there is a rule of each kind.
+    pub fn wants(&self, desk: &Desk, on_disk: u64, at: u64) -> anyhow::Result<Wanted> {
+        let law = desk.law()?;
+        let issued = self.issued(desk.book(), at);
+        let stated = issued.iter().map(|(party, (_, shard))| (*party, *shard)).collect();
+        let loose = publish::loose(desk.book(), law, &stated, at);
+        let manifests = issued.values().filter_map(|(id, _)| *id);
+        let placed = |id: ActId| Some((id, desk.receipt(&id)?.place));
+        let placed = loose.into_iter().chain(manifests).filter_map(placed);
+        Ok(placed.filter(|(_, place)| *place < on_disk).collect())
+    }
+
+    /// Publishes what is in force at `at`, in Unix seconds, if something has changed or the last head is old. `sent` are the acts
+    /// that [`wants`](Self::wants) has asked for. Returns the new serial.
+    ///
+    /// # Errors
+    /// When what is in force would not be believed by a gateway, or cannot be written down.
+    pub fn publish(
+        &mut self,
+        book: &Book,
+        sent: &HashMap<ActId, Loose>,
+        (size, root): Checkpoint,
+        at: u64,
+    ) -> anyhow::Result<Option<u64>> {
+        let published = self.published.as_ref().map(|published| published.state.parts().issued);
+        let mut published = published.unwrap_or_default();
+        let issued = self.issued(book, at).into_iter().filter_map(|(party, (id, shard))| match id {
+            Some(id) => Some((party, (sent.get(&id)?.signed.clone(), shard.clone()))),
+            None => published.remove_entry(&party),
+        });
+        let issued = issued.collect();
+        let is_loose = |loose: &&Loose| {
+            let id = credence_law::party::act_id(loose.signed.bytes());
+            !matches!(book.act(&id), None | Some(Act::Manifest(_)))
+        };
+        let loose = sent.values().filter(is_loose).map(|loose| (loose.place, loose.clone())).collect();
+        let before = self.published.as_ref();
+        let parts = Parts { issued, loose };
+        let (state, left_out) = publish::next(&self.rules, before.map(|before| &before.state), parts, at)?;
+        tell(&left_out);
+        let is_old = before.is_none_or(|before| before.head.issued.saturating_add(RENEWED) <= at);
+        let is_same = before.is_some_and(|before| {
+            before.state.root() == state.root() && before.head.rules == self.rules.len()
+        });
+        if is_same && !is_old {
+            return Ok(None);
+        }
+        self.release(state, is_same, (size, root), at).map(Some)
+    }
+
+    /// Makes the head of a state, and puts all of it out.
+    fn release(
+        &mut self,
+        state: State,
+        is_same: bool,
+        (log_size, log_root): Checkpoint,
+        at: u64,
+    ) -> anyhow::Result<u64> {
+        let before = self.published.clone();
+        let (session, serial) = match &before {
+            Some(before) => (before.head.session, before.head.serial + 1),
+            None => (at, 1),
+        };
+        let snapshot = match &before {
+            Some(before) if is_same => before.head.snapshot.clone(),
+            _ => self.pack(&state)?,
+        };
+        if let Some(before) = &before {
+            let step = Delta::between((before.head.serial, &before.state), (serial, &state));
+            let file = self.put(step.encode())?;
+            self.steps.push_back(DeltaRef { from: before.head.serial, to: serial, file });
+            self.follow_run(serial, &state)?;
+        }
+        self.forget(snapshot.len);
+        let mut deltas: Vec<_> = self.runs.iter().chain(&self.steps).cloned().collect();
+        deltas.sort_unstable_by_key(|delta| (delta.from, delta.to));
+        let head = Head {
+            session,
+            serial,
+            previous: before.as_ref().map_or([0; 32], |before| Head::hash(&before.signed)),
+            issued: at,
+            expires: at + HEAD_LASTS_MAX,
+            log_size,
+            log_root,
+            rules: self.rules.len(),
+            rules_digest: self.rules.digest(),
+            root: state.root(),
+            snapshot,
+            deltas,
+        };
+        let signed = Signed::with(head.clone().object(self.world).encode(), [&self.key]);
+        // What a gateway would not believe goes nowhere.
+        Head::open(&signed, self.rules.law()?)?;
+        self.keep_head(&signed)?;
+        self.published = Some(Published { signed, head, state });
+        self.sweep(at);
+        Ok(serial)
+    }
+
+    /// Packs a state, as far as it is not packed yet.
+    fn pack(&mut self, state: &State) -> anyhow::Result<FileRef> {
+        let (list, files) = SnapshotList::of(state, |digest| self.packed.get(digest).cloned());
+        for (digest, bytes) in files {
+            let file = self.put(bytes)?;
+            self.packed.insert(digest, file);
+        }
+        self.put(list.encode())
+    }
+
+    /// Ends the run of steps when it is long enough, with one way over all of it.
+    fn follow_run(&mut self, serial: u64, state: &State) -> anyhow::Result<()> {
+        let Some((from, begun)) = &self.run else {
+            self.run = Some((serial, state.clone()));
+            return Ok(());
+        };
+        if serial - from < STEPS as u64 {
+            return Ok(());
+        }
+        let (from, delta) = (*from, Delta::between((*from, begun), (serial, state)));
+        let file = self.put(delta.encode())?;
+        self.runs.push_back(DeltaRef { from, to: serial, file });
+        self.run = Some((serial, state.clone()));
+        Ok(())
+    }
+
+    /// Lets go of ways that nobody is better off with: there are too many, or together they are longer than the whole state.
+    fn forget(&mut self, snapshot: u32) {
+        let bytes = |ways: &VecDeque<DeltaRef>| ways.iter().map(|way| u64::from(way.file.len)).sum::<u64>();
+        while self.steps.len() > STEPS * 2
+            || self.steps.len() > 1 && bytes(&self.steps) > u64::from(snapshot).max(1 << 16)
+        {
+            self.steps.pop_front();
+        }
+        while self.runs.len() > STEPS || bytes(&self.runs) > u64::from(snapshot).max(1 << 16) {
+            self.runs.pop_front();
+        }
+    }
+}
+
+/// The rules, one after the other.
+fn rulebook(world: World, rules: Vec<Entry>) -> anyhow::Result<Arc<Rulebook>> {
+    let mut rules = rules.into_iter();
+    let mut book = Rulebook::begin(rules.next().context("a world begins with a root")?, world)?;
+    rules.try_for_each(|entry| book.follow(entry))?;
+    Ok(Arc::new(book))
+}
+
+/// Tells the operator what no gateway will be told.
+fn tell(left_out: &LeftOut) {
+    for (place, refusal) in &left_out.acts {
+        warn!(place, reason = refusal.name(), "an act does not stand any more, and is left out of the feed");
+    }
+    for party in &left_out.issuers {
+        warn!(%party, "a manifest does not stand any more; what it states is left out of the feed");
+    }
+}
+
+/// The issuers that should make a manifest now, with the rows that they have to state: those of which something else is in force than
+/// their manifest states since `since`, or whose manifest ends soon.
+pub fn due(
+    feed: &mut Feed,
+    book: &Book,
+    law: &Law,
+    since: &mut HashMap<Party, u64>,
+    (at, waits): (u64, u64),
+) -> anyhow::Result<Vec<(Party, Shard)>> {
+    let mut rows = publish::rows(book, law, at);
+    // Whoever states something and has nothing more to say must say so.
+    let parties = law.register().registry().members.iter().map(|member| Party::Member(member.id));
+    for party in parties.chain([Party::Body]) {
+        if feed.stated(party).is_some_and(|(_, shard)| !shard.is_empty()) {
+            rows.entry(party).or_default();
+        }
+    }
+    let mut due = Vec::new();
+    for (party, rows) in rows {
+        let shard = feed.propose(party, rows)?;
+        let stated = feed.stated(party);
+        if stated.is_some_and(|(_, known)| known.digest() == shard.digest()) {
+            since.remove(&party);
+            let ends = stated.map_or(0, |(manifest, _)| manifest.preamble.expires);
+            if ends <= at + MANIFEST_RENEWED {
+                due.push((party, shard));
+            }
+        } else if *since.entry(party).or_insert(at) + waits <= at {
+            due.push((party, shard));
+        }
+    }
+    Ok(due)
+}
+
+/// How long before its end a manifest is made anew, in seconds.
+const MANIFEST_RENEWED: u64 = 1_800;

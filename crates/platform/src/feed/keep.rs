@@ -1,0 +1,123 @@
+//! A feed's files on disk, so that a publisher goes on where it was, and anything that serves files can serve them.
+
+use std::collections::HashSet;
+use std::fs;
+
+use anyhow::Context;
+use credence_feed::{FileRef, Head, SnapshotList};
+use credence_law::Signed;
+use tracing::warn;
+
+use super::{Feed, Published};
+use crate::keys::{hex, unhex};
+use crate::published::replace;
+
+/// How long a file stays that no head leads to any more, in seconds.
+const FADES: u64 = 300;
+/// The file of the newest head.
+const HEAD: &str = "head";
+
+impl Feed {
+    /// Puts a file out, under the name of its bytes.
+    pub(super) fn put(&mut self, bytes: Vec<u8>) -> anyhow::Result<FileRef> {
+        let file = FileRef::of(&bytes);
+        if !self.files.contains_key(&file.hash) {
+            replace(&self.directory.join(file.name()), &bytes)?;
+            self.files.insert(file.hash, bytes.into());
+        }
+        Ok(file)
+    }
+
+    /// Puts a head out, after everything that it names.
+    pub(super) fn keep_head(&self, signed: &Signed) -> anyhow::Result<()> {
+        replace(&self.directory.join(HEAD), &signed.encode())
+    }
+
+    /// Goes on from what was published last. Where that cannot be read or does not stand, a new session begins, which costs each
+    /// gateway a snapshot.
+    pub(super) fn load(&mut self) {
+        if !self.directory.join(HEAD).exists() {
+            return;
+        }
+        match self.published_last() {
+            Ok(published) => {
+                self.steps =
+                    published.head.deltas.iter().filter(|way| way.to - way.from == 1).cloned().collect();
+                self.runs =
+                    published.head.deltas.iter().filter(|way| way.to - way.from > 1).cloned().collect();
+                self.published = Some(published);
+            }
+            Err(fault) => {
+                warn!("the feed begins a new session: what was published last is not there ({fault:#})")
+            }
+        }
+    }
+
+    fn published_last(&mut self) -> anyhow::Result<Published> {
+        let signed = Signed::decode(&fs::read(self.directory.join(HEAD))?)?;
+        let head = Head::open(&signed, self.rules.law()?)?;
+        let ways = head.deltas.iter().map(|way| &way.file);
+        for file in ways.chain([&head.snapshot]) {
+            self.read(file)?;
+        }
+        let list = SnapshotList::decode(&self.files[&head.snapshot.hash])?;
+        for shard in &list.shards.0 {
+            self.read(&shard.file)?;
+        }
+        let files = &self.files;
+        let state =
+            list.build(&self.rules, None, |file| files.get(&file.hash).map(|bytes| &bytes[..]), head.issued)?;
+        anyhow::ensure!(state.root() == head.root, "the files are of another state");
+        for (_, _, shard) in state.issued() {
+            // Found again by its rows, so that it is not packed anew.
+            let bytes = credence_feed::pack_shard(shard);
+            let file = FileRef::of(&bytes);
+            if self.files.contains_key(&file.hash) {
+                self.packed.insert(shard.digest(), file);
+            }
+        }
+        Ok(Published { signed, head, state })
+    }
+
+    fn read(&mut self, file: &FileRef) -> anyhow::Result<()> {
+        let path = self.directory.join(file.name());
+        let bytes = fs::read(&path).with_context(|| format!("{} cannot be read", path.display()))?;
+        file.check(&bytes)?;
+        self.files.insert(file.hash, bytes.into());
+        Ok(())
+    }
+
+    /// Takes away files that no head has led to for a while: until then somebody may be fetching them.
+    pub(super) fn sweep(&mut self, at: u64) {
+        let Some(Published { head, .. }) = &self.published else { return };
+        let mut named: HashSet<[u8; 32]> = head.deltas.iter().map(|way| way.file.hash).collect();
+        named.insert(head.snapshot.hash);
+        if let Some(list) = self.files.get(&head.snapshot.hash)
+            && let Ok(list) = SnapshotList::decode(list)
+        {
+            named.extend(list.shards.0.iter().map(|shard| shard.file.hash));
+        }
+        let stale: Vec<_> = self.files.keys().filter(|hash| !named.contains(*hash)).copied().collect();
+        for hash in stale {
+            if *self.fading.entry(hash).or_insert(at) + FADES <= at {
+                self.files.remove(&hash);
+                self.packed.retain(|_, file| file.hash != hash);
+                // It is tried again when the process starts anew.
+                let _ = fs::remove_file(self.directory.join(hex(&hash)));
+            }
+        }
+        let files = &self.files;
+        self.fading.retain(|hash, _| files.contains_key(hash) && !named.contains(hash));
+    }
+
+    /// Takes away what a process before has left in the directory and nobody is led to.
+    pub(super) fn tidy(&self) {
+        let Ok(entries) = fs::read_dir(&self.directory) else { return };
+        for entry in entries.flatten() {
+            let hash = entry.file_name().to_str().and_then(unhex);
+            if hash.is_some_and(|hash| !self.files.contains_key(&hash)) {
+                let _ = fs::remove_file(entry.path());
+            }
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! Following a signed feed.
+//!
+//! A [`Refresh`] asks for one thing after the other and believes none of it before it was checked; it neither waits nor reads a
+//! clock, so that a simulation can drive it. What it ends with is a [`Next`], which becomes what is believed when
+//! [`Follower::commit`] is told that it was written down.
+
+mod client;
+mod keep;
+mod refresh;
+mod timing;
+mod trusted;
+
+use std::sync::Arc;
+
+use credence_credit::{Header, Snapshot};
+use credence_feed::{Reject, Rulebook, State, Witness};
+use credence_law::party::World;
+
+pub use client::{Client, Mirror, Plan, Told, listen};
+pub use keep::{Copy, Disk, Folder, Kept, Unkept, keep_rules, keep_state, keep_taken, keep_trusted};
+pub use refresh::{Answer, Ask, Done, Next, Refresh};
+pub use timing::{Timing, Timings};
+pub use trusted::Trusted;
+
+/// What the operator has chosen to trust.
+#[derive(Clone, Debug)]
+pub struct Pinned {
+    /// The world, which is the hash of its first root.
+    pub world: World,
+    /// The log's name, as its checkpoints state it.
+    pub origin: String,
+    /// Whose word on the public log is asked for.
+    pub witnesses: Vec<Witness>,
+    /// How many of them must have seen it.
+    pub witness_quorum: usize,
+    /// Whether a world that was made to try things out is followed at all.
+    pub allow_example: bool,
+}
+
+/// What is believed of a feed.
+#[derive(Debug)]
+pub struct Follower {
+    pinned: Pinned,
+    trusted: Trusted,
+    rules: Option<Arc<Rulebook>>,
+    held: Option<Held>,
+}
+
+/// What is in force, and of which version that is: it may be an older one than is trusted, when the process ended between the two.
+#[derive(Clone, Debug)]
+pub struct Held {
+    /// The run of serials.
+    pub session: u64,
+    /// The version.
+    pub serial: u64,
+    /// What is in force.
+    pub state: State,
+}
+
+impl Follower {
+    /// Begins with what was kept, or with nothing.
+    pub fn new(pinned: Pinned, kept: Kept) -> Self {
+        let Kept { trusted, rules, held } = kept;
+        Self { pinned, trusted, rules, held }
+    }
+
+    /// What is never to be older again.
+    pub const fn trusted(&self) -> &Trusted {
+        &self.trusted
+    }
+
+    /// The rules in force, once there are some.
+    pub const fn rules(&self) -> Option<&Arc<Rulebook>> {
+        self.rules.as_ref()
+    }
+
+    /// What is in force, once there is something.
+    pub const fn held(&self) -> Option<&Held> {
+        self.held.as_ref()
+    }
+
+    /// The time that has surely come by a clock that says `now`, in Unix seconds: a clock that was set back changes nothing.
+    pub fn now(&self, now: u64) -> u64 {
+        now.max(self.trusted.issued)
+    }
+
+    /// Begins to ask for what is new.
+    pub fn refresh(&self, now: u64) -> Refresh<'_> {
+        Refresh::new(self, self.now(now))
+    }
+
+    /// Takes rules for known that came into force. They are written down first.
+    pub fn adopt(&mut self, rules: Arc<Rulebook>) {
+        self.trusted.rules = rules.len();
+        self.rules = Some(rules);
+    }
+
+    /// Believes what a refresh has ended with. It is written down first.
+    pub fn commit(&mut self, next: Next) {
+        let Next { trusted, state, .. } = next;
+        let state = state.or_else(|| self.held.take().map(|held| held.state));
+        self.held = state.map(|state| Held { session: trusted.session, serial: trusted.serial, state });
+        self.trusted = trusted;
+    }
+
+    /// The records in force, as a snapshot.
+    ///
+    /// # Errors
+    /// When they break a rule of snapshots.
+    pub fn snapshot(&self) -> Result<Option<Snapshot>, Reject> {
+        let Some(Held { session, serial, state }) = &self.held else { return Ok(None) };
+        let header = Header { session: *session, serial: *serial, created: state.at() };
+        state.snapshot(header).map(Some)
+    }
+}

@@ -1,0 +1,6 @@
+//! Following a feed, as a publisher with a whole world behind it puts it out.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+
+mod attacks;
+mod stage;
+mod ways;

@@ -1,0 +1,172 @@
+//! A gateway that follows the feed of an alert platform: from what members decide to the wire, and back.
+
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use credence_credit::{ActId, Measure, Score};
+use credence_law::Signed;
+use credence_law::acts::Ground;
+use credence_law::party::World;
+use credence_platform::complaint::Answered;
+use credence_platform::example::{CAMPUS, Parties, Place, VISITORS, make_world};
+use credence_platform::keys;
+use credence_platform::log::Signer;
+use credence_platform::published::{Published, origin};
+use credence_platform::serve::{Offices, Platform, Settings, now as unix_s, router};
+use credence_platform::store::{Address, Store};
+use credence_prefix::Prefix;
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+use tokio::runtime::{Builder, Runtime};
+
+use super::live::Site;
+use super::network::{CLIENT, between, ip, now};
+use super::running::Running;
+use super::traffic::{Arrivals, EVERY, SLACK, send_from};
+use crate::binary::run;
+
+/// A source in the network that the example's members act about.
+const VISITOR: &str = "3fff:200::5";
+/// From a decision at the platform to the gateway's cache, with the doorbell.
+const PROMISED: Duration = Duration::from_secs(1);
+
+/// An alert platform with an example world, in this process.
+struct Alliance {
+    runtime: Runtime,
+    platform: Arc<Platform>,
+    parties: Parties,
+    address: SocketAddr,
+    world: World,
+    _directory: TempDir,
+}
+
+impl Alliance {
+    fn start() -> Self {
+        let directory = TempDir::new().unwrap();
+        let place = Place::new(directory.path());
+        let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let (world, entries) = make_world(&place, unix_s()).unwrap();
+        let [operator, executive] =
+            [place.operator(), place.executive()].map(|path| keys::read(&path).unwrap());
+        let signer = Signer::new(&origin(world, 1), &operator);
+        let settings = Settings {
+            offices: Offices::new(Some(operator), Some(executive)),
+            feed: Some(directory.path().join("feed")),
+            ..Settings::default()
+        };
+        let (platform, address) = runtime.block_on(async {
+            let store = Store::open(&Address::of(directory.path()).unwrap()).await.unwrap();
+            let mut writer = store.writer().await.unwrap();
+            writer.append(&entries).await.unwrap();
+            writer.close().await.unwrap();
+            let published = Published::new(directory.path());
+            let platform = Platform::open(store, world, signer, published, settings).await.unwrap();
+            let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+            let address = listener.local_addr().unwrap();
+            let app = router(Arc::clone(&platform)).into_make_service_with_connect_info::<SocketAddr>();
+            tokio::spawn(async move { axum::serve(listener, app).await });
+            (platform, address)
+        });
+        let parties = Parties::new(place, world, unix_s());
+        Self { runtime, platform, parties, address, world, _directory: directory }
+    }
+
+    /// The keys by which a gateway follows it.
+    fn followed(&self) -> String {
+        format!(
+            "[sync]\nstate = \"DIR/state\"\nurl = \"http://{}\"\nworld = \"{}\"\nallow_example = true\nrefresh_s = 600\n",
+            self.address, self.world
+        )
+    }
+
+    #[track_caller]
+    fn submit(&mut self, make: impl FnOnce(&mut Parties, u64) -> anyhow::Result<Signed>) -> ActId {
+        let signed = make(&mut self.parties, unix_s()).unwrap();
+        self.runtime.block_on(self.platform.submit(&signed)).unwrap().id
+    }
+
+    /// Two reports, an opinion, and a decision to drop what comes from a network.
+    fn decide(&mut self, subject: Prefix) -> ActId {
+        let reports =
+            [1, 2].map(|member| (self.submit(|parties, now| parties.report(member, subject, now)), member));
+        let opinion = self.submit(|parties, now| parties.opinion(&reports, now));
+        let score = Score::new(120).unwrap();
+        self.submit(|parties, now| parties.decision(subject, score, (&reports, opinion), now))
+    }
+
+    /// Somebody inside the network complains; the relief follows by itself.
+    fn complain(&self, against: ActId, from: Ipv6Addr) -> ActId {
+        let challenge = self.platform.challenge(&against, from).unwrap();
+        let answered =
+            Answered { challenge: &challenge.text, from, ground: Ground::Error, commitment: [5; 32] };
+        self.runtime.block_on(self.platform.complain(&answered)).unwrap()
+    }
+}
+
+/// Waits until the gateway says that so many records of the feed are in force; how long that took.
+#[track_caller]
+fn awaits(running: &mut Running, metric: &str, value: u64, since: Instant) -> Duration {
+    let name = format!("credence_sync_{metric}{{source=\"feed\"}}");
+    running.metrics_when(|numbers| numbers.get(&name) == Some(&value));
+    since.elapsed()
+}
+
+/// The client: datagrams from its own address and from a visitor's.
+fn send_as_visitor() {
+    ip(&format!("addr replace {VISITOR}/128 dev lan nodad"));
+    send_from(&[CLIENT, VISITOR]);
+}
+
+#[test]
+fn what_members_decide_reaches_the_wire_and_what_they_correct_leaves_it() {
+    between(
+        "gateway::fed::what_members_decide_reaches_the_wire_and_what_they_correct_leaves_it",
+        |client| {
+            ip(&format!("route replace {VISITOR}/128 dev wan"));
+            let mut alliance = Alliance::start();
+            let followed = alliance.followed();
+            let site =
+                Site::new(&format!("[enforce]\nmode = \"on\"\n[control]\nsocket = \"DIR/door\"\n{followed}"));
+            let mut running = site.start();
+            let asked = "credence_sync_last_success_timestamp_seconds{source=\"feed\"}";
+            running.metrics_when(|numbers| numbers.get(asked).is_some_and(|at_s| *at_s > 0));
+            let subject = Prefix::containing(VISITORS.first(), 48);
+            let began = now();
+            let act = alliance.decide(subject);
+            let decided = awaits(&mut running, "records", 1, began);
+            let arrivals = Arrivals::noted();
+            let _playing = client.begin();
+            arrivals.first(CLIENT, now());
+            thread::sleep(EVERY * 300);
+            assert_eq!(arrivals.since(VISITOR, began).len(), 0, "what was decided is on the wire");
+            let began = now();
+            let complaint = alliance.complain(act, VISITOR.parse().unwrap());
+            let relieved = arrivals.first(VISITOR, began) - began;
+            let told = run(["control", "--socket", &site.path("door"), "explain", VISITOR]).expect(0).stdout;
+            assert!(told.contains("rate_limit by the record of 3fff:200::/48"), "{told}");
+            let began = now();
+            alliance.submit(|parties, now| parties.uphold(complaint, act, now));
+            let lifted = awaits(&mut running, "records", 0, began);
+            println!("decided {decided:?}, relieved {relieved:?}, lifted {lifted:?}");
+            for took in [decided, relieved, lifted] {
+                assert!(took < PROMISED * SLACK, "{took:?}");
+            }
+            // The platform is gone: what is in force stays, and a restart begins with it.
+            let said = (Measure::RateLimit, Score::new(400).unwrap());
+            let alerted = alliance.submit(|parties, now| parties.alert(CAMPUS, subject, said, now));
+            awaits(&mut running, "records", 1, now());
+            drop(alliance);
+            running.signal("TERM");
+            running.end().expect(0);
+            let mut running = site.start();
+            awaits(&mut running, "records", 1, now());
+            let told = run(["control", "--socket", &site.path("door"), "explain", VISITOR]).expect(0).stdout;
+            assert!(told.contains("rate_limit"), "{told} by {alerted}");
+            running.signal("TERM");
+            running.end().expect(0);
+        },
+        send_as_visitor,
+    );
+}
