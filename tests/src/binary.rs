@@ -1,6 +1,7 @@
 //! The real `credence`, built once, and what comes of a run of it.
 //!
-//! The environment variable `CREDENCE_BINARY` names a binary to test instead, for example an installed one.
+//! The environment variables `CREDENCE_BINARY` and `CREDENCE_PLATFORM_BINARY` name binaries to test instead, for example
+//! installed ones.
 
 use std::ffi::OsStr;
 use std::io::Write;
@@ -33,14 +34,25 @@ pub(crate) fn captures() -> Vec<PathBuf> {
 /// The path of the binary.
 pub(crate) fn credence() -> &'static Path {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
-    BINARY.get_or_init(|| std::env::var_os("CREDENCE_BINARY").map_or_else(build, PathBuf::from))
+    BINARY.get_or_init(|| named("CREDENCE_BINARY", "credence"))
 }
 
-/// Builds the binary in the profile of these tests, and asks cargo where it lies.
-fn build() -> PathBuf {
+/// The path of the platform's binary.
+pub(crate) fn platform() -> &'static Path {
+    static BINARY: OnceLock<PathBuf> = OnceLock::new();
+    BINARY.get_or_init(|| named("CREDENCE_PLATFORM_BINARY", "credence-platform"))
+}
+
+/// The binary that a variable of the environment names, or the one that is built.
+fn named(variable: &str, package: &str) -> PathBuf {
+    std::env::var_os(variable).map_or_else(|| build(package), PathBuf::from)
+}
+
+/// Builds a package's binary in the profile of these tests, and asks cargo where it lies.
+fn build(package: &str) -> PathBuf {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
-    command.args(["build", "--package", "credence", "--offline", "--message-format", "json"]);
+    command.args(["build", "--package", package, "--offline", "--message-format", "json"]);
     if !cfg!(debug_assertions) {
         command.arg("--release");
     }
@@ -49,7 +61,7 @@ fn build() -> PathBuf {
     let messages = output.stdout.split(|&byte| byte == b'\n');
     let executable = |line: &[u8]| -> Option<PathBuf> {
         let message: Value = serde_json::from_slice(line).ok()?;
-        (message["target"]["name"] == "credence")
+        (message["target"]["name"] == package && message["executable"].is_string())
             .then(|| message["executable"].as_str().map(PathBuf::from))?
     };
     messages.filter_map(executable).next_back().expect("cargo says where the binary lies")

@@ -21,6 +21,7 @@ mod returned;
 pub(crate) mod running;
 mod sandbox;
 mod supervised;
+mod telling;
 mod top;
 mod traffic;
 mod upgrade;

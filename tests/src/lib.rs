@@ -20,3 +20,5 @@ mod gateway;
 mod image;
 #[cfg(test)]
 mod judged;
+#[cfg(test)]
+mod outbox;

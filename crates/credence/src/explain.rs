@@ -26,7 +26,7 @@ use crate::sources::Sources;
 use crate::statement::Statement;
 
 /// Where an installed gateway has its configuration.
-const CONFIG: &str = "/etc/credence/credence.toml";
+pub(crate) const CONFIG: &str = "/etc/credence/credence.toml";
 
 /// Arguments of `credence explain`.
 #[derive(clap::Args)]

@@ -5,12 +5,15 @@
 //! ended by the kernel when the one that started them is gone, and what they keep on disk bears that at any moment.
 
 mod once;
+mod outbox;
 mod supervisor;
 
 use std::fs::{DirBuilder, File, TryLockError};
+use std::future::pending;
 use std::hash::{BuildHasher, RandomState};
 use std::io::{self, Write};
 use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
@@ -30,6 +33,7 @@ use crate::config::{Config, FEED};
 use crate::exit::{Exit, HostCannot};
 use crate::outputs::Format;
 use crate::{run, sandbox};
+pub(crate) use outbox::{Desk, by_turns, socket};
 pub(crate) use supervisor::COMMAND;
 
 /// Owner writes, group reads: whom a list names is nobody else's business.
@@ -37,6 +41,9 @@ const MODE: u32 = 0o750;
 
 /// Orders and reports that wait; there is one for each list that changes.
 const EVENTS_MAX: usize = 64;
+
+/// Alerts that wait for the outbox.
+const ALERTS_MAX: usize = 256;
 
 /// Names where hosts are asked for. Whoever replaces it, as clients of DHCP do, takes it from a follower, to which the file was
 /// left that had the name before; the next one is left the new file.
@@ -140,6 +147,8 @@ fn follow(config: &Config, part: Option<Part>, format: Option<Format>) -> anyhow
     let runtime = runtime.context("no runtime for the network")?;
     // Here, since it reads the authorities that the host trusts, which lie outside.
     let fetcher = Fetcher::new(Patience::default())?;
+    // Its socket is made and its key is read while that can be.
+    let desk = if format.is_none() { outbox::open(config) } else { None };
     sandbox::confine_follower(&config.sandbox, &config.sync.state);
     let (machine, shelf) = (Machine { unix_s, chance }, Shelf::new(lists(&config.sync.state)));
     let plans = config.sync.plans();
@@ -152,6 +161,7 @@ fn follow(config: &Config, part: Option<Part>, format: Option<Format>) -> anyhow
         hear(send.clone())?;
     }
     runtime.block_on(async {
+        let to_others = fetcher.clone();
         let lists = Lists::new(fetcher.clone(), shelf, machine);
         lists.found(&plans).iter().try_for_each(report)?;
         let (orders, taken) = channel(EVENTS_MAX);
@@ -165,14 +175,24 @@ fn follow(config: &Config, part: Option<Part>, format: Option<Format>) -> anyhow
         for plan in plans {
             tokio::spawn(lists.clone().keep(Arc::new(plan), send.clone()));
         }
-        heed(&lists, &orders, events).await
+        let (alerts, heard) = channel(ALERTS_MAX);
+        tokio::select! {
+            ended = heed(&lists, (&orders, alerts), events) => ended,
+            attended = attend(desk, to_others, heard) => attended.map(|()| Exit::Done),
+        }
     })
 }
 
 /// Does what there is to do until nobody gives orders or listens any more.
-async fn heed(lists: &Lists, feed: &Sender<u64>, mut events: Receiver<Event>) -> anyhow::Result<Exit> {
+async fn heed(
+    lists: &Lists,
+    (feed, alerts): (&Sender<u64>, Sender<String>),
+    mut events: Receiver<Event>,
+) -> anyhow::Result<Exit> {
     while let Some(event) = events.recv().await {
         match event {
+            // Where nobody tells others anything, nobody listens.
+            Event::Order(Order::Alert { line }) => drop(alerts.send(line).await),
             Event::Order(Order::Take { source, serial }) if source == FEED => {
                 // One that is full is told again with the next.
                 let _ = feed.try_send(serial);
@@ -191,6 +211,21 @@ async fn heed(lists: &Lists, feed: &Sender<u64>, mut events: Receiver<Event>) ->
         }
     }
     Ok(Exit::Done)
+}
+
+/// Tells others, where there is anybody who does.
+async fn attend(
+    desk: Option<(Desk, UnixListener)>,
+    fetcher: Fetcher,
+    alerts: Receiver<String>,
+) -> anyhow::Result<()> {
+    match desk {
+        Some((desk, door)) => desk.attend(fetcher, door, alerts).await,
+        None => {
+            drop(alerts);
+            pending().await
+        }
+    }
 }
 
 /// Follows the feed, and tells `events` what came of each round, until nobody listens.

@@ -12,6 +12,7 @@ mod explain;
 mod follower;
 mod lookup;
 mod moment;
+mod outbox;
 mod outputs;
 mod processors;
 mod progress;
@@ -63,6 +64,8 @@ enum Command {
     Check(check::CheckArgs),
     /// Tell a running gateway something: an emergency, an update that waits
     Control(control::ControlArgs),
+    /// What would be told to others: see it, change it, send it, drop it
+    Outbox(outbox::OutboxArgs),
     /// Take off an interface what a process that ended left there on purpose
     Detach(detach::DetachArgs),
     /// What this host can do, and what mends the rest
@@ -85,6 +88,7 @@ fn main() -> ExitCode {
         Command::Sync(args) => follower::sync(&args),
         Command::Check(args) => check::check(&args),
         Command::Control(args) => control::control(&args),
+        Command::Outbox(args) => outbox::outbox(&args),
         Command::Detach(args) => detach::detach(&args),
         Command::Doctor(args) => doctor::doctor(&args),
         Command::Top(args) => top::top(&args),

@@ -22,7 +22,7 @@ use std::io::{self, IsTerminal};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::mpsc;
+use std::sync::mpsc::{self, SyncSender};
 use std::thread;
 use std::time::Duration;
 
@@ -57,6 +57,9 @@ const MODE: u32 = 0o640;
 
 /// The variable that says what is logged, in the form of `tracing_subscriber`'s filters. By default `info`.
 const LOG_FILTER: &str = "CREDENCE_LOG";
+
+/// Alerts that wait for the watch, which looks ten times a second: ten times as many as are written.
+const TOLD_MAX: usize = 128;
 
 /// Arguments of `credence run`.
 #[derive(clap::Args)]
@@ -95,7 +98,9 @@ pub(crate) fn run(args: &RunArgs) -> anyhow::Result<Exit> {
     let mut keeper = sources.keeper([], &guards, &credit)?;
     keeper.publish();
     let tally = Arc::<Tally>::default();
-    let alerts = alert_writer(&config, &line, Arc::clone(&tally))?;
+    let (heard, told) = mpsc::sync_channel(TOLD_MAX);
+    let heard = config.sync.outbox.is_on().then_some(heard);
+    let alerts = alert_writer(&config, &line, Arc::clone(&tally), heard)?;
     let pulse = Arc::<Pulse>::default();
     let signals = Signals::register().context("signals cannot be handled")?;
     let mut parts = Parts::load(&config, interface, &mut keeper)?;
@@ -131,7 +136,7 @@ pub(crate) fn run(args: &RunArgs) -> anyhow::Result<Exit> {
     }
     let controls =
         Controls::new(&config, (guards, sources, keeper), Arc::clone(&status), alarm, carrier, door)
-            .following(follower);
+            .following(follower, told);
     let watch = Watch::new(args.config.clone(), config, status, signals, until, controls);
     score(watch, frames, recorder, workers)
 }
@@ -192,10 +197,11 @@ fn alert_writer(
     config: &Config,
     line: &LineConfig,
     tally: Arc<Tally>,
+    heard: Option<SyncSender<String>>,
 ) -> anyhow::Result<AlertWriter<Output>> {
     let out: Output = match &config.alerts.path {
-        Some(path) => Box::new(AlertLog::new(append(path)?, tally)),
-        None => Box::new(AlertLog::new(io::sink(), tally)),
+        Some(path) => Box::new(AlertLog::new(append(path)?, tally).heard_by(heard)),
+        None => Box::new(AlertLog::new(io::sink(), tally).heard_by(heard)),
     };
     let writer = AlertWriter::new(out, Arc::clone(&line.lists), None, config.alerts.lines_per_second.into());
     Ok(writer.enforcing(config.enforce.carries_out()))

@@ -13,6 +13,7 @@ pub(crate) mod alert_log;
 mod connection;
 pub(crate) mod followed;
 pub(crate) mod kernel;
+mod posted;
 mod process;
 pub(crate) mod pulse;
 mod readiness;

@@ -142,7 +142,7 @@ mod tests {
     use super::*;
 
     fn offender(verdict: Verdict, score: u16, alerts: u64) -> Offender {
-        Offender { written_ns: 0, verdict, score, alerts, suppressed: 0 }
+        Offender { written_ns: 0, verdict, score, alerts, suppressed: 0, confirmed: false }
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //! is the schema.
 //!
 //! They are outputs for the operator: full source address, unless anonymised. A source that keeps offending gets one line
-//! a minute for each verdict, with the number of those left out; in all there are at most so many lines a second. What is
+//! a minute for each verdict, one more when it is first confirmed, with the number of those left out; in all there are at most so many lines a second. What is
 //! left out is counted, so that lines and suppressed ones add up to the alerts raised.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -41,6 +41,8 @@ pub struct Offender {
     pub alerts: u64,
     /// Alerts not written since the last written one.
     pub suppressed: u64,
+    /// Whether a line of its quiet minute tells of a source that proved that it receives.
+    pub confirmed: bool,
 }
 
 /// The sources that raised alerts, by /64. Shared with whoever shows them.
@@ -181,7 +183,9 @@ impl<W: Write> AlertWriter<W> {
             offender.alerts += 1;
             offender.score = score;
             let quiet = event.ts_ns < offender.written_ns.saturating_add(QUIET_NS);
-            if quiet && verdict <= offender.verdict {
+            // What can be forged does not keep quiet what cannot: only the latter may be told to others.
+            let is_known = verdict <= offender.verdict && event.confirmed <= offender.confirmed;
+            if quiet && is_known {
                 offender.suppressed += 1;
                 self.tally.suppressed.add(1);
                 return None;
@@ -196,12 +200,16 @@ impl<W: Write> AlertWriter<W> {
         match known.as_deref_mut() {
             Some(offender) => {
                 before = std::mem::take(&mut offender.suppressed);
+                let quiet = event.ts_ns < offender.written_ns.saturating_add(QUIET_NS);
+                offender.confirmed = event.confirmed || quiet && offender.confirmed;
                 offender.written_ns = event.ts_ns;
                 offender.verdict = verdict.max(offender.verdict);
             }
             None => {
                 drop(known);
-                let offender = Offender { written_ns: event.ts_ns, verdict, score, alerts: 1, suppressed: 0 };
+                let confirmed = event.confirmed;
+                let offender =
+                    Offender { written_ns: event.ts_ns, verdict, score, alerts: 1, suppressed: 0, confirmed };
                 self.remember(source, offender);
             }
         }

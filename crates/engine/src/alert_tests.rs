@@ -71,6 +71,19 @@ fn a_harder_verdict_is_told_at_once() {
     assert_eq!(counts.suppressed, 1);
 }
 
+/// A scan is mostly flows that prove nothing, and the one that does came after them.
+#[test]
+fn what_can_be_forged_does_not_keep_quiet_what_cannot() {
+    let confirmed = |at_s| Event { confirmed: true, ..event(at_s, 1, 2) };
+    let events =
+        [event(0, 1, 53), confirmed(1), confirmed(2), event(3, 1, 2), event(62, 1, 2), confirmed(63)];
+    let (lines, counts) = written(&events, 10);
+    let told: Vec<_> =
+        lines.iter().map(|line| line["credence"]["confirmed"].as_bool().expect("told")).collect();
+    assert_eq!(told, [false, true, false, true]);
+    assert_eq!((lines[2]["credence"]["suppressed"].as_u64(), counts.suppressed), (Some(2), 2));
+}
+
 #[test]
 fn neighbours_in_a_64_share_a_quiet_minute_and_others_do_not() {
     let (lines, _) = written(&[event(0, 1, 2), event(0, 99, 2), event(0, 1 << 64, 2)], 10);

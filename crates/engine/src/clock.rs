@@ -14,6 +14,11 @@ pub fn unix_s() -> u64 {
     unix_ns() / 1_000_000_000
 }
 
+/// The wall clock, in Unix milliseconds.
+pub fn unix_ms() -> u64 {
+    unix_ns() / 1_000_000
+}
+
 /// Measures time from its start, whatever happens to the wall clock.
 #[derive(Clone, Copy, Debug)]
 pub struct Stopwatch(Instant);

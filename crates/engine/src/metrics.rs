@@ -3,6 +3,7 @@
 //! No label holds a value taken from a packet or from a member: the number of series is fixed when the program starts.
 
 mod following;
+mod outbox;
 
 use std::time::Duration;
 
@@ -17,6 +18,7 @@ use prometheus::{
 use crate::alert::AlertCounts;
 use crate::counters::{MALFORMED, NOT_IPV6, Totals};
 pub use following::{FollowedList, Following};
+pub use outbox::Outbox;
 
 /// Everything a page is made of.
 #[derive(Clone, Debug)]
@@ -51,6 +53,8 @@ pub struct Scrape<'a> {
     pub enforcement: Option<Enforcement>,
     /// What is known of the process that fetches credit, if anything is fetched.
     pub following: Option<Following>,
+    /// What has become of alerts that others may have to hear of, if they may.
+    pub outbox: Option<Outbox>,
     /// What the kernel tells of the process.
     pub process: Process,
     /// When the process started, Unix seconds.
@@ -130,6 +134,9 @@ pub fn render(scrape: &Scrape<'_>) -> prometheus::Result<String> {
     }
     if let Some(following) = &scrape.following {
         page.following(following)?;
+    }
+    if let Some(outbox) = &scrape.outbox {
+        page.outbox(outbox)?;
     }
     page.control(scrape)?;
     page.readiness(scrape)?;

@@ -5,6 +5,7 @@
 //! it does for every other program. Nothing is unpacked, since a small body that unpacks to a large one is an attack.
 
 mod pace;
+mod post;
 mod refused;
 
 use std::error::Error;

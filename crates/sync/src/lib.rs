@@ -13,6 +13,7 @@
 //!
 //! * [`fetch`]: one file over HTTP, from whoever answers there;
 //! * [`lists`]: lists of others, fetched again and again under the operator's own authority;
+//! * [`outbox`]: what the gateway tells others;
 //! * [`pipe`]: the two closed sets of words, and a reader that a babbling other end cannot hurt.
 //!
 //! What this crate refuses to do: its logic reads no clock and draws no random number, both are arguments; whatever the
@@ -21,4 +22,5 @@
 pub mod feed;
 pub mod fetch;
 pub mod lists;
+pub mod outbox;
 pub mod pipe;

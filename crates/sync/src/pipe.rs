@@ -3,6 +3,7 @@
 //! Neither can be hurt by the other. A line has a length that it cannot exceed, what is no word is counted and passed over, and
 //! an order is short enough for a pipe to take it whole or not at all (pipe(7), `PIPE_BUF`), so that the gateway never waits.
 
+use std::collections::BTreeMap;
 use std::io::{self, BufRead};
 
 use serde::de::DeserializeOwned;
@@ -23,6 +24,8 @@ pub enum Report {
         /// How often it has begun since the gateway did.
         count: u64,
     },
+    /// What has become of alerts so far.
+    Outbox(Posted),
     /// How fresh a list is of which there is a copy from before.
     Known {
         /// The list.
@@ -59,6 +62,22 @@ pub enum Report {
     },
 }
 
+/// What has become of alerts, in the words of closed lists; what never was is left out.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Posted {
+    /// Drafts that are not finished, by their state.
+    pub drafts: BTreeMap<String, u64>,
+    /// When the oldest of those that wait for the operator was opened, in Unix seconds; 0 where none waits.
+    pub waiting_since: u64,
+    /// What became of what the gateway told.
+    pub outcomes: BTreeMap<String, u64>,
+    /// What the platform answered.
+    pub answers: BTreeMap<String, u64>,
+    /// Why something was refused, here or there.
+    pub refusals: BTreeMap<String, u64>,
+}
+
 /// What the gateway asks for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "order", rename_all = "snake_case", deny_unknown_fields)]
@@ -84,6 +103,11 @@ pub enum Order {
         source: String,
         /// The number that it was offered by.
         serial: u64,
+    },
+    /// The gateway has raised an alert, which others may have to hear of.
+    Alert {
+        /// The line of the alert log.
+        line: String,
     },
 }
 
@@ -159,6 +183,7 @@ impl<R: BufRead> Words<R> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::outbox::{Outcome, State, Tally};
 
     fn heard(bytes: &[u8], buffer: usize) -> Vec<Heard<Order>> {
         let mut words = Words::new(io::BufReader::with_capacity(buffer, bytes));
@@ -188,6 +213,26 @@ mod tests {
             for buffer in [1, 100, 9_000] {
                 assert_eq!(heard(&said, buffer), [Heard::Garbage, Heard::Word(take())]);
             }
+        }
+    }
+
+    #[test]
+    fn what_has_become_of_alerts_is_told_in_one_line() {
+        let every = |words: &mut dyn Iterator<Item = &'static str>| {
+            words.map(|word| (word.to_owned(), u64::MAX)).collect::<BTreeMap<_, _>>()
+        };
+        let tally = Tally::default();
+        let posted = Posted {
+            drafts: every(&mut State::NAMES.into_iter()),
+            waiting_since: u64::MAX,
+            outcomes: every(&mut Outcome::NAMES.into_iter()),
+            answers: every(&mut Tally::ANSWERS.into_iter()),
+            refusals: every(&mut tally.refusals().map(|(word, _)| word)),
+        };
+        for posted in [Posted::default(), posted] {
+            let said = line(&Report::Outbox(posted.clone())).unwrap();
+            let mut words = Words::new(said.as_slice());
+            assert_eq!(words.hear().unwrap(), Some(Heard::Word(Report::Outbox(posted))));
         }
     }
 

@@ -15,6 +15,7 @@ use credence_score::{Policy, Verdict};
 use credence_sync::fetch::Place;
 use serde::Serialize;
 
+use super::outbox::Outbox;
 use super::{bytes, count};
 use crate::config::{Backend, CarriedBy, Config, FLOW_BYTES, Sandbox, Standing, WhenFull, cores};
 use crate::sandbox::User;
@@ -47,6 +48,7 @@ pub(super) struct Plan {
     /// Whether any packet would be held up, marked or dropped.
     enforced: bool,
     enforcement: Enforcement,
+    outbox: Outbox,
     sandbox: Sandbox,
 }
 
@@ -151,6 +153,7 @@ impl Plan {
             metrics: format!("http://{}/metrics", config.metrics.listen),
             enforced: config.enforce.carries_out(),
             enforcement: Enforcement::of(config, keeper.cache().len(), problems, warnings),
+            outbox: Outbox::of(config, problems),
             sandbox: sandbox(config, warnings),
         };
         Ok((plan, published))
@@ -193,6 +196,7 @@ impl Plan {
             ("alerts", self.alerts.told()),
             ("metrics", self.metrics.clone()),
             ("enforced", self.enforcement.told(self.enforced)),
+            ("told", self.outbox.told()),
             ("sandbox", self.sandbox.told()),
         ];
         rows.iter().try_for_each(|(name, told)| writeln!(out, "{name:<11} {told}"))

@@ -13,6 +13,8 @@ use credence_sync::fetch::Place;
 use credence_sync::lists::Plan;
 use serde::{Deserialize, Serialize};
 
+use super::Outbox;
+
 /// What is fetched from others. Nothing is where no list is named; where one is, `credence run` starts a second process for it,
 /// the only one that talks to the Internet.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
@@ -46,6 +48,8 @@ pub(crate) struct Sync {
     /// Lists, each under a name of its own: letters, digits, `-` and `_`. At most 16. Default none.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) lists: BTreeMap<String, List>,
+    /// What others are told.
+    pub(crate) outbox: Outbox,
 }
 
 impl Default for Sync {
@@ -63,6 +67,7 @@ impl Default for Sync {
             refresh_s: 30,
             stale_after_s: 86_400,
             lists: BTreeMap::new(),
+            outbox: Outbox::default(),
         }
     }
 }
@@ -155,9 +160,9 @@ const SECONDS_MAX: u32 = 28 * 86_400;
 const BYTES_MAX: u32 = 256 << 20;
 
 impl Sync {
-    /// Whether there is anything to fetch.
+    /// Whether there is anything to fetch or to tell.
     pub(crate) fn is_on(&self) -> bool {
-        !self.lists.is_empty() || self.url.is_some()
+        !self.lists.is_empty() || self.url.is_some() || self.outbox.is_on()
     }
 
     /// What is to be done about the feed, if one is followed. Of a configuration that was read, it can be.
@@ -234,7 +239,7 @@ impl Sync {
 
     /// What no type can refuse, each with the path of its key.
     pub(super) fn unsound(&self) -> Vec<(String, String)> {
-        let mut faults = Vec::new();
+        let mut faults = self.outbox.unsound();
         if let Err((key, fault)) = self.feed_plan() {
             faults.push((format!("sync.{key}"), fault));
         }

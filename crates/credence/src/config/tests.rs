@@ -367,6 +367,7 @@ fn the_example_names_every_key_with_its_default() {
                 "drop_v6".to_owned(),
                 List { complaints: Some(String::new()), ..List::default() },
             )]),
+            outbox: Outbox { key: Some(PathBuf::new()), ..Outbox::default() },
             ..Sync::default()
         },
         ..Config::default()

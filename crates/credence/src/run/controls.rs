@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use credence_credit::{Guards, Keeper};
 use credence_engine::clock::unix_s;
+use credence_sync::pipe::Order;
 
 use self::credit::Offers;
 use super::carrier::Carrier;
@@ -35,6 +36,8 @@ pub(super) struct Controls {
     door: Option<Receiver<Asked>>,
     /// The process that fetches, where there is something to fetch.
     follower: Option<Follower>,
+    /// Alerts that it is to hear of.
+    alerts: Option<Receiver<String>>,
     /// What the credit in force is made of.
     sources: Sources,
     /// The operator's exceptions, where there are any.
@@ -72,6 +75,7 @@ impl Controls {
             emergency,
             door,
             follower: None,
+            alerts: None,
             sources,
             exceptions: Watched::of(config),
             offers: Offers::default(),
@@ -83,9 +87,9 @@ impl Controls {
         this
     }
 
-    /// Heeds what `follower` reports from now on.
-    pub(super) fn following(self, follower: Option<Follower>) -> Self {
-        Self { follower, ..self }
+    /// Heeds what `follower` reports from now on, and lets it hear of `alerts`.
+    pub(super) fn following(self, follower: Option<Follower>, alerts: Receiver<String>) -> Self {
+        Self { follower, alerts: Some(alerts), ..self }
     }
 
     /// Does what is due at `now`, a time since the start, and answers the requests that came.
@@ -97,6 +101,12 @@ impl Controls {
             self.heed(report);
         }
         self.look_at_offers(now);
+        if let (Some(follower), Some(alerts)) = (&mut self.follower, &self.alerts) {
+            for line in alerts.try_iter() {
+                // What the pipe has no room for is counted there.
+                follower.order(&Order::Alert { line });
+            }
+        }
         while let Some(asked) = self.door.as_ref().and_then(|door| door.try_recv().ok()) {
             let answer = self.answer(asked.request, now);
             // Whoever asked may have left.

@@ -3,10 +3,14 @@
 use std::io::{self, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
+use std::sync::mpsc::SyncSender;
 
 /// Bytes that wait for a place that takes nothing, such as a full disk: some thousand lines. Beyond, lines
 /// are lost.
 const WAITING_MAX: usize = 1 << 20;
+
+/// What a line has in it that is an alert, and no packet that was dropped.
+const ALERT: &[u8] = b"\"event_type\":\"alert\"";
 
 /// What became of lines, for whoever looks from another thread.
 #[derive(Debug, Default)]
@@ -14,6 +18,7 @@ pub(crate) struct Tally {
     lines: AtomicU64,
     lost: AtomicU64,
     failures: AtomicU64,
+    unheard: AtomicU64,
     /// The system's number for why the last attempt to write failed; 0 when it did not.
     fault: AtomicI32,
 }
@@ -27,6 +32,11 @@ impl Tally {
     /// Lines given up because nothing could be written for too long.
     pub(crate) fn lost(&self) -> u64 {
         self.lost.load(Ordering::Relaxed)
+    }
+
+    /// Lines that whoever tells others had no room for.
+    pub(crate) fn unheard(&self) -> u64 {
+        self.unheard.load(Ordering::Relaxed)
     }
 
     /// Why nothing can be written now; none while all is well.
@@ -47,6 +57,8 @@ impl Tally {
 /// bytes wait, and never half a line: when it takes bytes again, the log goes on where it stopped.
 pub(crate) struct AlertLog<W> {
     out: W,
+    /// Whoever tells others, if anybody does.
+    heard: Option<SyncSender<String>>,
     line: Vec<u8>,
     waiting: Vec<u8>,
     tally: Arc<Tally>,
@@ -55,11 +67,24 @@ pub(crate) struct AlertLog<W> {
 impl<W: Write> AlertLog<W> {
     /// A log onto `out` that counts in `tally`.
     pub(crate) fn new(out: W, tally: Arc<Tally>) -> Self {
-        Self { out, line: Vec::new(), waiting: Vec::new(), tally }
+        Self { out, heard: None, line: Vec::new(), waiting: Vec::new(), tally }
+    }
+
+    /// The same with somebody who hears every line as well. Nobody is waited for: what there is no room for is not heard.
+    pub(crate) fn heard_by(self, heard: Option<SyncSender<String>>) -> Self {
+        Self { heard, ..self }
     }
 
     /// Takes in the line that has come to its end.
     fn end_line(&mut self) {
+        if let Some(heard) = &self.heard
+            && self.line.windows(ALERT.len()).any(|part| part == ALERT)
+        {
+            let line = String::from_utf8_lossy(self.line.trim_ascii_end()).into_owned();
+            if heard.try_send(line).is_err() {
+                self.tally.unheard.fetch_add(1, Ordering::Relaxed);
+            }
+        }
         if self.waiting.len() + self.line.len() <= WAITING_MAX {
             self.waiting.append(&mut self.line);
             self.tally.lines.fetch_add(1, Ordering::Relaxed);
@@ -145,6 +170,22 @@ mod tests {
         log.flush().unwrap();
         assert_eq!(log.out.held, b"{\"a\":1}\n{}\n{\"b\":2}\n");
         assert_eq!((tally.lines(), tally.lost(), tally.failures()), (3, 0, 0));
+    }
+
+    #[test]
+    fn whoever_tells_others_hears_whole_lines_and_holds_up_nobody() {
+        let (send, heard) = std::sync::mpsc::sync_channel(2);
+        let (log, tally) = log(usize::MAX);
+        let mut log = log.heard_by(Some(send));
+        let alert = |number: u8| format!("{{\"event_type\":\"alert\",\"number\":{number}}}");
+        log.write_all([alert(1), alert(2), alert(3), alert(4)].join("\n").as_bytes()).unwrap();
+        assert_eq!(heard.try_iter().collect::<Vec<_>>(), [alert(1), alert(2)]);
+        assert_eq!((tally.lines(), tally.unheard()), (3, 1));
+        log.write_all(b"\n{\"event_type\":\"drop\"}\n").unwrap();
+        assert_eq!(heard.try_iter().collect::<Vec<_>>(), [alert(4)]);
+        drop(heard);
+        log.write_all(format!("{}\n", alert(5)).as_bytes()).unwrap();
+        assert_eq!((tally.lines(), tally.unheard()), (6, 2));
     }
 
     #[test]

@@ -5,10 +5,11 @@ use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use credence_engine::metrics::{FollowedList, Following};
+use credence_engine::metrics::{FollowedList, Following, Outbox};
 use credence_sync::fetch::Refused;
-use credence_sync::pipe::Report;
+use credence_sync::pipe::{Posted, Report};
 
+use super::posted;
 use crate::config::{FEED, Sync};
 
 /// What was heard of the follower.
@@ -21,6 +22,8 @@ pub(crate) struct Followed {
     /// Orders that it did not take.
     pub(crate) untold: AtomicU64,
     lists: Mutex<BTreeMap<String, List>>,
+    /// What has become of alerts.
+    posted: Mutex<Option<Posted>>,
 }
 
 /// What was heard of a list.
@@ -62,8 +65,17 @@ impl Followed {
             Report::Refused { source, why, .. } => {
                 self.list(source, |list| *list.refused.entry(*why).or_default() += 1);
             }
+            Report::Outbox(posted) => {
+                *self.posted.lock().unwrap_or_else(PoisonError::into_inner) = Some(posted.clone());
+            }
             _ => {}
         }
+    }
+
+    /// What the metrics page says of the outbox, where there is one; `unheard` are alerts that did not get that far.
+    pub(super) fn outbox(&self, unheard: u64) -> Option<Outbox> {
+        let posted = self.posted.lock().unwrap_or_else(PoisonError::into_inner);
+        posted.as_ref().map(|posted| posted::outbox(posted, unheard))
     }
 
     /// Notes how many records of a list are in force.
@@ -85,7 +97,7 @@ impl Followed {
     pub(super) fn told(&self) -> Option<Following> {
         let lists: Vec<_> = self.lists().iter().map(|(name, list)| list.told(name)).collect();
         let [starts, garbage, untold] = [&self.starts, &self.garbage, &self.untold].map(|n| n.load(Relaxed));
-        (!lists.is_empty()).then_some(Following { starts, garbage, untold, lists })
+        (starts > 0 || !lists.is_empty()).then_some(Following { starts, garbage, untold, lists })
     }
 
     fn list(&self, source: &str, note: impl FnOnce(&mut List)) {

@@ -156,6 +156,7 @@ impl Status {
             reload_failures: self.state.reload_failures.load(Ordering::Relaxed),
             enforcement: self.kernel.as_ref().map(|kernel| kernel.enforcement()),
             following: self.followed.told(),
+            outbox: self.followed.outbox(self.tally.unheard()),
             process: process(),
             started_s: self.started_s,
             version: env!("CARGO_PKG_VERSION"),

@@ -126,7 +126,14 @@ mod tests {
     const NOW_S: u64 = 1_800_000_000;
 
     fn offender(verdict: Verdict, score: u16, alerts: u64, age_s: u64) -> Offender {
-        Offender { written_ns: (NOW_S - age_s) * 1_000_000_000, verdict, score, alerts, suppressed: 0 }
+        Offender {
+            written_ns: (NOW_S - age_s) * 1_000_000_000,
+            verdict,
+            score,
+            alerts,
+            suppressed: 0,
+            confirmed: false,
+        }
     }
 
     #[test]

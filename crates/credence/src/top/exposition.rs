@@ -121,6 +121,7 @@ mod tests {
             reload_failures: 0,
             enforcement: None,
             following: None,
+            outbox: None,
             process: Process { cpu: Duration::from_millis(1_500), ..Process::default() },
             started_s: 1_800_000_000,
             version: "1.2.3",

@@ -100,15 +100,12 @@ impl Lists {
 
     /// Does what the gateway wants done about a copy.
     pub fn heed(&self, order: &Order) {
-        let (source, serial) = match order {
-            Order::Take { source, serial }
-            | Order::Hold { source, serial }
-            | Order::Leave { source, serial } => (source, *serial),
-        };
-        let done = match order {
-            Order::Take { .. } => self.shelf.take(source, serial),
-            Order::Hold { .. } => self.shelf.hold(source, serial),
-            Order::Leave { .. } => self.shelf.leave(source, serial),
+        let (source, serial, done) = match order {
+            Order::Take { source, serial } => (source, *serial, self.shelf.take(source, *serial)),
+            Order::Hold { source, serial } => (source, *serial, self.shelf.hold(source, *serial)),
+            Order::Leave { source, serial } => (source, *serial, self.shelf.leave(source, *serial)),
+            // That is not about a list.
+            Order::Alert { .. } => return,
         };
         if let Err(error) = done {
             warn!("the copy {serial} of the list {source} is not where it belongs: {error}");
