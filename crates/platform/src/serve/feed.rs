@@ -28,6 +28,9 @@ use crate::keys::unhex;
 
 /// How long is waited for more when something has changed, so that one head tells all that came together.
 const GATHERS: Duration = Duration::from_millis(20);
+/// How many times as long as a round takes is rested after it, and how long at most: whoever hands in comes first.
+const RESTS: u32 = 9;
+const RESTS_MAX: Duration = Duration::from_secs(10);
 /// How often it is looked whether time alone has changed something.
 const ROUND: Duration = Duration::from_secs(5);
 /// The longest that somebody listens for what is new, in seconds; then they ask again.
@@ -144,6 +147,7 @@ pub(super) async fn rounds(platform: Weak<Platform>) {
     }
     loop {
         let Some(platform) = platform.upgrade() else { return };
+        let begun = Instant::now();
         if let Err(fault) = platform.attest().await {
             warn!("manifests could not be made: {fault:#}");
         }
@@ -155,9 +159,10 @@ pub(super) async fn rounds(platform: Weak<Platform>) {
             }
         }
         drop(platform);
+        let rest = (begun.elapsed() * RESTS).clamp(GATHERS, RESTS_MAX);
         // Whether it was an entry or the time makes no difference.
         let _ = tokio::time::timeout(ROUND, written.changed()).await;
-        tokio::time::sleep(GATHERS).await;
+        tokio::time::sleep(rest).await;
         written.mark_unchanged();
     }
 }
