@@ -136,7 +136,7 @@ impl Sources {
     fn fed(&mut self, which: Copy) -> Option<Update> {
         let (world, folder) = self.feed.as_ref()?;
         let read = || -> Result<Option<(Vec<Prefix>, Snapshot)>, Unkept> {
-            let Some(held) = Kept::of(&Folder::new(folder)?, *world, which)? else { return Ok(None) };
+            let Some(held) = Kept::of(&Folder::to_read(folder), *world, which)? else { return Ok(None) };
             let header = Header { session: held.session, serial: held.serial, created: held.state.at() };
             Ok(Some((held.state.rules().staged()?, held.state.snapshot(header)?)))
         };
@@ -186,9 +186,9 @@ impl Sources {
         self.plans.iter().map(|plan| plan.name.as_str())
     }
 
-    /// How many records are in force of each source that is fetched and was had.
+    /// How many records of what is fetched are in force, by its name.
     pub(crate) fn records(&self) -> impl Iterator<Item = (&str, usize)> {
-        let count = |snapshots: &[Snapshot]| snapshots.iter().map(|snapshot| snapshot.records().len()).sum();
+        let count = |snapshots: &Vec<Snapshot>| snapshots.iter().map(|copy| copy.records().len()).sum();
         self.parts.iter().filter_map(move |(part, snapshots)| Some((part.source()?, count(snapshots))))
     }
 
