@@ -186,9 +186,9 @@ impl Sources {
         self.plans.iter().map(|plan| plan.name.as_str())
     }
 
-    /// How many records are in force of each source that is fetched and was had.
+    /// How many records of what is fetched are in force, by its name.
     pub(crate) fn records(&self) -> impl Iterator<Item = (&str, usize)> {
-        let count = |snapshots: &[Snapshot]| snapshots.iter().map(|snapshot| snapshot.records().len()).sum();
+        let count = |snapshots: &Vec<Snapshot>| snapshots.iter().map(|copy| copy.records().len()).sum();
         self.parts.iter().filter_map(move |(part, snapshots)| Some((part.source()?, count(snapshots))))
     }
 

@@ -64,10 +64,7 @@ impl Folder {
     /// # Errors
     /// When it cannot be made.
     pub fn new(path: &Path) -> io::Result<Self> {
-        // Whoever only reads may not be allowed to make one.
-        if !path.is_dir() {
-            fs::create_dir_all(path)?;
-        }
+        fs::create_dir_all(path)?;
         Ok(Self(path.to_owned()))
     }
 

@@ -98,7 +98,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use credence_credit::import::ListFormat;
-    use credence_credit::{ActId, Issuer, IssuerId, Rating, Reason, Score};
+    use credence_credit::{ActRef, Issuer, IssuerId, Rating, Reason, Score};
     use proptest::prelude::*;
 
     use super::*;
@@ -205,7 +205,7 @@ mod tests {
             Record { measure: Measure::None, ..right.clone() },
             Record { measure: Measure::Incentive, ..right.clone() },
             Record { signatures: 1, ..right.clone() },
-            Record { act: Some(ActId([1; 32])), ..right },
+            Record { act: Some(ActRef([1; 8])), ..right },
         ];
         for lie in lies {
             assert!(!is_of(&snapshot(vec![lie.clone()], ours), &plan), "{lie:?}");

@@ -46,6 +46,10 @@ impl Acts for Unknown {
         false
     }
 
+    fn accepted_at(&self, _: &ActId) -> Option<u64> {
+        None
+    }
+
     fn last_number(&self, _: Party) -> u64 {
         0
     }

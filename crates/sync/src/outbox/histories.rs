@@ -37,6 +37,10 @@ impl Acts for Platform {
         false
     }
 
+    fn accepted_at(&self, _: &ActId) -> Option<u64> {
+        None
+    }
+
     fn last_number(&self, _: Party) -> u64 {
         self.last
     }

@@ -67,6 +67,7 @@ pub(super) fn law() -> Law {
         operator: office(3, Function::Operation),
         quorum: 3,
         advice_quorum: 1,
+        operation_quorum: 1,
         revoked: Vec::new(),
     };
     Law {
