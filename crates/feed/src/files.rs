@@ -95,12 +95,12 @@ fields! {
     }
 }
 
+/// Shards' files, by the digests of their rows.
+pub type Packed = Vec<([u8; 32], Vec<u8>)>;
+
 impl SnapshotList {
     /// The list of a state, and its shards' files. Those that `kept` knows by the digest of their rows are not packed again.
-    pub fn of(
-        state: &State,
-        mut kept: impl FnMut(&[u8; 32]) -> Option<FileRef>,
-    ) -> (Self, Vec<([u8; 32], Vec<u8>)>) {
+    pub fn of(state: &State, mut kept: impl FnMut(&[u8; 32]) -> Option<FileRef>) -> (Self, Packed) {
         let (mut shards, mut files) = (Vec::new(), Vec::new());
         for (party, manifest, shard) in state.issued() {
             let digest = shard.digest();

@@ -33,7 +33,7 @@ mod state;
 mod tree;
 pub mod witness;
 
-pub use files::{Delta, Many, ShardDelta, ShardRef, SnapshotList};
+pub use files::{Delta, Many, Packed, ShardDelta, ShardRef, SnapshotList};
 pub use head::{DELTAS_MAX, DeltaRef, FileRef, HEAD_BYTES_MAX, HEAD_LASTS_MAX, Head, SKEW};
 pub use pack::{pack_shard, unpack_shard};
 pub use reject::Reject;

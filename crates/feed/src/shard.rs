@@ -182,11 +182,11 @@ impl Shard {
     ///
     /// # Errors
     /// As [`new`](Self::new).
-    pub fn followed_by(&self, rows: Vec<Row>) -> Result<Self, Reject> {
+    pub fn followed_by(&self, rows: &[Row]) -> Result<Self, Reject> {
         let (one, other) = (suits(rows.len() / 2), suits(rows.len() * 2));
         let fits = (one..=other).contains(&self.bits) && 1 << self.bits <= rows.len().max(1);
         let bits = if fits { self.bits } else { suits(rows.len()) };
-        in_order(&rows, Row::key).map_err(|_| Reject::Order)?;
+        in_order(rows, Row::key).map_err(|_| Reject::Order)?;
         let mut changes = Changes::default();
         differences(self.in_order().into_iter(), rows.iter(), &mut changes);
         self.changed(changes, bits)

@@ -130,7 +130,7 @@ impl Feed {
     pub fn propose(&mut self, party: Party, rows: Vec<Row>) -> anyhow::Result<Shard> {
         let before = self.published.as_ref().and_then(|published| published.state.shard(party));
         let shard = match before {
-            Some((_, shard)) => shard.followed_by(rows)?,
+            Some((_, shard)) => shard.followed_by(&rows)?,
             None => Shard::new(rows)?,
         };
         let proposals = self.proposals.entry(party).or_default();

@@ -46,7 +46,7 @@ proptest! {
     #[test]
     fn a_shard_that_was_changed_is_the_one_of_its_rows(old in any_rows(300), new in any_rows(300), more: bool) {
         let before = Shard::new(old.clone()).unwrap();
-        let after = before.followed_by(new.clone()).unwrap();
+        let after = before.followed_by(&new).unwrap();
         prop_assert_eq!(sorted(&after), new.clone());
         let changes = before.changes_to(&after);
         let again = before.changed(changes.clone(), after.bits()).unwrap();

@@ -48,7 +48,7 @@ impl Feed {
                 self.published = Some(published);
             }
             Err(fault) => {
-                warn!("the feed begins a new session: what was published last is not there ({fault:#})")
+                warn!("the feed begins a new session: what was published last is not there ({fault:#})");
             }
         }
     }

@@ -31,10 +31,10 @@ fn with_head(signed: &Signed) -> Lies {
 }
 
 /// The publisher's head with a change, signed by these keys.
-fn forged(publisher: &Publisher, keys: &[SigningKey], change: impl FnOnce(&mut Head)) -> Signed {
+fn forged(publisher: &Publisher, keys: &[&SigningKey], change: impl FnOnce(&mut Head)) -> Signed {
     let (_, mut head) = publisher.head();
     change(&mut head);
-    Signed::with(head.object(publisher.world).encode(), keys)
+    Signed::with(head.object(publisher.world).encode(), keys.iter().copied())
 }
 
 /// That a round fails with this word, and that nothing else has changed: neither what is believed, nor a byte of the disk.
@@ -80,10 +80,10 @@ fn a_head_counts_by_the_operators_keys_alone() {
     let nobody = forged(&publisher, &[], |_| {});
     fails(&mut gateway, &publisher, &with_head(&nobody), "signature");
     assert_eq!(gateway.asked, ["feed/rules/4", "feed/head"]);
-    let strangers = forged(&publisher, &[stranger.clone()], |_| {});
+    let strangers = forged(&publisher, &[&stranger], |_| {});
     fails(&mut gateway, &publisher, &with_head(&strangers), "signature");
     // A signature that is the operator's and of other bytes.
-    let mut bytes = forged(&publisher, &[operator.clone()], |_| {}).encode();
+    let mut bytes = forged(&publisher, &[&operator], |_| {}).encode();
     *bytes.last_mut().unwrap() ^= 1;
     let lies = Lies::from([("feed/head".to_owned(), Answer::Bytes(bytes))]);
     fails(&mut gateway, &publisher, &lies, "signature");
@@ -94,7 +94,7 @@ fn a_head_counts_by_the_operators_keys_alone() {
     let twice = [&once[..count], &2_u16.to_be_bytes(), &signature, &signature].concat();
     let lies = Lies::from([("feed/head".to_owned(), Answer::Bytes(twice))]);
     fails(&mut gateway, &publisher, &lies, "malformed");
-    let both = forged(&publisher, &[operator, stranger], |_| {});
+    let both = forged(&publisher, &[&operator, &stranger], |_| {});
     assert!(gateway.lied_to(&publisher, &with_head(&both)).unwrap(), "one more is harmless");
 }
 
@@ -120,12 +120,12 @@ fn two_heads_of_one_serial_are_seen() {
     let (mut publisher, mut gateway) = followed();
     gateway.follow(&publisher);
     let operator = publisher.operator();
-    let other = forged(&publisher, &[operator.clone()], |head| head.expires -= 1);
+    let other = forged(&publisher, &[&operator], |head| head.expires -= 1);
     fails(&mut gateway, &publisher, &with_head(&other), "equivocation");
     publisher.now += 1;
     publisher.alert(3, 1);
     publisher.publish();
-    let forked = forged(&publisher, &[operator], |head| head.previous = [3; 32]);
+    let forked = forged(&publisher, &[&operator], |head| head.previous = [3; 32]);
     fails(&mut gateway, &publisher, &with_head(&forked), "equivocation");
     heals(&mut gateway, &publisher);
 }
@@ -174,11 +174,11 @@ fn a_head_is_believed_in_its_time() {
     let old = publisher.head().0;
     publisher.now += 601;
     fails(&mut gateway, &publisher, &with_head(&old), "expired");
-    let later = forged(&publisher, &[operator.clone()], |head| {
+    let later = forged(&publisher, &[&operator], |head| {
         (head.issued, head.expires) = (publisher.now + 301, publisher.now + 400);
     });
     fails(&mut gateway, &publisher, &with_head(&later), "future");
-    let long = forged(&publisher, &[operator], |head| head.expires = head.issued + 601);
+    let long = forged(&publisher, &[&operator], |head| head.expires = head.issued + 601);
     fails(&mut gateway, &publisher, &with_head(&long), "expired");
     publisher.publish();
     heals(&mut gateway, &publisher);
@@ -212,7 +212,7 @@ fn nothing_goes_back() {
             head.rules -= 1;
         },
     ] {
-        let forged = forged(&publisher, &[operator.clone()], change);
+        let forged = forged(&publisher, &[&operator], change);
         fails(&mut gateway, &publisher, &with_head(&forged), "rollback");
     }
     gateway = gateway.restart();
@@ -223,7 +223,7 @@ fn nothing_goes_back() {
         |head| head.log_root = [1; 32],
         |head| head.log_size += 1,
     ] {
-        let forged = forged(&publisher, &[operator.clone()], |head| {
+        let forged = forged(&publisher, &[&operator], |head| {
             head.serial += 5;
             change(head);
         });
@@ -240,14 +240,14 @@ fn mix_and_match_is_seen() {
     publisher.alert(3, 1);
     publisher.publish();
     let operator = publisher.operator();
-    let mixed = forged(&publisher, &[operator.clone()], |head| {
+    let mixed = forged(&publisher, &[&operator], |head| {
         head.snapshot = before.snapshot;
         head.deltas.clear();
     });
     fails(&mut gateway, &publisher, &with_head(&mixed), "state");
-    let rootless = forged(&publisher, &[operator.clone()], |head| head.root = [0; 32]);
+    let rootless = forged(&publisher, &[&operator], |head| head.root = [0; 32]);
     fails(&mut gateway, &publisher, &with_head(&rootless), "state");
-    let others = forged(&publisher, &[operator], |head| head.rules_digest = [0; 32]);
+    let others = forged(&publisher, &[&operator], |head| head.rules_digest = [0; 32]);
     fails(&mut gateway, &publisher, &with_head(&others), "law");
     heals(&mut gateway, &publisher);
 }
@@ -259,7 +259,7 @@ fn whoever_went_ahead_with_a_stolen_key_is_left_behind_by_a_new_session() {
     gateway.follow(&publisher);
     let thief = publisher.operator();
     publisher.now += 1;
-    let ahead = forged(&publisher, &[thief.clone()], |head| head.serial = u64::MAX);
+    let ahead = forged(&publisher, &[&thief], |head| head.serial = u64::MAX);
     assert!(gateway.lied_to(&publisher, &with_head(&ahead)).unwrap(), "it is signed as it must be");
     publisher.alert(3, 1);
     publisher.publish();
