@@ -28,14 +28,12 @@ pub(crate) struct Sync {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) url: Option<String>,
     /// Places that have the same feed, and are asked when `url` fails. Default none.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) mirrors: Vec<String>,
     /// The world that is followed: the hash of its trust root, 64 hexadecimal digits, got in another way than from the platform.
     /// There is no default; without it nothing is followed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) world: Option<String>,
     /// Whose word on the platform's public log is asked for: verifier keys as witnesses publish them, NAME+NUMBER+KEY. Default none.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) witnesses: Vec<String>,
     /// How many of `witnesses` must have seen the log within a day. Default 0.
     pub(crate) witness_quorum: u8,

@@ -316,6 +316,30 @@ fn a_list_that_cannot_be_fetched_is_told() {
 }
 
 #[test]
+fn a_feed_that_cannot_be_followed_is_told() {
+    let world = "5f".repeat(32);
+    let feed = |keys: &str| format!("[sync]\nurl = 'https://platform.example/'\nworld = '{world}'\n{keys}");
+    let plan = parsed(&feed("mirrors = ['https://mirror.example/a/']")).unwrap().sync.feed().unwrap();
+    assert_eq!((plan.mirrors.len(), plan.pinned.origin), (2, format!("credence/{world}")));
+    check(
+        "[sync]\nurl = 'https://platform.example'",
+        &[
+            "`sync.world` is missing; give the hash of the world's trust root, 64 hexadecimal digits, which the platform's members publish",
+        ],
+    );
+    check(&feed("witness_quorum = 1"), &["`sync.witness_quorum` at line 4 is 1, and `witnesses` names 0"]);
+    check(&feed("refresh_s = 0"), &["`sync.refresh_s` at line 4 is 0, and must be from 1 to 2419200"]);
+    check(
+        &feed("mirrors = ['ftp://mirror.example']"),
+        &["`sync.mirrors` at line 4 holds \"ftp://mirror.example\", which is neither https nor http"],
+    );
+    let told = mistakes(&feed("witnesses = ['nobody']"));
+    assert!(told[0].ends_with("holds \"nobody\": a witness is written NAME+NUMBER+KEY"), "{told:?}");
+    let told = mistakes("[sync.lists.feed]\nurls = ['https://lists.example/']");
+    assert!(told[0].contains("is no name for a list"), "{told:?}");
+}
+
+#[test]
 fn mistakes_name_their_file() {
     let told = parsed("interfce = 'a'").unwrap_err().to_string();
     assert_eq!(told, "gateway.toml: unknown key `interfce` at line 1: did you mean `interface`?");
@@ -363,6 +387,8 @@ fn the_example_names_every_key_with_its_default() {
         control: Control { socket: Some(PathBuf::new()) },
         sandbox: Sandbox { user: Some(String::new()), ..Sandbox::default() },
         sync: Sync {
+            url: Some(String::new()),
+            world: Some(String::new()),
             lists: BTreeMap::from([(
                 "drop_v6".to_owned(),
                 List { complaints: Some(String::new()), ..List::default() },
