@@ -164,13 +164,13 @@ fn follow(config: &Config, part: Option<Part>, format: Option<Format>) -> anyhow
         let to_others = fetcher.clone();
         let lists = Lists::new(fetcher.clone(), shelf, machine);
         lists.found(&plans).iter().try_for_each(report)?;
-        let (orders, taken) = channel(EVENTS_MAX);
+        let (orders, ordered) = channel(EVENTS_MAX);
         if let Some(plan) = config.sync.feed() {
             let folder = Folder::new(&feed(&config.sync.state)).context("the feed cannot be kept")?;
             let client = Client::new(fetcher.clone(), plan.clone(), folder, machine);
             let (bell, rings) = channel(1);
             tokio::spawn(listen(fetcher, plan.mirrors, bell));
-            tokio::spawn(keep(client, (rings, taken), send.clone()));
+            tokio::spawn(keep(client, (rings, ordered), send.clone()));
         }
         for plan in plans {
             tokio::spawn(lists.clone().keep(Arc::new(plan), send.clone()));
@@ -186,18 +186,21 @@ fn follow(config: &Config, part: Option<Part>, format: Option<Format>) -> anyhow
 /// Does what there is to do until nobody gives orders or listens any more.
 async fn heed(
     lists: &Lists,
-    (feed, alerts): (&Sender<u64>, Sender<String>),
+    (feed, alerts): (&Sender<Order>, Sender<String>),
     mut events: Receiver<Event>,
 ) -> anyhow::Result<Exit> {
     while let Some(event) = events.recv().await {
         match event {
             // Where nobody tells others anything, nobody listens.
             Event::Order(Order::Alert { line }) => drop(alerts.send(line).await),
-            Event::Order(Order::Take { source, serial }) if source == FEED => {
+            // What is forgotten comes again with whatever comes next.
+            Event::Order(Order::Leave { source, .. }) if source == FEED => {}
+            Event::Order(order @ (Order::Take { .. } | Order::Hold { .. }))
+                if order.source() == Some(FEED) =>
+            {
                 // One that is full is told again with the next.
-                let _ = feed.try_send(serial);
+                let _ = feed.try_send(order);
             }
-            Event::Order(Order::Leave { source, .. } | Order::Hold { source, .. }) if source == FEED => {}
             Event::Order(order) => lists.heed(&order),
             Event::Report(told) => {
                 report(&told)?;
@@ -231,13 +234,15 @@ async fn attend(
 /// Follows the feed, and tells `events` what came of each round, until nobody listens.
 async fn keep(
     mut client: Client,
-    (mut rings, mut taken): (Receiver<()>, Receiver<u64>),
+    (mut rings, mut orders): (Receiver<()>, Receiver<Order>),
     events: Sender<Event>,
 ) {
     let source = || FEED.to_owned();
     let mut reports = vec![Report::Known { source: source(), checked_s: client.fresh() }];
+    // What waited before this start does so after it: nobody knows any more which flows it would hit.
+    let mut was_held = client.does_wait();
     let mut offered = client.offered();
-    reports.extend(offered.map(|(_, serial)| Report::Offered { source: source(), serial, was_held: false }));
+    reports.extend(offered.map(|(_, serial)| Report::Offered { source: source(), serial, was_held }));
     loop {
         for report in reports.drain(..) {
             if events.send(Event::Report(report)).await.is_err() {
@@ -245,11 +250,17 @@ async fn keep(
             }
         }
         tokio::select! {
-            Some(serial) = taken.recv() => {
-                if let Some((session, waits)) = offered && waits == serial
-                    && let Err(error) = client.taken(session, serial)
-                {
-                    warn!("what is in force cannot be kept: {error}");
+            Some(order) = orders.recv() => {
+                let kept = match (order, offered) {
+                    (Order::Take { serial, .. }, Some((session, waits))) if waits == serial => {
+                        was_held = false;
+                        client.taken(session, serial)
+                    }
+                    (Order::Hold { .. }, _) => client.waits(),
+                    _ => Ok(()),
+                };
+                if let Err(error) = kept {
+                    warn!("what is in force, or waits, cannot be kept: {error}");
                 }
             }
             told = client.round(&mut rings) => match told {
@@ -257,7 +268,7 @@ async fn keep(
                 Ok(Told::New(session, serial)) => {
                     offered = Some((session, serial));
                     reports.push(Report::Checked { source: source(), at_s: unix_s(), is_new: true });
-                    reports.push(Report::Offered { source: source(), serial, was_held: false });
+                    reports.push(Report::Offered { source: source(), serial, was_held });
                 }
                 Ok(Told::Refused(place, why)) => reports.push(Report::Refused { source: source(), place, why }),
                 Err(error) => {

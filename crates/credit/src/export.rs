@@ -219,7 +219,7 @@ mod tests {
             lines[1],
             "2001:db8::/32,100,seriously_dishonest,rate_limit,listed,1000,operator_list,declared,0,a,"
         );
-        assert!(lines[2].ends_with(&format!("decision,confirmed,2,a,{}", "07".repeat(32))), "{}", lines[2]);
+        assert!(lines[2].ends_with(&format!("decision,confirmed,2,a,{}", "07".repeat(8))), "{}", lines[2]);
         assert!(lines[3].starts_with("2001:db8:1::/48,unrated,,none,"), "{}", lines[3]);
     }
 

@@ -199,7 +199,7 @@ fn particulars(act: &Act) -> Vec<Fact> {
         Act::SecurityAlert(act) => {
             vec![text("Threat", threat(act.threat)), text("Title", act.title.as_str())]
         }
-        Act::Manifest(act) => vec![text("Acts", act.count.to_string())],
+        Act::Manifest(act) => vec![text("Records", act.count.to_string())],
         Act::Confirmation(act) => vec![other("Has seen the repair", act.repair)],
         Act::Draft(act) => vec![text("Why", act.reasons.as_str()), moment("Comments until", act.closes)],
         Act::Comment(act) => vec![other("On the draft", act.draft), text("Says", act.text.as_str())],

@@ -17,7 +17,10 @@ use credence_feed::{Reject, Rulebook, State, Witness};
 use credence_law::party::World;
 
 pub use client::{Client, Mirror, Plan, Told, listen};
-pub use keep::{Copy, Disk, Folder, Kept, Unkept, keep_rules, keep_state, keep_taken, keep_trusted};
+pub use keep::{
+    Copy, Disk, Folder, Kept, Unkept, does_wait, keep_rules, keep_state, keep_taken, keep_trusted,
+    keep_waiting,
+};
 pub use refresh::{Answer, Ask, Done, Next, Refresh};
 pub use timing::{Timing, Timings};
 pub use trusted::Trusted;

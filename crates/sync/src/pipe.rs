@@ -111,6 +111,18 @@ pub enum Order {
     },
 }
 
+impl Order {
+    /// What it is about, if that is something that is fetched.
+    pub fn source(&self) -> Option<&str> {
+        match self {
+            Self::Take { source, .. } | Self::Hold { source, .. } | Self::Leave { source, .. } => {
+                Some(source)
+            }
+            Self::Alert { .. } => None,
+        }
+    }
+}
+
 /// The line that says `word`, its end included.
 ///
 /// # Errors

@@ -159,6 +159,10 @@ fn what_members_decide_reaches_the_wire_and_what_they_correct_leaves_it() {
             let said = (Measure::RateLimit, Score::new(400).unwrap());
             let alerted = alliance.submit(|parties, now| parties.alert(CAMPUS, subject, said, now));
             awaits(&mut running, "held", 1, now());
+            running.signal("TERM");
+            running.end().expect(0);
+            let mut running = site.start();
+            awaits(&mut running, "held", 1, now());
             run(["control", "--socket", &site.path("door"), "accept"]).expect(0);
             awaits(&mut running, "records", 1, now());
             // The platform is gone: what is in force stays, and a restart begins with it.

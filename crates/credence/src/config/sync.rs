@@ -222,11 +222,7 @@ impl Sync {
             witness_quorum: self.witness_quorum.into(),
             allow_example: self.allow_example,
         };
-        let timings = Timings {
-            refresh: self.refresh_s.into(),
-            expire: self.stale_after_s.into(),
-            ..Timings::default()
-        };
+        let timings = Timings { refresh: self.refresh_s.into(), ..Timings::default() };
         Ok(Some(feed::Plan { pinned, mirrors, timings }))
     }
 

@@ -9,8 +9,8 @@ use tracing::{info, warn};
 
 use super::timing::{Timing, Timings};
 use super::{
-    Answer, Ask, Copy, Done, Folder, Follower, Kept, Next, Pinned, keep_rules, keep_state, keep_taken,
-    keep_trusted,
+    Answer, Ask, Copy, Done, Folder, Follower, Kept, Next, Pinned, does_wait, keep_rules, keep_state,
+    keep_taken, keep_trusted, keep_waiting,
 };
 use crate::fetch::{Fetched, Fetcher, Place, PlaceError, Refused, Validators};
 use crate::lists::Machine;
@@ -220,6 +220,20 @@ impl Client {
     /// When it cannot be written down.
     pub fn taken(&mut self, session: u64, serial: u64) -> io::Result<()> {
         keep_taken(&mut self.disk, session, serial)
+    }
+
+    /// Notes that what was offered waits for the operator.
+    ///
+    /// # Errors
+    /// When it cannot be written down.
+    pub fn waits(&mut self) -> io::Result<()> {
+        keep_waiting(&mut self.disk)
+    }
+
+    /// Whether something waits for the operator, or did when a process before ended.
+    pub fn does_wait(&self) -> bool {
+        // On any doubt the operator is asked.
+        does_wait(&self.disk).unwrap_or(true)
     }
 
     /// What waits for the gateway: what is held, unless the gateway has it.

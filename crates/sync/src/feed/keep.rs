@@ -26,6 +26,9 @@ const RULES: &str = "rules";
 const HELD: &str = "held";
 /// What the gateway has put in force, in the same form: what a start begins with, so that a restart is no way past a guard.
 const TAKEN: &str = "taken";
+/// There while something waits for the operator, or was forgotten by them and comes again with whatever comes next: a restart, which
+/// forgets the flows that it would hit, is no way past.
+const WAITS: &str = "waits";
 
 /// A place for files. Names are short and plain.
 pub trait Disk {
@@ -282,6 +285,25 @@ pub fn keep_taken(disk: &mut impl Disk, session: u64, serial: u64) -> io::Result
     let head = head.and_then(|signed| Object::<Head>::decode(signed.bytes()).ok());
     if head.is_some_and(|head| (head.body.session, head.body.serial) == (session, serial)) {
         disk.write(TAKEN, &bytes)?;
+        if does_wait(disk)? {
+            disk.remove(WAITS)?;
+        }
     }
     Ok(())
+}
+
+/// Notes that what has come waits for the operator, until something is put in force.
+///
+/// # Errors
+/// When it is not on the disk.
+pub fn keep_waiting(disk: &mut impl Disk) -> io::Result<()> {
+    disk.write(WAITS, b"")
+}
+
+/// Whether something waited for the operator when a process before ended, and nothing was put in force since.
+///
+/// # Errors
+/// When the disk does not say.
+pub fn does_wait(disk: &impl Disk) -> io::Result<bool> {
+    Ok(disk.read(WAITS, 1)?.is_some())
 }

@@ -1,4 +1,4 @@
-//! When to ask, and how old what is known may become: the timers of RFC 8210 section 6, in seconds.
+//! When to ask: the first two timers of RFC 8210 section 6, in seconds. How old what is known may become is the gateway's to judge.
 
 /// The timers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -9,13 +9,11 @@ pub struct Timings {
     pub retry: u64,
     /// The longest pause between rounds that go wrong one after the other.
     pub retry_max: u64,
-    /// How old what is known may be until it counts as stale.
-    pub expire: u64,
 }
 
 impl Default for Timings {
     fn default() -> Self {
-        Self { refresh: 30, retry: 5, retry_max: 300, expire: 86_400 }
+        Self { refresh: 30, retry: 5, retry_max: 300 }
     }
 }
 
@@ -39,11 +37,6 @@ impl Timing {
     /// When the next round is due, in milliseconds by a clock that nobody sets.
     pub const fn next_ms(&self) -> u64 {
         self.next_ms
-    }
-
-    /// Whether what is known is too old at `now`, in Unix seconds.
-    pub const fn is_stale(&self, now: u64) -> bool {
-        now >= self.fresh.saturating_add(self.timings.expire)
     }
 
     /// When what is known was last known to be the newest, in Unix seconds; 0 for never.
@@ -83,7 +76,7 @@ const fn jittered(seconds: u64, random: u64) -> u64 {
 mod tests {
     use super::*;
 
-    const TIMINGS: Timings = Timings { refresh: 40, retry: 8, retry_max: 100, expire: 1_000 };
+    const TIMINGS: Timings = Timings { refresh: 40, retry: 8, retry_max: 100 };
 
     #[test]
     fn rounds_come_at_their_times_and_never_all_at_once() {
@@ -107,11 +100,9 @@ mod tests {
     }
 
     #[test]
-    fn what_is_known_becomes_stale_and_a_clock_that_goes_back_changes_nothing() {
+    fn a_clock_that_goes_back_makes_nothing_older() {
         let mut timing = Timing::new(TIMINGS, 0);
-        assert!(timing.is_stale(2_000), "nothing is known");
         timing.went_well(2_000, 0, 0);
-        assert!(!timing.is_stale(2_999) && timing.is_stale(3_000));
         timing.went_well(1_000, 0, 0);
         assert_eq!(timing.fresh(), 2_000);
     }

@@ -70,11 +70,11 @@ impl Controls {
         }
     }
 
-    /// Lets an update wait for the operator, and where it is a copy of a list has it wait after a restart as well.
+    /// Lets an update wait for the operator, and where it was fetched has it wait after a restart as well.
     fn hold(&mut self, update: Update, why: String) {
         let serial = update.serial();
-        if let (Part::List(source), Some(follower)) = (&update.part, &mut self.follower) {
-            follower.order(&Order::Hold { source: source.clone(), serial });
+        if let (Some(source), Some(follower)) = (update.part.source(), &mut self.follower) {
+            follower.order(&Order::Hold { source: source.to_owned(), serial });
         }
         self.held.insert(update.part.clone(), (update, why));
         self.tell_held();
