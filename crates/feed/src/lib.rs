@@ -16,6 +16,8 @@
 //! seats has, a restriction because each member's vote is there. The operator can be late, and is noticed after minutes; it can show
 //! different things to different people, and the public log whose size and root each head states shows that.
 //!
+//! A shard, its file and a head with all their bytes are in `vectors/`, for programs in other languages.
+//!
 //! Reading order: [`Row`] and [`Shard`], what an issuer states; [`Rulebook`], by which rules; [`State`], what is in force, checked;
 //! [`Head`], [`SnapshotList`] and [`Delta`], how it travels; [`publish`], how it is put together; [`Reject`], why it is not
 //! believed. Nothing here reads a clock, opens a file or a socket, or keeps a key.
@@ -31,6 +33,8 @@ mod rules;
 mod shard;
 mod state;
 mod tree;
+#[cfg(test)]
+mod vectors;
 pub mod witness;
 
 pub use files::{Delta, Many, Packed, ShardDelta, ShardRef, SnapshotList};
