@@ -24,6 +24,8 @@ use crate::desk::Desk;
 const RENEWED: u64 = 120;
 /// How many states back single steps lead from.
 const STEPS: usize = 64;
+/// What all deltas may have together however small the whole state is, in bytes.
+const DELTAS_LEAST: u64 = 1 << 16;
 /// How many rows proposed to issuers are remembered, so that a manifest made of any of them is understood.
 const PROPOSALS: usize = 8;
 
@@ -243,7 +245,9 @@ impl Feed {
             self.steps.push_back(DeltaRef { from: before.head.serial, to: serial, file });
             self.follow_run(serial, &state)?;
         }
-        self.forget(snapshot.len);
+        let shards = state.issued().filter_map(|(_, _, shard)| self.packed.get(&shard.digest()));
+        let whole = u64::from(snapshot.len) + shards.map(|file| u64::from(file.len)).sum::<u64>();
+        self.forget(whole.max(DELTAS_LEAST));
         let mut deltas: Vec<_> = self.runs.iter().chain(&self.steps).cloned().collect();
         deltas.sort_unstable_by_key(|delta| (delta.from, delta.to));
         let head = Head {
@@ -296,14 +300,12 @@ impl Feed {
     }
 
     /// Lets go of ways that nobody is better off with: there are too many, or together they are longer than the whole state.
-    fn forget(&mut self, snapshot: u32) {
+    fn forget(&mut self, most: u64) {
         let bytes = |ways: &VecDeque<DeltaRef>| ways.iter().map(|way| u64::from(way.file.len)).sum::<u64>();
-        while self.steps.len() > STEPS * 2
-            || self.steps.len() > 1 && bytes(&self.steps) > u64::from(snapshot).max(1 << 16)
-        {
+        while self.steps.len() > STEPS * 2 || self.steps.len() > 1 && bytes(&self.steps) > most {
             self.steps.pop_front();
         }
-        while self.runs.len() > STEPS || bytes(&self.runs) > u64::from(snapshot).max(1 << 16) {
+        while self.runs.len() > STEPS || bytes(&self.runs) > most {
             self.runs.pop_front();
         }
     }

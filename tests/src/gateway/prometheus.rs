@@ -196,7 +196,11 @@ fn scraped(client: &Client) {
     publisher.says(drop_list(&[]));
     let site = Site::new(&format!(
         "workers = 2\ncredit.snapshots = [\"DIR/deny\"]\nalerts.path = \"DIR/alerts.json\"\n[enforce]\nmode = \"dry_run\"\n{}",
-        publisher.followed()
+        // And a feed that nobody gives.
+        publisher.followed().replace(
+            "[sync]\n",
+            &format!("[sync]\nurl = \"http://127.0.0.1:1\"\nworld = \"{}\"\n", "5f".repeat(32)),
+        )
     ));
     site.snapshot("deny", &format!("{LISTED}/128\n2001:db8:99::/48\n"));
     let mut running = site.start();
