@@ -13,7 +13,10 @@ use crate::reject::Reject;
 use crate::row::Row;
 use crate::rules::Rulebook;
 use crate::shard::Shard;
-use crate::state::{Parts, State, UNLISTED_LASTS};
+use crate::state::{LOOSE_MAX, Parts, State, UNLISTED_LASTS};
+
+/// The most acts that travel beside manifests, without what they rest on: with that they stay below what a gateway takes.
+pub const UNLISTED_MAX: usize = LOOSE_MAX / 8;
 
 /// What each issuer could state at `at`, in Unix seconds: the rows of its acts in force, in order.
 pub fn rows(book: &Book, law: &Law, at: u64) -> BTreeMap<Party, Vec<Row>> {
@@ -65,7 +68,23 @@ pub fn loose(book: &Book, law: &Law, stated: &BTreeMap<Party, &Shard>, at: u64) 
     }
     // A new act of an issuer that states nothing counts for a while; after that it is of no use.
     wanted.retain(|id| is_of_use(book, stated, id, at));
-    closed(book, wanted, at)
+    closed(book, bounded(book, stated, wanted), at)
+}
+
+/// As many of these as a feed carries: first those that contradict what a manifest lists, so that nobody is held to what is over. The
+/// others wait for their issuers' manifests.
+fn bounded(book: &Book, stated: &BTreeMap<Party, &Shard>, wanted: BTreeSet<ActId>) -> BTreeSet<ActId> {
+    if wanted.len() <= UNLISTED_MAX {
+        return wanted;
+    }
+    let is_listed = |id: &ActId| {
+        let act = book.act(id);
+        let subject = act.and_then(Act::subject).map(|subject| subject.prefix);
+        let keys = subject.into_iter().flat_map(|prefix| Authority::ALL.map(|authority| (prefix, authority)));
+        keys.into_iter().any(|key| stated.values().any(|shard| shard.lists(key, id.short())))
+    };
+    let (listed, others): (Vec<_>, Vec<_>) = wanted.into_iter().partition(is_listed);
+    listed.into_iter().chain(others).take(UNLISTED_MAX).collect()
 }
 
 /// Whether a gateway would count an act that travels by itself.

@@ -356,8 +356,11 @@ pub fn due(
             if ends <= at + MANIFEST_RENEWED {
                 due.push((party, shard));
             }
-        } else if *since.entry(party).or_insert(at) + waits <= at {
-            due.push((party, shard));
+        } else {
+            let new = stated.map_or(shard.len() as usize, |(_, known)| known.changes_to(&shard).put.len());
+            if *since.entry(party).or_insert(at) + waits <= at || new > publish::UNLISTED_MAX / 4 {
+                due.push((party, shard));
+            }
         }
     }
     Ok(due)

@@ -164,3 +164,25 @@ fn a_row_says_what_its_act_says() {
     assert_eq!(row.rating.status(), Standard::first().rating(row.rating.score().unwrap()).status());
     assert_eq!(gateway.follower.held().unwrap().state.loose().count(), 0, "nothing travels by itself");
 }
+
+/// However much is said at once, a gateway can take it: what does not travel by itself waits for its issuer's manifest, which is due at
+/// once then.
+#[test]
+fn more_than_a_feed_carries_by_itself_waits_for_manifests() {
+    let mut publisher = Publisher::new();
+    let mut gateway = Gateway::new(&publisher);
+    for site in 0..2_100 {
+        publisher.alert(1 + site % 5, site / 5);
+    }
+    publisher.publish();
+    gateway.follow(&publisher);
+    assert_eq!(gateway.records().len(), credence_feed::publish::UNLISTED_MAX);
+    assert_eq!(publisher.attest(600), 0, "none has as many");
+    for site in 420..600 {
+        publisher.alert(1, site);
+    }
+    assert_eq!(publisher.attest(600), 1, "one has");
+    publisher.publish();
+    gateway.follow(&publisher);
+    assert_eq!(gateway.records(), publisher.records());
+}
