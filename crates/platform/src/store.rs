@@ -19,6 +19,10 @@ pub use self::inquiries::Inquiry;
 use self::lock::Lock;
 use crate::desk::Entry;
 
+/// How often, and after what pause each time, it is looked whether somebody still reads what is to be erased.
+const READERS_TRIED: u32 = 40;
+const READER_LASTS: Duration = Duration::from_millis(50);
+
 static MIGRATIONS: Migrator = sqlx::migrate!();
 
 /// Entries that one statement inserts, at most: five values each, far from what a statement may hold in either database. On
@@ -176,11 +180,33 @@ impl Writer {
         }
         transaction.commit().await?;
         if !is_file {
+            self.outlast_readers().await?;
             return sqlx::query("VACUUM FULL journal").execute(&mut self.connection).await.map(drop);
         }
         let emptied = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").fetch_one(&mut self.connection).await?;
         let is_busy = emptied.try_get::<i64, _>(0)? != 0;
         if is_busy { Err(sqlx::Error::PoolTimedOut) } else { Ok(()) }
+    }
+
+    /// Waits until nobody reads the journal as it was before. PostgreSQL copies what such a reader could still see into the new table,
+    /// and would keep there what is to be gone.
+    async fn outlast_readers(&mut self) -> sqlx::Result<()> {
+        let now: i64 =
+            sqlx::query("SELECT txid_current()").fetch_one(&mut self.connection).await?.try_get(0)?;
+        // As PostgreSQL writes it where it is compared: without the epoch.
+        let now = now & 0xffff_ffff;
+        let older = format!(
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() \
+             AND pid <> pg_backend_pid() AND age(backend_xmin) > age('{now}'::xid)"
+        );
+        for _ in 0..READERS_TRIED {
+            let readers = sqlx::query(AssertSqlSafe(older.clone())).fetch_one(&mut self.connection).await?;
+            if readers.try_get::<i64, _>(0)? == 0 {
+                return Ok(());
+            }
+            tokio::time::sleep(READER_LASTS).await;
+        }
+        Err(sqlx::Error::PoolTimedOut)
     }
 
     /// Keeps what a witness says of the log at a size, in the place of what it said before.

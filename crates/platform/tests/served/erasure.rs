@@ -55,7 +55,14 @@ fn what_is_erased_is_found_nowhere_and_the_state_is_what_it_was_without() {
         ground: Erased::Claim,
     };
     let erasure = site.signed(Act::from(erasure), Function::Decisions, &[1, 2, 3]);
-    let answer = server.hand_in(&erasure);
+    // Somebody reads what there was, and a server keeps that for them.
+    let answer = thread::scope(|scope| {
+        if !is_file {
+            scope.spawn(|| site.linger(Duration::from_millis(1_500)));
+            thread::sleep(Duration::from_millis(300));
+        }
+        server.hand_in(&erasure)
+    });
     assert_eq!(answer.status, 201, "{}", answer.text());
     let name = format!("/acts/{}", id(&warning));
     let is_there = || holding(&tables, CANARY.as_bytes()) > 0 || server.get(&name).status != 410;

@@ -84,6 +84,16 @@ impl Site {
         })
     }
 
+    /// Reads the journal as it is now for so long, behind everybody's back, where it is on a server.
+    pub(crate) fn linger(&self, lasts: std::time::Duration) {
+        self.behind(async |connection| {
+            sqlx::query("BEGIN ISOLATION LEVEL REPEATABLE READ").execute(&mut *connection).await?;
+            sqlx::query("SELECT count(*) FROM journal").execute(&mut *connection).await?;
+            tokio::time::sleep(lasts).await;
+            sqlx::query("COMMIT").execute(connection).await
+        });
+    }
+
     /// Flips a bit of an entry.
     pub(crate) fn tamper(&self, place: i64) {
         self.behind(async |connection| {
