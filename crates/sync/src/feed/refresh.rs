@@ -4,6 +4,7 @@
 //! nothing any more; then the head, checked against what was believed before; then the public log; and only then the files that
 //! the head names, each with its length known beforehand.
 
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
@@ -94,14 +95,19 @@ pub struct Next {
     pub state: Option<State>,
 }
 
+/// How many entries a log has, and its root.
+type Length = (u64, [u8; 32]);
+/// Two lengths of one log, the shorter one first.
+type Lengths = (Length, Length);
+
 /// Where a round stands.
 #[derive(Debug)]
 enum Stage {
     Rules,
     Head,
     Witnessed,
-    /// That the log goes on from what was known of it, and from what witnesses have seen.
-    Log(VecDeque<(u64, [u8; 32])>),
+    /// That the log goes on from what was known of it, and that what witnesses have seen is the same log.
+    Log(VecDeque<Lengths>),
     Deltas(VecDeque<FileRef>, Vec<Delta>),
     List,
     Shards(SnapshotList, VecDeque<FileRef>, BTreeMap<[u8; 32], Vec<u8>>),
@@ -147,9 +153,8 @@ impl<'a> Refresh<'a> {
             Stage::Rules => Some(Ask::Rule(self.rules_len())),
             Stage::Head => Some(Ask::Head),
             Stage::Witnessed => Some(Ask::Witnessed),
-            Stage::Log(sizes) => {
-                let (_, head) = self.head.as_ref()?;
-                sizes.front().map(|(size, _)| Ask::Consistency(*size, head.log_size))
+            Stage::Log(lengths) => {
+                lengths.front().map(|((before, _), (size, _))| Ask::Consistency(*before, *size))
             }
             Stage::Deltas(files, _) | Stage::Shards(_, files, _) => files.front().cloned().map(Ask::File),
             Stage::List => self.head.as_ref().map(|(_, head)| Ask::File(head.snapshot.clone())),
@@ -181,7 +186,7 @@ impl<'a> Refresh<'a> {
             Stage::Rules => self.rule(bytes),
             Stage::Head => self.opened(&bytes.ok_or(Reject::Hash)?),
             Stage::Witnessed => self.seen(bytes.as_deref()),
-            Stage::Log(sizes) => self.goes_on(sizes, bytes.as_deref()),
+            Stage::Log(lengths) => self.goes_on(lengths, bytes.as_deref()),
             Stage::Deltas(files, read) => self.delta(files, read, bytes),
             Stage::List => self.list(&bytes.ok_or(Reject::Hash)?),
             Stage::Shards(list, files, read) => self.shard(list, files, read, bytes.ok_or(Reject::Hash)?),
@@ -267,14 +272,24 @@ impl<'a> Refresh<'a> {
         if trusted.log_size > 0 && !is_longer && !is_same {
             return Err(Reject::Log);
         }
-        let known = (trusted.log_size > 0 && is_longer).then_some((trusted.log_size, trusted.log_root));
         self.head = Some((signed, head));
         if self.follower.pinned.witness_quorum > 0 {
-            // What is known of the log is proved behind what witnesses have seen, in one go.
             self.stage = Stage::Witnessed;
             return Ok(None);
         }
-        self.prove(known.into_iter().collect())
+        self.prove(self.goes_on_from_known()?.into_iter().collect())
+    }
+
+    /// What has to be shown of the log: that it goes on from what was known of it.
+    fn goes_on_from_known(&self) -> Result<Option<Lengths>, Reject> {
+        let (trusted, head) = (&self.follower.trusted, self.log()?);
+        let known = (trusted.log_size, trusted.log_root);
+        Ok((0 < known.0 && known.0 < head.0).then_some((known, head)))
+    }
+
+    /// The log as the head states it.
+    fn log(&self) -> Result<Length, Reject> {
+        self.head.as_ref().map(|(_, head)| (head.log_size, head.log_root)).ok_or(Reject::State)
     }
 
     /// The rules are others than the head is about. Once, all of them are asked for again: a mirror may have lied about when they
@@ -302,46 +317,42 @@ impl<'a> Refresh<'a> {
         if found < needed {
             return Err(few(found));
         }
-        let trusted = &self.follower.trusted;
-        let head = self.head.as_ref().map(|(_, head)| (head.log_size, head.log_root)).ok_or(Reject::State)?;
-        if origin != pinned.origin || size > head.0 || size < trusted.witnessed {
+        let (head, witnessed) = (self.log()?, (size, root));
+        if origin != pinned.origin || size < self.follower.trusted.witnessed {
             return Err(Reject::Log);
         }
         self.witnessed = size;
-        let mut sizes = VecDeque::new();
-        for (size, root) in [(trusted.log_size, trusted.log_root), (size, root)] {
-            match size {
-                0 => {}
-                same if same == head.0 && root != head.1 => return Err(Reject::Log),
-                same if same == head.0 => {}
-                _ => sizes.push_back((size, root)),
-            }
-        }
-        self.prove(sizes)
+        // The log has grown since the head was made, or witnesses are behind it.
+        let both = match size.cmp(&head.0) {
+            Ordering::Equal if root != head.1 => return Err(Reject::Log),
+            Ordering::Less if size > 0 => Some((witnessed, head)),
+            Ordering::Greater if head.0 > 0 => Some((head, witnessed)),
+            _ => None,
+        };
+        self.prove(self.goes_on_from_known()?.into_iter().chain(both).collect())
     }
 
-    fn prove(&mut self, sizes: VecDeque<(u64, [u8; 32])>) -> Result<Option<Done>, Reject> {
-        if sizes.is_empty() {
+    fn prove(&mut self, lengths: VecDeque<Lengths>) -> Result<Option<Done>, Reject> {
+        if lengths.is_empty() {
             return self.ways();
         }
-        self.stage = Stage::Log(sizes);
+        self.stage = Stage::Log(lengths);
         Ok(None)
     }
 
-    /// That the log goes on from a size.
+    /// That one log is the beginning of another.
     fn goes_on(
         &mut self,
-        mut sizes: VecDeque<(u64, [u8; 32])>,
+        mut lengths: VecDeque<Lengths>,
         bytes: Option<&[u8]>,
     ) -> Result<Option<Done>, Reject> {
-        let ((size, root), (_, head)) = sizes.pop_front().zip(self.head.as_ref()).ok_or(Reject::State)?;
+        let ((before, was), (size, root)) = lengths.pop_front().ok_or(Reject::State)?;
         let proof: Proof = bytes.and_then(|bytes| serde_json::from_slice(bytes).ok()).ok_or(Reject::Log)?;
         let path: Option<Vec<[u8; 32]>> = proof.path.iter().map(|hash| unhex(hash)).collect();
-        let path = path.ok_or(Reject::Log)?;
-        if !is_consistent(&path, head.log_size, &head.log_root, (size, &root)) {
+        if !is_consistent(&path.ok_or(Reject::Log)?, size, &root, (before, &was)) {
             return Err(Reject::Log);
         }
-        self.prove(sizes)
+        self.prove(lengths)
     }
 
     /// The files that lead to the head.

@@ -4,3 +4,4 @@
 mod attacks;
 mod stage;
 mod ways;
+mod witnesses;
