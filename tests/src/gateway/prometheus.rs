@@ -18,6 +18,7 @@ use super::running::{Running, fetch, sum, wait_for};
 use crate::deploy::dashboards::{Expression, expressions};
 use crate::deploy::programs::{PROMETHEUS, PROMTOOL};
 use crate::deploy::text;
+use crate::outbox::World;
 
 /// A source that is on the operator's deny list.
 const LISTED: &str = "2001:db8:77::66";
@@ -194,13 +195,16 @@ fn every_panel_and_every_rule_finds_data() {
 fn scraped(client: &Client) {
     let publisher = Publisher::start();
     publisher.says(drop_list(&[]));
+    let others = World::new("ask");
+    let keys = others.keys();
+    let outbox = &keys[keys.find("[sync.outbox]").expect("they are told something")..];
     let site = Site::new(&format!(
         "workers = 2\ncredit.snapshots = [\"DIR/deny\"]\nalerts.path = \"DIR/alerts.json\"\n[enforce]\nmode = \"dry_run\"\n{}",
-        // And a feed that nobody gives.
+        // And a feed that nobody gives, and others who are told.
         publisher.followed().replace(
             "[sync]\n",
             &format!("[sync]\nurl = \"http://127.0.0.1:1\"\nworld = \"{}\"\n", "5f".repeat(32)),
-        )
+        ) + outbox
     ));
     site.snapshot("deny", &format!("{LISTED}/128\n2001:db8:99::/48\n"));
     let mut running = site.start();
