@@ -148,7 +148,8 @@ impl Publisher {
         registry.operator.keys[0].public = key.verifying_key().to_bytes();
         registry.revoked = vec![old];
         let roots = [1, 2].map(|number| {
-            keys::read(&self.directory.path().join(format!("parties/root/{number}.key"))).unwrap()
+            let keepers = self.directory.path().join("parties").join("root");
+            keys::read(&keepers.join(format!("{number}.key"))).unwrap()
         });
         let signed = Signed::with(Object::new(self.world, Rules::Registry(registry)).encode(), &roots);
         self.hand_in(&signed);
