@@ -59,7 +59,8 @@ fn journal() -> (World, Vec<Entry>) {
             (registry.version, registry.previous) = (version, Some(entries[1].id));
             let key = registry.members[0].keys.iter_mut().find(|key| key.function == Function::Alerts);
             key.unwrap().public = own[0].verifying_key().to_bytes();
-            let roots: Vec<_> = (1..=2).map(|number| read(&format!("parties/root/{number}.key"))).collect();
+            let keepers = "parties/root";
+            let roots: Vec<_> = (1..=2).map(|number| read(&format!("{keepers}/{number}.key"))).collect();
             Signed::with(Object::new(world, Rules::Registry(registry)).encode(), &roots)
         } else {
             let member = place % 3;
