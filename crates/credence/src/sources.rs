@@ -10,7 +10,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use credence_credit::file::{self, Fault, FileError};
-use credence_credit::{Guards, Header, Keeper, Published, Record, Snapshot};
+use credence_credit::{Guards, Keeper, Published, Record, Snapshot};
 use credence_law::party::World;
 use credence_prefix::Prefix;
 use credence_sync::feed::{Copy, Folder, Kept, Unkept};
@@ -137,8 +137,7 @@ impl Sources {
         let (world, folder) = self.feed.as_ref()?;
         let read = || -> Result<Option<(Vec<Prefix>, Snapshot)>, Unkept> {
             let Some(held) = Kept::of(&Folder::to_read(folder), *world, which)? else { return Ok(None) };
-            let header = Header { session: held.session, serial: held.serial, created: held.state.at() };
-            Ok(Some((held.state.rules().staged()?, held.state.snapshot(header)?)))
+            Ok(Some((held.state.rules().staged()?, held.snapshot()?)))
         };
         // Whoever keeps it may have put another in its place in between.
         let (staged, snapshot) = read().or_else(|_| read()).unwrap_or_else(|fault| {

@@ -43,6 +43,8 @@ pub const SKEW: u64 = 300;
 pub const JOINT_LASTS: u64 = DAY;
 /// Seconds of a day.
 const DAY: u64 = 86_400;
+/// How long an alert, a decision, and what they rest on last at most, in seconds.
+const RECORD_LASTS: u64 = 90 * DAY;
 /// Seconds of an hour.
 const HOUR: u64 = 3_600;
 
@@ -319,7 +321,7 @@ const fn lifetime_max(act: &Act) -> u64 {
         Act::Manifest(_) => HOUR,
         Act::Call(_) | Act::Answer(_) => 30 * DAY,
         Act::Proposal(_) | Act::Vote(_) => 60 * DAY,
-        Act::OwnAlert(_) | Act::Decision(_) | Act::SecurityAlert(_) | Act::Report(_) => 90 * DAY,
+        Act::OwnAlert(_) | Act::Decision(_) | Act::SecurityAlert(_) | Act::Report(_) => RECORD_LASTS,
         Act::Relief(_)
         | Act::Complaint(_)
         | Act::Repair(_)

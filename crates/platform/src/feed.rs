@@ -98,7 +98,7 @@ impl Feed {
         Ok(feed)
     }
 
-    /// How many rules it knows.
+    /// The rules that it goes by.
     pub fn rules(&self) -> &Arc<Rulebook> {
         &self.rules
     }

@@ -60,6 +60,17 @@ pub struct Held {
     pub state: State,
 }
 
+impl Held {
+    /// The records in force, as a snapshot.
+    ///
+    /// # Errors
+    /// When they break a rule of snapshots.
+    pub fn snapshot(&self) -> Result<Snapshot, Reject> {
+        let header = Header { session: self.session, serial: self.serial, created: self.state.at() };
+        self.state.snapshot(header)
+    }
+}
+
 impl Follower {
     /// Begins with what was kept, or with nothing.
     pub fn new(pinned: Pinned, kept: Kept) -> Self {
@@ -70,11 +81,6 @@ impl Follower {
     /// What is never to be older again.
     pub const fn trusted(&self) -> &Trusted {
         &self.trusted
-    }
-
-    /// The rules in force, once there are some.
-    pub const fn rules(&self) -> Option<&Arc<Rulebook>> {
-        self.rules.as_ref()
     }
 
     /// What is in force, once there is something.
@@ -111,8 +117,6 @@ impl Follower {
     /// # Errors
     /// When they break a rule of snapshots.
     pub fn snapshot(&self) -> Result<Option<Snapshot>, Reject> {
-        let Some(Held { session, serial, state }) = &self.held else { return Ok(None) };
-        let header = Header { session: *session, serial: *serial, created: state.at() };
-        state.snapshot(header).map(Some)
+        self.held.as_ref().map(Held::snapshot).transpose()
     }
 }

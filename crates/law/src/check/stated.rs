@@ -2,13 +2,10 @@
 
 use credence_credit::{Authority, EvidenceClass, Learned, Record};
 
-use super::{DAY, Law};
+use super::{Law, RECORD_LASTS};
 use crate::acts::Block;
 use crate::party::Party;
 use crate::refusal::Refusal;
-
-/// How long an alert or a decision lasts at most, in seconds.
-const RECORD_LASTS: u64 = 90 * DAY;
 
 impl Law {
     /// Whether a record can stand on the word of an issuer whose manifest states it at `at`, in Unix seconds. The act itself is not
@@ -42,6 +39,7 @@ mod tests {
     use credence_credit::{ActRef, IssuerId, Measure, Rating, Reasons};
 
     use super::*;
+    use crate::check::DAY;
     use crate::world::{NOW, law_with, member, registry};
 
     fn record(authority: Authority, prefix: &str) -> Record {

@@ -105,11 +105,6 @@ impl Client {
         Self { fetcher, plan, follower, disk, timing, machine, begun, mirror: 0, saved: None, unsaved: None }
     }
 
-    /// What is believed.
-    pub const fn follower(&self) -> &Follower {
-        &self.follower
-    }
-
     /// When what is known was last known to be the newest, in Unix seconds; 0 for never.
     pub const fn fresh(&self) -> u64 {
         self.timing.fresh()
