@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 mod attacks;
+mod rows;
 mod stage;
 mod ways;
 mod witnesses;
