@@ -30,6 +30,8 @@ use crate::keys::unhex;
 
 /// How long is waited for more when something has changed, so that one head tells all that came together.
 const GATHERS: Duration = Duration::from_millis(20);
+/// How long is rested after a round that took long, at most; after others as long as they took.
+const RESTS_MAX: Duration = Duration::from_millis(100);
 /// How many entries of the journal are read together.
 const READS: u32 = 256;
 /// How often it is looked whether time alone has changed something.
@@ -222,7 +224,7 @@ pub(super) async fn rounds(platform: Weak<Platform>) {
         let took = begun.elapsed();
         // Whether it was an entry or the time makes no difference.
         let _ = timeout(ROUND, written.changed()).await;
-        sleep(GATHERS.max(took)).await;
+        sleep(took.clamp(GATHERS, RESTS_MAX)).await;
         written.mark_unchanged();
     }
 }
