@@ -32,6 +32,7 @@ mod row;
 mod rules;
 mod shard;
 mod state;
+pub mod tiles;
 mod tree;
 #[cfg(test)]
 mod vectors;

@@ -2,6 +2,7 @@
 //! published by the very code with which gateways check it.
 
 mod keep;
+mod offered;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::path::PathBuf;
@@ -18,6 +19,7 @@ use credence_law::{Act, Acts, Book, Law, Signed};
 use ed25519_dalek::SigningKey;
 use tracing::warn;
 
+pub use self::offered::Offered;
 use crate::desk::Desk;
 
 /// After how many seconds a head is made anew although nothing has changed, so that nobody ever holds one that is over.

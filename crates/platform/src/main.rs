@@ -17,6 +17,7 @@ use axum::serve::ListenerExt;
 use clap::{Parser, Subcommand};
 use credence_law::party::{Function, World};
 use credence_platform::allowance::Rate;
+use credence_platform::bucket;
 use credence_platform::example::{Place, begin_world, make_world, read_world};
 use credence_platform::gate::Limits;
 use credence_platform::keys;
@@ -84,6 +85,10 @@ enum Command {
         /// In an example world, whose parties' keys are here: after how many seconds an issuer's manifest states what is new
         #[arg(long, default_value_t = 600)]
         attest_after: u64,
+        /// Copy all that gateways follow to s3://BUCKET/PREFIX as well; keys, region and endpoint are taken from AWS_ACCESS_KEY_ID,
+        /// AWS_SECRET_ACCESS_KEY, AWS_REGION and AWS_ENDPOINT
+        #[arg(long)]
+        bucket: Option<String>,
     },
     /// Check a whole journal offline: each signature, each rule, each change, and the log
     Verify {
@@ -164,7 +169,7 @@ fn main() -> ExitCode {
 fn run(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Init { dir, database, begin } => block_on(init(&dir, database.as_deref(), begin.as_deref())),
-        Command::Serve { dir, listen, rate, burst, strangers, behind_proxy, attest_after } => {
+        Command::Serve { dir, listen, rate, burst, strangers, behind_proxy, attest_after, bucket } => {
             let issuer = Rate { each_second: rate, burst };
             let strangers = Rate { each_second: strangers, burst: strangers.saturating_mul(5) };
             let witnesses = witness::list(&dir.join(WITNESSES))?;
@@ -178,6 +183,7 @@ fn run(command: Command) -> anyhow::Result<()> {
                 witnesses,
                 offices,
                 feed: Some(dir.join("feed")),
+                bucket: bucket.as_deref().map(bucket::place).transpose()?,
                 attests: are_here.then(|| (dir.clone(), attest_after)),
             };
             block_on(serve(&dir, listen, settings))

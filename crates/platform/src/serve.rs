@@ -1,6 +1,7 @@
 //! The platform as a process: one thread that takes things in, and a server that answers.
 
 mod api;
+mod bucket;
 mod door;
 mod duty;
 mod feed;
@@ -41,6 +42,7 @@ use self::intake::{Handed, Intake};
 use self::metrics::Metrics;
 use self::record::Kept;
 use self::way::Way;
+use crate::bucket::Place;
 use crate::desk::Desk;
 use crate::gate::{Gate, Limits};
 use crate::log::Signer;
@@ -65,6 +67,8 @@ pub struct Settings {
     pub offices: Offices,
     /// Where the feed's files lie; without it, or without the operator's key, there is no feed.
     pub feed: Option<PathBuf>,
+    /// A bucket that has a copy of everything that gateways follow.
+    pub bucket: Option<Place>,
     /// The directory of an example world whose parties' manifests are made here, and after how many seconds they state what is
     /// new.
     pub attests: Option<(PathBuf, u64)>,
@@ -157,6 +161,9 @@ impl Platform {
         thread.spawn(move || Intake::new(handed, taking, handle).run()).context("no thread for the desk")?;
         tokio::spawn(duty::rounds(Arc::downgrade(&platform)));
         tokio::spawn(feed::rounds(Arc::downgrade(&platform)));
+        if let Some(place) = platform.settings.bucket.clone() {
+            tokio::spawn(bucket::rounds(Arc::downgrade(&platform), place));
+        }
         Ok(platform)
     }
 

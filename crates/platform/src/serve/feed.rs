@@ -23,7 +23,7 @@ use tracing::{error, warn};
 use super::door::{Refused, absent};
 use super::{Platform, now};
 use crate::example::{Parties, Place};
-use crate::feed::{Feed, due};
+use crate::feed::{Feed, Offered, due};
 use crate::keys::unhex;
 
 /// How long is waited for more when something has changed, so that one head tells all that came together.
@@ -67,6 +67,11 @@ impl Platform {
         });
         *self.fed.lock().await = Some(Fed { feed, sent: HashMap::new(), parties, since: HashMap::new() });
         Ok(())
+    }
+
+    /// What is published of the feed.
+    pub(super) async fn offered(&self) -> Option<Arc<Offered>> {
+        self.fed.lock().await.as_ref().and_then(|fed| fed.feed.offered())
     }
 
     /// All rules, from the journal.

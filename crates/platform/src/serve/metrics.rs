@@ -1,9 +1,10 @@
 //! What is counted.
 
 use credence_law::Institution;
-use prometheus::{IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncoder};
+use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder};
 
 use super::intake::Answer;
+use crate::bucket::Conditions;
 use crate::desk::Rejection;
 use crate::gate::Turned;
 
@@ -18,6 +19,8 @@ pub(super) struct Metrics {
     unfed: IntCounter,
     entries: IntGauge,
     inquiries: IntCounter,
+    /// Of the copy in a bucket.
+    pub(super) bucket: Copies,
     /// How the institution does, in the order of [`FIGURES`].
     figures: Vec<IntGauge>,
 }
@@ -91,6 +94,7 @@ impl Metrics {
                 "Signatures of objects whose signatures were looked at",
             ),
             inquiries: counter("credence_platform_inquiries_total", "Subjects that were asked for"),
+            bucket: Copies::new(&registry),
             refused,
             entries,
             registry,
@@ -124,6 +128,62 @@ impl Metrics {
             gauge.set(record.map_or(0, read) as i64);
         }
         TextEncoder::new().encode_to_string(&self.registry.gather()).expect("counters can be written")
+    }
+}
+
+/// How the copy in a bucket goes on.
+#[derive(Debug)]
+pub(super) struct Copies {
+    written: IntCounter,
+    failures: IntCounter,
+    success: IntGauge,
+    conditions: IntGaugeVec,
+}
+
+impl Copies {
+    fn new(registry: &Registry) -> Self {
+        let written = IntCounter::new(
+            "credence_platform_bucket_objects_written_total",
+            "Objects that were written to the bucket",
+        );
+        let failures = IntCounter::new(
+            "credence_platform_bucket_failures_total",
+            "Times that the bucket could not be brought up to date; what is there stays whole",
+        );
+        let success = IntGauge::new(
+            "credence_platform_bucket_last_success_timestamp_seconds",
+            "When the bucket last held all that was published; 0 for never",
+        );
+        let conditions = Opts::new(
+            "credence_platform_bucket_conditions",
+            "What the bucket makes of a write on the condition that nothing is there: 1 for the word that was found",
+        );
+        let copies = Self {
+            written: written.expect("a good name"),
+            failures: failures.expect("a good name"),
+            success: success.expect("a good name"),
+            conditions: IntGaugeVec::new(conditions, &["answer"]).expect("a good name"),
+        };
+        registry.register(Box::new(copies.written.clone())).expect("a name of its own");
+        registry.register(Box::new(copies.failures.clone())).expect("a name of its own");
+        registry.register(Box::new(copies.success.clone())).expect("a name of its own");
+        registry.register(Box::new(copies.conditions.clone())).expect("a name of its own");
+        copies
+    }
+
+    /// The bucket holds everything at `at`, in Unix seconds, after so many objects were written.
+    pub(super) fn written(&self, objects: u64, at: u64) {
+        self.written.inc_by(objects);
+        self.success.set(at as i64);
+    }
+
+    pub(super) fn failed(&self) {
+        self.failures.inc();
+    }
+
+    pub(super) fn conditions(&self, found: Conditions) {
+        self.conditions.reset();
+        self.conditions.with_label_values(&[found.name()]).set(1);
     }
 }
 

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 mod attacks;
+mod bucket;
 mod stage;
 mod ways;
 mod witnesses;

@@ -1,0 +1,58 @@
+//! What is published, as those who ask for it have it: nobody changes it, and nobody who asks waits for what comes next.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use axum::body::Bytes;
+use credence_feed::Rulebook;
+
+use super::Feed;
+
+/// A head with everything that it leads to, and the rules by which it is read.
+#[derive(Debug)]
+pub struct Offered {
+    head: Bytes,
+    version: (u64, u64),
+    log_size: u64,
+    rules: Arc<Rulebook>,
+    files: HashMap<[u8; 32], Bytes>,
+}
+
+impl Offered {
+    /// The head, signed.
+    pub fn head(&self) -> Bytes {
+        self.head.clone()
+    }
+
+    /// Its session and serial.
+    pub const fn version(&self) -> (u64, u64) {
+        self.version
+    }
+
+    /// How long the public log is that the head states.
+    pub const fn log_size(&self) -> u64 {
+        self.log_size
+    }
+
+    /// The rules.
+    pub const fn rules(&self) -> &Arc<Rulebook> {
+        &self.rules
+    }
+
+    /// All files by their names.
+    pub const fn files(&self) -> &HashMap<[u8; 32], Bytes> {
+        &self.files
+    }
+}
+
+impl Feed {
+    /// What is published; nothing before there is a head by the newest rules, since whoever knew of newer ones could not believe
+    /// an older head.
+    pub fn offered(&self) -> Option<Arc<Offered>> {
+        let (head, session, serial) = self.head()?;
+        let published = self.published.as_ref().filter(|known| known.head.rules == self.rules.len())?;
+        let log_size = published.head.log_size;
+        let (rules, files) = (Arc::clone(&self.rules), self.files.clone());
+        Some(Arc::new(Offered { head, version: (session, serial), log_size, rules, files }))
+    }
+}
