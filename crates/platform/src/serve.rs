@@ -83,8 +83,8 @@ pub struct Platform {
     world: World,
     desk: RwLock<Desk>,
     /// What gateways follow.
-    fed: tokio::sync::Mutex<Option<feed::Fed>>,
-    /// Rings when something new is published.
+    fed: Arc<tokio::sync::Mutex<Option<feed::Fed>>>,
+    /// What is published of it; rings when that is something new.
     bell: feed::Bell,
     /// How much of the log is on disk, for whoever waits for more.
     written: watch::Sender<u64>,
@@ -135,7 +135,7 @@ impl Platform {
         let (inbox, handed) = mpsc::channel(intake::WAITING_MAX);
         let platform = Arc::new(Self {
             world,
-            fed: tokio::sync::Mutex::default(),
+            fed: Arc::default(),
             bell: feed::Bell::default(),
             written: watch::Sender::new(desk.log().len()),
             desk: RwLock::new(desk),

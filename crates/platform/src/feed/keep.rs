@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::fs;
 
 use anyhow::Context;
-use credence_feed::{FileRef, Head, SnapshotList};
+use credence_feed::{FileRef, Head, Shard, SnapshotList};
 use credence_law::Signed;
 use tracing::warn;
 
@@ -26,6 +26,16 @@ impl Feed {
             self.files.insert(file.hash, bytes.into());
         }
         Ok(file)
+    }
+
+    /// Puts out the file of an issuer's rows, before they are stated.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn keep_packed(&mut self, shard: &Shard, packed: Vec<u8>) -> anyhow::Result<()> {
+        let file = self.put(packed)?;
+        self.packed.insert(shard.digest(), file);
+        Ok(())
     }
 
     /// Puts a head out, after everything that it names.

@@ -13,6 +13,7 @@ use super::Feed;
 pub struct Offered {
     head: Bytes,
     version: (u64, u64),
+    tag: String,
     log_size: u64,
     rules: Arc<Rulebook>,
     files: HashMap<[u8; 32], Bytes>,
@@ -29,6 +30,11 @@ impl Offered {
         self.version
     }
 
+    /// What tells the head from all others (RFC 9110, section 8.8.3).
+    pub fn tag(&self) -> &str {
+        &self.tag
+    }
+
     /// How long the public log is that the head states.
     pub const fn log_size(&self) -> u64 {
         self.log_size
@@ -39,9 +45,19 @@ impl Offered {
         &self.rules
     }
 
+    /// A rule by its number.
+    pub fn rule(&self, number: u32) -> Option<Vec<u8>> {
+        Some(self.rules.entries().get(number as usize)?.encode())
+    }
+
     /// All files by their names.
     pub const fn files(&self) -> &HashMap<[u8; 32], Bytes> {
         &self.files
+    }
+
+    /// A file by its name.
+    pub fn file(&self, hash: &[u8; 32]) -> Option<Bytes> {
+        self.files.get(hash).cloned()
     }
 }
 
@@ -53,6 +69,7 @@ impl Feed {
         let published = self.published.as_ref().filter(|known| known.head.rules == self.rules.len())?;
         let log_size = published.head.log_size;
         let (rules, files) = (Arc::clone(&self.rules), self.files.clone());
-        Some(Arc::new(Offered { head, version: (session, serial), log_size, rules, files }))
+        let tag = format!("\"{session}-{serial}\"");
+        Some(Arc::new(Offered { head, version: (session, serial), tag, log_size, rules, files }))
     }
 }

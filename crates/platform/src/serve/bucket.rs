@@ -20,8 +20,8 @@ const RESTS_MAX: Duration = Duration::from_secs(60);
 
 impl Platform {
     /// Everything that a mirror has now; none before there is a head. `before` is how long the log was when all its tiles were last there.
-    async fn whole(&self, before: u64) -> Option<(Whole, u64)> {
-        let offered = self.offered().await?;
+    fn whole(&self, before: u64) -> Option<(Whole, u64)> {
+        let offered = self.offered()?;
         let (witnessed_size, witnessed) = self.witnessed().unzip();
         let size = offered.log_size();
         let mut files: Vec<(String, Bytes)> = offered
@@ -65,7 +65,7 @@ impl Platform {
             Some(bucket) => bucket,
             None => bucket.insert(self.open_bucket(place).await?),
         };
-        let Some((whole, size)) = self.whole(before).await else { return Ok(before) };
+        let Some((whole, size)) = self.whole(before) else { return Ok(before) };
         let written = bucket.put_out(&whole, now()).await?;
         self.metrics.bucket.written(written as u64, now());
         Ok(size)

@@ -3,6 +3,7 @@
 
 mod attacks;
 mod bucket;
+mod rows;
 mod stage;
 mod ways;
 mod witnesses;
