@@ -105,6 +105,7 @@ pub type Place = (Arc<dyn ObjectStore>, Path);
 /// # Errors
 /// When it is no such URL, or the environment does not fit it.
 pub fn place(url: &str) -> anyhow::Result<Place> {
+    provide();
     let place = url.strip_prefix("s3://").unwrap_or_default().trim_end_matches('/');
     let (name, prefix) = place.split_once('/').unwrap_or((place, ""));
     ensure!(!name.is_empty(), "a bucket is named like s3://BUCKET/PREFIX, and `{url}` is not");
@@ -114,6 +115,12 @@ pub fn place(url: &str) -> anyhow::Result<Place> {
     let allows_http = std::env::var("AWS_ALLOW_HTTP").is_ok_and(|word| word.eq_ignore_ascii_case("true"));
     let store = store.with_client_options(options.with_allow_http(allows_http)).build();
     Ok((Arc::new(store.context("the bucket cannot be used")?), Path::parse(prefix)?))
+}
+
+/// Chooses who computes for TLS.
+pub(crate) fn provide() {
+    // Whoever came first has chosen the same.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
 }
 
 impl Bucket {

@@ -89,6 +89,9 @@ enum Command {
         /// AWS_SECRET_ACCESS_KEY, AWS_REGION and AWS_ENDPOINT
         #[arg(long)]
         bucket: Option<String>,
+        /// Where other processes on the same PostgreSQL database reach this one; where it listens, if nothing is said
+        #[arg(long)]
+        reached: Option<String>,
     },
     /// Check a whole journal offline: each signature, each rule, each change, and the log
     Verify {
@@ -169,7 +172,17 @@ fn main() -> ExitCode {
 fn run(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Init { dir, database, begin } => block_on(init(&dir, database.as_deref(), begin.as_deref())),
-        Command::Serve { dir, listen, rate, burst, strangers, behind_proxy, attest_after, bucket } => {
+        Command::Serve {
+            dir,
+            listen,
+            rate,
+            burst,
+            strangers,
+            behind_proxy,
+            attest_after,
+            bucket,
+            reached,
+        } => {
             let issuer = Rate { each_second: rate, burst };
             let strangers = Rate { each_second: strangers, burst: strangers.saturating_mul(5) };
             let witnesses = witness::list(&dir.join(WITNESSES))?;
@@ -184,6 +197,7 @@ fn run(command: Command) -> anyhow::Result<()> {
                 offices,
                 feed: Some(dir.join("feed")),
                 bucket: bucket.as_deref().map(bucket::place).transpose()?,
+                reached,
                 attests: are_here.then(|| (dir.clone(), attest_after)),
             };
             block_on(serve(&dir, listen, settings))
@@ -244,7 +258,7 @@ async fn init(dir: &Path, database: Option<&str>, begin: Option<&[PathBuf]>) -> 
     Ok(())
 }
 
-async fn serve(dir: &Path, listen: SocketAddr, settings: Settings) -> anyhow::Result<()> {
+async fn serve(dir: &Path, listen: SocketAddr, mut settings: Settings) -> anyhow::Result<()> {
     let place = Place::new(dir);
     let world = read_world(&place)?;
     anyhow::ensure!(
@@ -254,12 +268,14 @@ async fn serve(dir: &Path, listen: SocketAddr, settings: Settings) -> anyhow::Re
     let ended = ended()?;
     let published = Published::new(dir);
     let signer = backup::signer(dir, world, published.epoch()?)?;
-    let platform = Platform::open(journal(dir).await?, world, signer, published, settings).await?;
     let listener = tokio::net::TcpListener::bind(listen)
         .await
         .with_context(|| format!("{listen} cannot be listened on"))?;
+    let address = listener.local_addr()?;
+    settings.reached.get_or_insert_with(|| format!("http://{address}"));
+    let platform = Platform::open(journal(dir).await?, world, signer, published, settings).await?;
     let app = router(Arc::clone(&platform)).into_make_service_with_connect_info::<SocketAddr>();
-    info!(%world, "listening on http://{}", listener.local_addr()?);
+    info!(%world, "listening on http://{address}");
     let served = axum::serve(listener.tap_io(answer_at_once), app).with_graceful_shutdown(ended).await;
     platform.close().await;
     served.context("the server ended")

@@ -4,9 +4,11 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use axum::body::Bytes;
-use credence_feed::Rulebook;
+use credence_feed::{Entry, Head, Rulebook};
+use credence_law::Signed;
+use credence_law::party::World;
 
-use super::Feed;
+use super::{Feed, rulebook};
 
 /// A head with everything that it leads to, and the rules by which it is read.
 #[derive(Debug)]
@@ -20,6 +22,28 @@ pub struct Offered {
 }
 
 impl Offered {
+    /// What another process has published, by the rules and with the files that it has left.
+    ///
+    /// # Errors
+    /// When nobody would believe the head, or it goes by other rules.
+    pub fn read(
+        head: Bytes,
+        rules: Vec<Entry>,
+        world: World,
+        files: HashMap<[u8; 32], Bytes>,
+    ) -> anyhow::Result<Self> {
+        let rules = rulebook(world, rules)?;
+        let Head { session, serial, log_size, rules: count, .. } =
+            Head::open(&Signed::decode(&head)?, rules.law()?)?;
+        anyhow::ensure!(
+            count == rules.len(),
+            "the head goes by {count} rules, and there are {}",
+            rules.len()
+        );
+        let tag = format!("\"{session}-{serial}\"");
+        Ok(Self { head, version: (session, serial), tag, log_size, rules, files })
+    }
+
     /// The head, signed.
     pub fn head(&self) -> Bytes {
         self.head.clone()

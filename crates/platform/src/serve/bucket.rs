@@ -79,6 +79,14 @@ pub(super) async fn rounds(platform: Weak<Platform>, place: Place) {
     loop {
         bell.mark_unchanged();
         let Some(platform) = platform.upgrade() else { return };
+        if !platform.roles.leads() {
+            (bucket, before) = (None, 0);
+            let mut role = platform.roles.changes();
+            drop(platform);
+            // Whoever leads looks at what is there.
+            let _ = timeout(ROUND, role.changed()).await;
+            continue;
+        }
         match platform.copy(&place, &mut bucket, before).await {
             Ok(size) => {
                 (before, rest) = (size, RESTS);

@@ -18,6 +18,7 @@ pub(super) struct Metrics {
     refused: IntCounterVec,
     unfed: IntCounter,
     entries: IntGauge,
+    leads: IntGauge,
     inquiries: IntCounter,
     /// Of the copy in a bucket.
     pub(super) bucket: Copies,
@@ -69,6 +70,12 @@ impl Metrics {
         let entries =
             IntGauge::new("credence_platform_log_entries", "Entries of the log").expect("a good name");
         registry.register(Box::new(entries.clone())).expect("a name of its own");
+        let leads = IntGauge::new(
+            "credence_platform_leads",
+            "Whether this process takes acts in: 1, or 0 while another one does",
+        );
+        let leads = leads.expect("a good name");
+        registry.register(Box::new(leads.clone())).expect("a name of its own");
         let figures = FIGURES.map(|(name, help, _)| {
             let gauge = IntGauge::new(format!("credence_platform_{name}"), help).expect("a good name");
             registry.register(Box::new(gauge.clone())).expect("a name of its own");
@@ -97,6 +104,7 @@ impl Metrics {
             bucket: Copies::new(&registry),
             refused,
             entries,
+            leads,
             registry,
         }
     }
@@ -121,9 +129,11 @@ impl Metrics {
         self.inquiries.inc();
     }
 
-    /// The page for Prometheus, while the log has so many entries, and the institution's own record where there are rules.
-    pub(super) fn page(&self, entries: u64, record: Option<&Institution>) -> String {
+    /// The page for Prometheus, while the log has so many entries and this process leads or not, and the institution's own record where
+    /// there are rules.
+    pub(super) fn page(&self, (entries, leads): (u64, bool), record: Option<&Institution>) -> String {
         self.entries.set(entries as i64);
+        self.leads.set(leads.into());
         for ((_, _, read), gauge) in FIGURES.iter().zip(&self.figures) {
             gauge.set(record.map_or(0, read) as i64);
         }
