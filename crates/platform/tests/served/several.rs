@@ -203,6 +203,8 @@ fn either_of_two_processes_may_be_killed() {
             assert_eq!(answer.status, 200, "{id} was acknowledged and is gone");
         }
     }
+    let sessions: BTreeSet<u64> = pair.heads.lock().unwrap().keys().map(|(session, _)| *session).collect();
+    assert_eq!(sessions.len(), 1, "whoever leads goes on where the one before has ended");
     let size = ask(&pair.addresses[0], "GET", "/log/checkpoint", "", b"").unwrap().text();
     assert_eq!(size.lines().nth(1).unwrap().parse(), Ok(4 + taken.len()), "nothing is there twice");
     println!(
