@@ -5,7 +5,7 @@ use std::net::TcpListener;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use credence_credit::ActId;
 use credence_feed::Head;
@@ -16,6 +16,7 @@ use credence_prefix::Prefix;
 use credence_sync::feed::{Client, Folder, Kept, Mirror, Pinned, Plan, Timings, Told};
 use credence_sync::fetch::{Fetcher, Patience};
 use credence_sync::lists::Machine;
+use tokio::time::Instant;
 
 use super::postgres::start;
 use super::world::{Server, Site, ask, id, run, told};

@@ -17,7 +17,7 @@ use credence_credit::{Measure, Record, Score};
 use credence_feed::{Head, SnapshotList, Witness};
 use credence_law::party::World;
 use credence_law::{Object, Signed};
-use credence_platform::bucket::Place as Bucket;
+use credence_platform::bucket::{Bucket as Copy, Conditions, Place as Bucket, Whole};
 use credence_platform::example::{Parties, Place, make_world};
 use credence_platform::keys;
 use credence_platform::log::Signer;
@@ -28,8 +28,9 @@ use credence_sync::feed::{Client, Folder, Kept, Mirror, Pinned, Plan, Timings, T
 use credence_sync::fetch::{Fetcher, Patience};
 use credence_sync::lists::Machine;
 use ed25519_dalek::SigningKey;
-use object_store::RetryConfig;
 use object_store::aws::AmazonS3Builder;
+use object_store::memory::InMemory;
+use object_store::{ObjectStoreExt, RetryConfig};
 use tempfile::TempDir;
 
 /// How long a change may take from the platform to the bucket and from there to the gateway, on a busy machine.
@@ -300,7 +301,7 @@ fn gateway(publisher: &Publisher, mirror: &str, directory: &TempDir) -> Gateway 
 
 /// Asks until the gateway has what the platform says is in force.
 async fn follow(gateway: &mut Gateway, publisher: &Publisher) {
-    let begun = std::time::Instant::now();
+    let begun = tokio::time::Instant::now();
     loop {
         let told = gateway.client.ask().await.unwrap();
         let held = Kept::read(&gateway.disk, gateway.world).0.held;
@@ -328,6 +329,79 @@ fn run(test: impl Future<Output = ()>) {
         .build()
         .unwrap()
         .block_on(test);
+}
+
+/// What a publisher without a network has to copy.
+fn whole(publisher: &crate::stage::Publisher) -> Whole {
+    let offered = publisher.feed.offered().unwrap();
+    let files = offered.files().iter();
+    let files = files.map(|(hash, bytes)| (format!("feed/files/{}", keys::hex(hash)), bytes.clone()));
+    let (head, version, rules) = (offered.head(), offered.version(), Arc::clone(offered.rules()));
+    Whole { head, version, rules, files: files.collect(), witnessed: None }
+}
+
+/// Two processes that write to one bucket, as after a change of who leads.
+#[test]
+fn no_head_is_written_over_a_newer_one_and_no_place_is_shared() {
+    let store = Arc::new(InMemory::new());
+    let open = async |origin| Copy::open((store.clone(), "x".into()), origin).await;
+    let head = async || store.get(&"x/feed/head".into()).await.unwrap().bytes().await.unwrap();
+    run(async {
+        let (mut one, mut other) = (open("log/a").await.unwrap(), open("log/a").await.unwrap());
+        assert_eq!(one.conditions(), Conditions::Heeded);
+        let refused = open("log/b").await.unwrap_err().to_string();
+        assert!(refused.contains("name another prefix"), "{refused}");
+        let mut publisher = crate::stage::Publisher::new();
+        let old = whole(&publisher);
+        one.put_out(&old, publisher.now).await.unwrap();
+        publisher.alert(1, 1);
+        publisher.publish();
+        let new = whole(&publisher);
+        other.put_out(&new, publisher.now).await.unwrap();
+        // Who has put nothing there so far looks first; who knows an older one is told by the store.
+        let refused =
+            open("log/a").await.unwrap().put_out(&old, publisher.now).await.unwrap_err().to_string();
+        assert!(refused.contains("which is newer"), "{refused}");
+        publisher.alert(1, 2);
+        publisher.publish();
+        let newest = whole(&publisher);
+        let refused = one.put_out(&newest, publisher.now).await.unwrap_err().to_string();
+        assert!(refused.contains("somebody else has written"), "{refused}");
+        assert_eq!(head().await, new.head);
+        one.put_out(&newest, publisher.now).await.unwrap();
+        assert_eq!(head().await, newest.head);
+        // What is no head of this world holds nobody up.
+        store.put(&"x/feed/head".into(), "nothing".into()).await.unwrap();
+        open("log/a").await.unwrap().put_out(&newest, publisher.now).await.unwrap();
+        assert_eq!(head().await, newest.head);
+    });
+}
+
+#[test]
+fn what_no_head_leads_to_goes_after_a_while() {
+    let store = Arc::new(InMemory::new());
+    run(async {
+        let mut bucket = Copy::open((store.clone(), "".into()), "log/a").await.unwrap();
+        let publisher = crate::stage::Publisher::new();
+        let mut whole = whole(&publisher);
+        let stale = format!("feed/files/{}", "5a".repeat(32));
+        let tiles = ["log/tile/0/000", "log/tile/0/000.p/7"].map(str::to_owned);
+        whole.files.extend(tiles.iter().chain([&stale]).map(|name| (name.clone(), Bytes::from_static(b"7"))));
+        bucket.put_out(&whole, publisher.now).await.unwrap();
+        let gone = [&stale, &tiles[1]];
+        whole.files.retain(|(name, _)| !gone.contains(&name) && *name != tiles[0]);
+        let there = async |name: &str| store.head(&name.into()).await.is_ok();
+        for (passed, is_there) in [(0, true), (299, true), (300, false)] {
+            bucket.put_out(&whole, publisher.now + passed).await.unwrap();
+            for name in gone {
+                assert_eq!(there(name).await, is_there, "{name} after {passed} s");
+            }
+        }
+        for (name, _) in &whole.files {
+            assert!(there(name).await, "{name} is still led to");
+        }
+        assert!(there(&tiles[0]).await, "a full tile is the log's for ever");
+    });
 }
 
 #[test]
