@@ -33,6 +33,7 @@ mod rows;
 mod rules;
 mod shard;
 mod state;
+pub mod tiles;
 mod tree;
 #[cfg(test)]
 mod vectors;

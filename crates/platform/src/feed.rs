@@ -19,6 +19,7 @@ use credence_law::{Act, Acts, Book, Law, Signed};
 use ed25519_dalek::SigningKey;
 use tracing::warn;
 
+pub(crate) use self::keep::HEAD;
 pub use self::offered::Offered;
 use crate::desk::Desk;
 

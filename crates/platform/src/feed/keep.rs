@@ -15,7 +15,7 @@ use crate::published::replace;
 /// How long a file stays that no head leads to any more, in seconds.
 const FADES: u64 = 300;
 /// The file of the newest head.
-const HEAD: &str = "head";
+pub(crate) const HEAD: &str = "head";
 
 impl Feed {
     /// Puts a file out, under the name of its bytes.

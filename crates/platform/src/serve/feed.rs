@@ -24,9 +24,12 @@ use tracing::{error, warn};
 
 use super::door::{Refused, absent};
 use super::{Platform, now};
+use crate::bucket::{ASKED_EACH_TIME, FOR_EVER};
 use crate::example::{Parties, Place};
-use crate::feed::{Feed, Offered, due};
-use crate::keys::unhex;
+use crate::feed::{Feed, HEAD, Offered, due};
+use crate::keys::{hex, unhex};
+use crate::published::replace;
+use crate::store::Shelved;
 
 /// How long is waited for more when something has changed, so that one head tells all that came together.
 const GATHERS: Duration = Duration::from_millis(20);
@@ -40,8 +43,6 @@ const ROUND: Duration = Duration::from_secs(5);
 const STATES: Duration = Duration::from_secs(1);
 /// The longest that somebody listens for what is new, in seconds; then they ask again.
 const LISTENS_MAX: u64 = 300;
-/// What never changes may be kept for ever.
-const FOR_EVER: &str = "public, max-age=31536000, immutable";
 const BYTES: &str = "application/octet-stream";
 
 /// The feed of a platform, the bytes that it has read from the journal, and who listens.
@@ -54,6 +55,10 @@ pub(super) struct Fed {
     /// Who makes manifests here: the parties of an example world, and how long they wait before they state something new.
     parties: Option<(Parties, u64)>,
     since: HashMap<Party, u64>,
+    /// Whether something was published that nobody was shown so far.
+    is_unshown: bool,
+    /// The names of files that other processes on the same database find there.
+    shelved: HashSet<[u8; 32]>,
 }
 
 /// The feed while a round works on it, which may be on a thread where it holds nobody up.
@@ -64,7 +69,7 @@ pub(super) type Bell = watch::Sender<Option<Arc<Offered>>>;
 
 impl Platform {
     /// What is published of the feed.
-    fn offered(&self) -> Option<Arc<Offered>> {
+    pub(super) fn offered(&self) -> Option<Arc<Offered>> {
         self.bell.borrow().clone()
     }
 
@@ -76,20 +81,27 @@ impl Platform {
             return Ok(());
         }
         let rules = self.read(|desk| desk.rules().to_vec());
+        let shelved = self.fetch(directory).await?;
         let feed = Feed::open(directory.clone(), self.world, key.clone(), self.rules(&rules).await?)?;
         let parties = self.settings.attests.as_ref().map(|(place, waits)| {
             let parties = Parties::new(Place::new(place), self.world, now());
             (parties, *waits)
         });
-        self.bell.send_replace(feed.offered());
         let rules = rules.len();
-        *self.fed.lock().await =
-            Some(Fed { feed, sent: HashMap::new(), rules, parties, since: HashMap::new() });
+        *self.fed.lock().await = Some(Fed {
+            feed,
+            sent: HashMap::new(),
+            rules,
+            parties,
+            since: HashMap::new(),
+            is_unshown: true,
+            shelved,
+        });
         Ok(())
     }
 
     /// The rules at these places of the journal.
-    async fn rules(&self, places: &[u64]) -> anyhow::Result<Vec<Entry>> {
+    pub(super) async fn rules(&self, places: &[u64]) -> anyhow::Result<Vec<Entry>> {
         let mut rules = Vec::new();
         for &place in places {
             let entry = self.store.read(place, 1).await?.pop().filter(|entry| entry.place == place);
@@ -148,10 +160,58 @@ impl Platform {
             fed.feed.put_out(parts, (size, root), at)
         });
         let (mut held, published) = published.await?;
-        if let (Some(_), Some(fed)) = (published, held.as_mut()) {
-            self.bell.send_replace(fed.feed.offered());
+        let Some(fed) = held.as_mut() else { return Ok(()) };
+        fed.is_unshown |= published.is_some();
+        if fed.is_unshown {
+            let offered = fed.feed.offered();
+            if let Some(offered) = &offered
+                && !self.shelve(offered, &mut fed.shelved).await?
+            {
+                // It is begun anew behind that one.
+                *held = None;
+                anyhow::bail!("another process has published a newer head");
+            }
+            self.bell.send_replace(offered);
+            fed.is_unshown = false;
         }
         Ok(())
+    }
+
+    /// Fetches what was published last, by whatever process, into a directory. Returns the names of its files.
+    async fn fetch(&self, directory: &std::path::Path) -> anyhow::Result<HashSet<[u8; 32]>> {
+        let mut names = HashSet::new();
+        if self.roles.own().is_none() {
+            return Ok(names);
+        }
+        std::fs::create_dir_all(directory)?;
+        let Some(head) = self.store.shelved().await? else { return Ok(names) };
+        for name in self.store.shelved_names().await? {
+            let path = directory.join(hex(&name));
+            if !path.exists()
+                && let Some(bytes) = self.store.shelved_file(&name).await?
+            {
+                replace(&path, &bytes)?;
+            }
+            names.insert(name);
+        }
+        replace(&directory.join(HEAD), &head.head)?;
+        Ok(names)
+    }
+
+    /// Puts what is published where whoever leads next finds it, before anybody is shown it. Whether there is no newer head.
+    async fn shelve(&self, offered: &Offered, there: &mut HashSet<[u8; 32]>) -> anyhow::Result<bool> {
+        if self.roles.own().is_none() {
+            return Ok(true);
+        }
+        let new = offered.files().iter().filter(|(name, _)| !there.contains(*name));
+        let new: Vec<_> = new.map(|(name, bytes)| (*name, bytes.to_vec())).collect();
+        let gone: Vec<_> = there.iter().filter(|name| offered.file(name).is_none()).copied().collect();
+        let head = Shelved { version: offered.version(), head: offered.head().to_vec() };
+        let is_newer = self.way.writer().await?.shelve(&head, &new, &gone).await?;
+        if is_newer {
+            *there = offered.files().keys().copied().collect();
+        }
+        Ok(is_newer || self.store.shelved().await?.as_ref() == Some(&head))
     }
 
     /// Works on the feed on a thread where signatures, packing and files hold nobody up who asks for something.
@@ -206,18 +266,30 @@ impl Platform {
 /// Keeps the feed in step, as long as there is a platform.
 pub(super) async fn rounds(platform: Weak<Platform>) {
     let Some(mut written) = platform.upgrade().map(|platform| platform.written.subscribe()) else { return };
-    if let Some(platform) = platform.upgrade()
-        && let Err(fault) = platform.begin_feed().await
-    {
-        error!("there is no feed: {fault:#}");
-    }
     tokio::spawn(manifests(Weak::clone(&platform)));
+    let mut has_begun = false;
     loop {
         let begun = Instant::now();
         {
             let Some(platform) = platform.upgrade() else { return };
+            if !platform.roles.leads() {
+                let mut role = platform.roles.changes();
+                *platform.fed.lock().await = None;
+                has_begun = false;
+                drop(platform);
+                // Whoever leads begins where the one before has ended.
+                let _ = timeout(ROUND, role.changed()).await;
+                continue;
+            }
+            if !has_begun {
+                has_begun = true;
+                if let Err(fault) = platform.begin_feed().await {
+                    error!("there is no feed: {fault:#}");
+                }
+            }
             if let Err(fault) = platform.feed().await {
                 platform.metrics.unfed();
+                has_begun = platform.fed.lock().await.is_some();
                 error!("nothing new is published: {fault:#}");
             }
         }
@@ -259,7 +331,7 @@ pub(super) async fn head(State(platform): State<Arc<Platform>>, headers: HeaderM
     let Some(offered) = platform.offered() else { return absent() };
     let tag = offered.tag();
     let has = headers.get(IF_NONE_MATCH).is_some_and(|known| known.as_bytes() == tag.as_bytes());
-    let headers = [(ETAG, tag), (CACHE_CONTROL, "no-cache"), (CONTENT_TYPE, BYTES)];
+    let headers = [(ETAG, tag), (CACHE_CONTROL, ASKED_EACH_TIME), (CONTENT_TYPE, BYTES)];
     if has {
         (StatusCode::NOT_MODIFIED, headers).into_response()
     } else {

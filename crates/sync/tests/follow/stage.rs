@@ -207,6 +207,7 @@ pub(crate) fn honest(publisher: &Publisher, ask: &Ask) -> Answer {
             let path: Vec<String> = path.iter().map(|hash| keys::hex(hash)).collect();
             format!("{{\"path\":{path:?}}}").into_bytes()
         }),
+        Ask::Tile(path) => publisher.desk.log().tile(path),
         Ask::Witnessed => None,
     };
     bytes.map_or(Answer::Missing, Answer::Bytes)
