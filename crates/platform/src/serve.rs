@@ -9,6 +9,7 @@ mod intake;
 mod members;
 mod metrics;
 mod peer;
+mod proposals;
 mod public_log;
 mod record;
 mod submit;
@@ -65,9 +66,10 @@ pub struct Settings {
     pub offices: Offices,
     /// Where the feed's files lie; without it, or without the operator's key, there is no feed.
     pub feed: Option<PathBuf>,
-    /// The directory of an example world whose parties' manifests are made here, and after how many seconds they state what is
-    /// new.
-    pub attests: Option<(PathBuf, u64)>,
+    /// The directory of an example world whose parties' manifests are made here. Elsewhere parties make their own, when they are asked.
+    pub parties: Option<PathBuf>,
+    /// After how many seconds a manifest is to state what is new.
+    pub attest_after: u64,
 }
 
 /// What a witness has said of the log last: at which size, and the line of its note.
@@ -82,6 +84,8 @@ pub struct Platform {
     fed: Arc<tokio::sync::Mutex<Option<feed::Fed>>>,
     /// What is published of it; rings when that is something new.
     bell: feed::Bell,
+    /// What issuers are asked to state.
+    proposals: proposals::Proposals,
     /// How much of the log is on disk, for whoever waits for more.
     written: watch::Sender<u64>,
     gate: Mutex<Gate>,
@@ -133,6 +137,7 @@ impl Platform {
             world,
             fed: Arc::default(),
             bell: feed::Bell::default(),
+            proposals: proposals::Proposals::default(),
             written: watch::Sender::new(desk.log().len()),
             desk: RwLock::new(desk),
             gate: Mutex::new(Gate::new(settings.limits, RandomState::new())),
