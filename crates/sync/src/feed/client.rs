@@ -3,7 +3,7 @@
 use std::io;
 use std::time::Duration;
 
-use credence_feed::Reject;
+use credence_feed::{Reject, State};
 use tokio::time::{Instant, sleep_until, timeout_at};
 use tracing::{info, warn};
 
@@ -229,6 +229,11 @@ impl Client {
     pub fn does_wait(&self) -> bool {
         // On any doubt the operator is asked.
         does_wait(&self.disk).unwrap_or(true)
+    }
+
+    /// What is in force, once there is something.
+    pub fn in_force(&self) -> Option<&State> {
+        self.follower.held().map(|held| &held.state)
     }
 
     /// What waits for the gateway: what is held, unless the gateway has it.
