@@ -105,7 +105,8 @@ impl Follower {
 
     /// Takes rules for known that came into force. They are written down first.
     pub fn adopt(&mut self, rules: Arc<Rulebook>) {
-        self.trusted.rules = rules.len();
+        // Where some were lost they come one by one, and none that was known is forgotten meanwhile.
+        self.trusted.rules = self.trusted.rules.max(rules.len());
         self.rules = Some(rules);
     }
 
