@@ -36,7 +36,7 @@ use tokio::time::Instant;
 use tracing::{error, info};
 
 pub use duty::Offices;
-pub use http::router;
+pub use http::{Listening, listen, router};
 
 pub(crate) use self::intake::Answer;
 pub(crate) use self::peer::Peer;

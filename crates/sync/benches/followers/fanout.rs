@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 use tokio::time::{sleep, sleep_until};
 
 use crate::platform::Site;
-use crate::polled::Connection;
+use crate::polled::{Connection, begun};
 use crate::{Scale, directory, processor, runtime, tell};
 
 /// How long is waited for the last client before the bench gives up.
@@ -40,11 +40,11 @@ impl Seen {
 }
 
 pub(crate) fn run(scale: Scale) {
-    let mut site = Site::begin();
-    let folders = directory();
+    let (mut site, folders) = (Site::begin(), directory());
     let serials = (0..scale.clients).map(|_| AtomicU64::new(0)).collect();
     let seen = Arc::new(Seen { serials, ..Seen::default() });
     runtime().block_on(async {
+        begun(site.address).await;
         let (tell_reached, mut reached) = mpsc::unbounded_channel();
         for number in 0..scale.clients {
             let client = client(&site, &Folder::new(&folders.path().join(number.to_string())).unwrap());
@@ -60,7 +60,7 @@ pub(crate) fn run(scale: Scale) {
         let spent = [processor(site.process()) - before[0], processor(std::process::id()) - before[1]];
         let mut each = Vec::new();
         while let Ok((serial, at)) = reached.try_recv() {
-            let stated = updates.iter().filter(|(by, _)| *by <= serial).map(|(_, taken)| *taken).last();
+            let stated = updates.iter().filter(|(by, _)| *by <= serial).map(|(_, taken)| *taken).next_back();
             each.extend(stated.map(|taken: Instant| at.saturating_duration_since(taken)));
         }
         tell(&format!("fanout/{}: each client", scale.clients), each);

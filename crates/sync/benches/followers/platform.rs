@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::Arc;
 
+use axum::serve::Listener;
 use credence_credit::{Measure, Score};
 use credence_law::party::World;
 use credence_platform::example::{Parties, Place, make_world};
@@ -13,11 +14,10 @@ use credence_platform::gate::Limits;
 use credence_platform::keys;
 use credence_platform::log::Signer;
 use credence_platform::published::{Published, origin};
-use credence_platform::serve::{Offices, Platform, Settings, now, router};
+use credence_platform::serve::{Offices, Platform, Settings, listen, now, router};
 use credence_platform::store::{Address, Store};
 use credence_prefix::Prefix;
 use tempfile::TempDir;
-use tokio::net::TcpListener;
 
 /// Where the process finds that it is the platform, and its world.
 pub(crate) const DIRECTORY: &str = "CREDENCE_BENCH_PLATFORM";
@@ -43,7 +43,7 @@ pub(crate) fn serve(directory: &Path) {
         let store = Store::open(&Address::of(directory).unwrap()).await.unwrap();
         let platform =
             Platform::open(store, world, signer, Published::new(directory), settings).await.unwrap();
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let listener = listen((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
         println!("{}", listener.local_addr().unwrap());
         let app = router(Arc::clone(&platform)).into_make_service_with_connect_info::<SocketAddr>();
         tokio::spawn(async move { axum::serve(listener, app).await });
