@@ -4,9 +4,12 @@
 //! of all rows in the order of their keys one field behind the other, each field's bytes apart, the most significant first. What
 //! is equal in most rows packs to nothing so. Of the prefix's first address it is the difference to the row before.
 
+use std::cell::RefCell;
+
 use credence_credit::{ActRef, Authority, EvidenceClass, Measure, Rating, Reasons, Score, Status};
 use credence_law::layout::Layout;
 use credence_prefix::Prefix;
+use zstd::bulk::{Compressor, Decompressor};
 
 use crate::reject::Reject;
 use crate::row::Row;
@@ -17,11 +20,21 @@ const LEVEL: i32 = 6;
 /// What unpacks to more, in bytes, is no part of a feed: the columns of all rows that a shard may have.
 const UNPACKED_MAX: usize = 1 << 30;
 
+thread_local! {
+    /// What packs and unpacks, made once: for a file of a few rows that takes longer than the work itself.
+    static PACKER: RefCell<Compressor<'static>> =
+        RefCell::new(Compressor::new(LEVEL).expect("the level is one of zstd's"));
+    static UNPACKER: RefCell<Decompressor<'static>> =
+        RefCell::new(Decompressor::new().expect("without a dictionary nothing can be wrong with it"));
+}
+
 /// Packs bytes, which are preceded by their number in four bytes.
 pub(crate) fn pack(bytes: &[u8]) -> Vec<u8> {
     let mut packed = (bytes.len() as u32).to_be_bytes().to_vec();
     packed.extend(
-        zstd::bulk::compress(bytes, LEVEL).expect("packing in memory asks for nothing that could fail"),
+        PACKER
+            .with_borrow_mut(|packer| packer.compress(bytes))
+            .expect("packing in memory asks for nothing that could fail"),
     );
     packed
 }
@@ -36,7 +49,8 @@ pub(crate) fn unpack(packed: &[u8], most: usize) -> Result<Vec<u8>, Reject> {
     if len > most.min(UNPACKED_MAX) {
         return Err(Reject::TooLarge);
     }
-    let bytes = zstd::bulk::decompress(packed, len).map_err(|_| Reject::Packing)?;
+    let bytes = UNPACKER.with_borrow_mut(|unpacker| unpacker.decompress(packed, len));
+    let bytes = bytes.map_err(|_| Reject::Packing)?;
     if bytes.len() == len { Ok(bytes) } else { Err(Reject::Packing) }
 }
 

@@ -55,7 +55,7 @@ impl Dice {
     /// The time until something happens next that does so every `mean` on average, in the same unit: never none, and never more than
     /// six times as long.
     pub(crate) fn wait(&mut self, mean: u64) -> u64 {
-        let share = (self.below(1 << 20) + 1) as f64 / (1 << 20) as f64;
+        let share = (self.below(1 << 20) + 1) as f64 / f64::from(1 << 20);
         ((-share.ln()).min(6.0) * mean as f64) as u64 + 1
     }
 }

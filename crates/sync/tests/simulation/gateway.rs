@@ -77,7 +77,7 @@ impl Gateway {
         dice: &mut Dice,
         sabotage: Option<Sabotage>,
     ) -> Self {
-        let quorum = usize::from(id % 3 == 0);
+        let quorum = usize::from(id.is_multiple_of(3));
         let pinned = Pinned {
             world,
             origin: format!("credence/{world}"),
@@ -85,7 +85,7 @@ impl Gateway {
             witness_quorum: quorum,
             allow_example: false,
         };
-        let refresh = dice.one(&[30, 60, 120, 300]);
+        let refresh = dice.one(&[30, 120, 300, 300]);
         let own: Vec<Prefix> =
             (0..2).map(|_| crate::cast::site(1 + dice.below(10) as u16, dice.below(30), 64)).collect();
         let kept = if sabotage == Some(Sabotage::NeverBlock) { Vec::new() } else { own.clone() };
@@ -148,7 +148,7 @@ impl Gateway {
         match self.intake.read(&self.drive, Copy::Taken) {
             Ok(Some(fed)) => {
                 let before = Before { enforced: Vec::new(), is_asked: true };
-                self.apply(fed.snapshot);
+                self.apply(&fed.snapshot);
                 Looked::Applied(before)
             }
             _ => Looked::Passed,
@@ -226,13 +226,13 @@ impl Gateway {
     pub(crate) fn accept(&mut self) -> Looked {
         let Some(snapshot) = self.waits.take() else { return Looked::Passed };
         let before = Before { enforced: Vec::new(), is_asked: true };
-        self.apply(snapshot);
+        self.apply(&snapshot);
         Looked::Applied(before)
     }
 
-    fn apply(&mut self, snapshot: Snapshot) {
+    fn apply(&mut self, snapshot: &Snapshot) {
         let next = Keeper::build(&self.published, vec![snapshot.clone()], &self.guards).unwrap();
-        self.put(next, &snapshot);
+        self.put(next, snapshot);
     }
 
     /// Puts a snapshot in force, change by change where that is little.

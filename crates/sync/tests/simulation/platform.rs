@@ -160,7 +160,9 @@ impl Platform {
     /// The manifests that are due when issuers wait no longer than `waits` seconds, with the rows that they state.
     pub(crate) fn due(&mut self, now: u64, waits: u64) -> Vec<(Party, Shard)> {
         let Some(Running { desk, feed, since, .. }) = &mut self.running else { return Vec::new() };
-        due(feed, desk.book(), desk.law().unwrap(), since, (now, waits)).unwrap()
+        let due = due(feed, desk.book(), desk.law().unwrap(), since, (now, waits)).unwrap();
+        due.iter().for_each(|(party, shard)| feed.propose(*party, shard));
+        due
     }
 
     /// What an issuer states in the feed.
