@@ -141,7 +141,7 @@ async fn follow(
     tokio::spawn(listen(fetcher, vec![mirror], ring));
     loop {
         match client.round(&mut bell).await.unwrap() {
-            Told::New(_, serial) => {
+            Told::New(Offer { serial, .. }) => {
                 seen.serials[number].store(serial, Ordering::Relaxed);
                 // Whoever counts may be gone.
                 let _ = reached.send((serial, Instant::now()));

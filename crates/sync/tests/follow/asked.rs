@@ -108,7 +108,7 @@ fn what_was_taken_back_is_stated_no_more() {
 fn more_than_one_proposal_brings_comes_with_the_next() {
     let mut asked = Asked::new();
     let sites = NEW_ROWS_MAX as u16 + 20;
-    (0..sites).for_each(|site| drop(asked.alert(site)));
+    (0..sites).for_each(|site| _ = asked.alert(site));
     asked.publish();
     let first = asked.ask().unwrap();
     assert_eq!(first.put.0.len(), NEW_ROWS_MAX);
@@ -169,7 +169,7 @@ fn a_member_signs_its_own_word_and_nothing_else() {
 #[test]
 fn the_bytes_of_a_proposal_are_read_or_refused() {
     let mut asked = Asked::new();
-    (0..20).for_each(|site| drop(asked.alert(site)));
+    (0..20).for_each(|site| _ = asked.alert(site));
     asked.publish();
     let proposal = asked.ask().unwrap();
     let (bytes, honest) = (proposal.encode(), asked.judge(&proposal).unwrap().digest());
