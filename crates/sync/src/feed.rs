@@ -5,7 +5,9 @@
 //! [`Follower::commit`] is told that it was written down.
 
 mod client;
+pub mod evidence;
 mod keep;
+mod mirror;
 mod refresh;
 mod timing;
 mod trusted;
@@ -14,13 +16,15 @@ use std::sync::Arc;
 
 use credence_credit::{Header, Snapshot};
 use credence_feed::{Reject, Rulebook, State, Witness};
+use credence_law::Signed;
 use credence_law::party::World;
 
-pub use client::{Client, Mirror, Plan, Told, listen};
+pub use client::{Client, Plan, Told, listen};
 pub use keep::{
     Copy, Disk, Folder, Kept, Unkept, does_wait, keep_rules, keep_state, keep_taken, keep_trusted,
     keep_waiting,
 };
+pub use mirror::Mirror;
 pub use refresh::{Answer, Ask, Done, Next, Refresh};
 pub use timing::{Timing, Timings};
 pub use trusted::Trusted;
@@ -45,6 +49,8 @@ pub struct Pinned {
 pub struct Follower {
     pinned: Pinned,
     trusted: Trusted,
+    /// The head that is trusted, as it was signed: it may once be evidence.
+    head: Option<Signed>,
     rules: Option<Arc<Rulebook>>,
     held: Option<Held>,
 }
@@ -74,8 +80,8 @@ impl Held {
 impl Follower {
     /// Begins with what was kept, or with nothing.
     pub fn new(pinned: Pinned, kept: Kept) -> Self {
-        let Kept { trusted, rules, held } = kept;
-        Self { pinned, trusted, rules, held }
+        let Kept { trusted, head, rules, held } = kept;
+        Self { pinned, trusted, head, rules, held }
     }
 
     /// What is never to be older again.
@@ -100,16 +106,20 @@ impl Follower {
 
     /// Takes rules for known that came into force. They are written down first.
     pub fn adopt(&mut self, rules: Arc<Rulebook>) {
-        self.trusted.rules = rules.len();
         self.rules = Some(rules);
+    }
+
+    /// How many rules there are at least: none that came into force is ever forgotten.
+    pub(crate) fn rules_least(&self) -> u32 {
+        self.trusted.rules.max(self.rules.as_ref().map_or(0, |rules| rules.len()))
     }
 
     /// Believes what a refresh has ended with. It is written down first.
     pub fn commit(&mut self, next: Next) {
-        let Next { trusted, state, .. } = next;
+        let Next { trusted, head, state } = next;
         let state = state.or_else(|| self.held.take().map(|held| held.state));
         self.held = state.map(|state| Held { session: trusted.session, serial: trusted.serial, state });
-        self.trusted = trusted;
+        (self.trusted, self.head) = (trusted, Some(head));
     }
 
     /// The records in force, as a snapshot.

@@ -5,14 +5,16 @@ use std::time::Duration;
 
 use credence_feed::Reject;
 use tokio::time::{Instant, sleep_until, timeout_at};
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
+use super::evidence::{Evidence, Noted, keep_evidence, kept_evidence};
+use super::mirror::Mirror;
 use super::timing::{Timing, Timings};
 use super::{
-    Answer, Ask, Copy, Done, Folder, Follower, Kept, Next, Pinned, does_wait, keep_rules, keep_state,
-    keep_taken, keep_trusted, keep_waiting,
+    Copy, Done, Folder, Follower, Kept, Next, Pinned, does_wait, keep_rules, keep_state, keep_taken,
+    keep_trusted, keep_waiting,
 };
-use crate::fetch::{Fetched, Fetcher, Place, PlaceError, Refused, Validators};
+use crate::fetch::{Fetcher, Refused};
 use crate::lists::Machine;
 
 /// How long those who hear the doorbell wait at most, in milliseconds, so that they do not all come at once.
@@ -21,36 +23,6 @@ const SPREAD_MS: u64 = 200;
 const SAVED: Duration = Duration::from_secs(60);
 /// How long is waited before a doorbell that fell silent is listened to again.
 const DEAF: Duration = Duration::from_secs(10);
-
-/// A publisher's address, or one that has the same files.
-#[derive(Clone, Debug)]
-pub struct Mirror {
-    base: String,
-    plain: bool,
-}
-
-impl Mirror {
-    /// Reads the address of a mirror, below which the feed lies. One that is not encrypted has to be on this very host, unless
-    /// `plain` ones are wanted.
-    ///
-    /// # Errors
-    /// When nothing is fetched from there.
-    pub fn parse(text: &str, plain: bool) -> Result<Self, PlaceError> {
-        let base = text.trim_end_matches('/').to_owned();
-        Place::parse(&format!("{base}/feed/head"), plain)?;
-        Ok(Self { base, plain })
-    }
-
-    /// What lies there under a path.
-    fn place(&self, path: &str) -> Result<Place, Refused> {
-        Place::parse(&format!("{}/{path}", self.base), self.plain).map_err(|_| Refused::Unreachable)
-    }
-
-    /// The address without what may be secret in it.
-    pub fn shown(&self) -> String {
-        self.place("").map_or_else(|_| String::new(), |place| place.shown())
-    }
-}
 
 /// What is to be followed, and how.
 #[derive(Clone, Debug)]
@@ -172,15 +144,16 @@ impl Client {
     async fn refresh(&mut self, now: u64) -> io::Result<Result<Option<Box<Next>>, Refused>> {
         let mirror = self.plan.mirrors[self.mirror].clone();
         let mut refresh = self.follower.refresh(now);
-        let mut rules = None;
+        let (mut rules, mut evidence) = (None, None);
         let outcome = loop {
             let Some(ask) = refresh.ask() else { break Ok(None) };
-            let answer = match had(&self.fetcher, &mirror, &ask).await {
+            let answer = match mirror.had(&self.fetcher, &ask).await {
                 Ok(answer) => answer,
                 Err(why) => break Err(why),
             };
             let answered = refresh.answer(answer);
             rules = refresh.take_rules().or(rules);
+            evidence = refresh.take_evidence().or(evidence);
             match answered {
                 Ok(None) => {}
                 Ok(Some(Done::Same)) => break Ok(None),
@@ -191,12 +164,40 @@ impl Client {
                 }
             }
         };
+        if let Some(evidence) = evidence {
+            self.note(&evidence, now, &mirror)?;
+        }
         if let Some(rules) = rules {
             keep_rules(&mut self.disk, &rules)?;
             info!(rules = rules.len(), "new rules have come into force");
             self.follower.adopt(rules);
         }
         Ok(outcome)
+    }
+
+    /// Keeps what cannot be true together, and tells where.
+    fn note(&mut self, evidence: &Evidence, now: u64, mirror: &Mirror) -> io::Result<()> {
+        let at = (self.plan.pinned.world, now, mirror.shown());
+        match keep_evidence(&mut self.disk, evidence, at)? {
+            Noted::Kept(name) | Noted::Known(name) => error!(
+                deceit = evidence.deceit.name(),
+                evidence = name,
+                "what the feed's operator has signed cannot all be true; `credence feed evidence` shows it: tell the members"
+            ),
+            Noted::Full => error!(
+                deceit = evidence.deceit.name(),
+                "what the feed's operator has signed cannot all be true; as much evidence is kept as there is room for"
+            ),
+        }
+        Ok(())
+    }
+
+    /// How many files of evidence are kept.
+    ///
+    /// # Errors
+    /// When the disk does not say.
+    pub fn evidence(&self) -> io::Result<usize> {
+        Ok(kept_evidence(&self.disk)?.len())
     }
 
     /// Writes down what is in force, if it `must` be or was not for a while.
@@ -249,22 +250,11 @@ impl Client {
     }
 }
 
-/// Has something from a mirror.
-async fn had(fetcher: &Fetcher, mirror: &Mirror, ask: &Ask) -> Result<Answer, Refused> {
-    let place = mirror.place(&ask.path())?;
-    match fetcher.fetch(&place, ask.bytes_max() as u64, &Validators::default()).await {
-        Ok(Fetched::Body { bytes, .. }) => Ok(Answer::Bytes(bytes)),
-        Ok(Fetched::Unchanged) => Err(Refused::Unasked),
-        Err(failure) if failure.why == Refused::Absent => Ok(Answer::Missing),
-        Err(failure) => Err(failure.why),
-    }
-}
-
 /// Listens to the doorbells of mirrors, one after the other, and rings `bell`, until nobody hears it.
 pub async fn listen(fetcher: Fetcher, mirrors: Vec<Mirror>, bell: tokio::sync::mpsc::Sender<()>) {
     for mirror in mirrors.iter().cycle() {
         let begun = Instant::now();
-        if let Ok(place) = mirror.place("feed/events") {
+        if let Some(place) = mirror.bell() {
             // A bell that is rung already needs no second ring.
             let ring =
                 || !matches!(bell.try_send(()), Err(tokio::sync::mpsc::error::TrySendError::Closed(())));

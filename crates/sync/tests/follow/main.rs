@@ -1,7 +1,15 @@
 //! Following a feed, as a publisher with a whole world behind it puts it out.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
-mod attacks;
+mod anchors;
+mod deceit;
+mod disk;
+mod files;
+mod heads;
+mod mirrors;
+mod mutants;
+mod rounds;
 mod stage;
+mod suite;
 mod ways;
 mod witnesses;
