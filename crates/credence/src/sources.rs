@@ -8,9 +8,11 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use credence_credit::file::{self, Fault, FileError};
 use credence_credit::{Guards, Keeper, Published, Record, Snapshot};
+use credence_feed::{Rulebook, is_operator_replaced};
 use credence_law::party::World;
 use credence_prefix::Prefix;
 use credence_sync::feed::{Copy, Folder, Kept, Unkept};
@@ -87,8 +89,9 @@ pub(crate) struct Sources {
     shelf: Shelf,
     /// The world whose feed is followed, and where what is in force by it is kept.
     feed: Option<(World, PathBuf)>,
-    /// The version of the feed in force: nothing older is ever taken.
+    /// The version of the feed in force, and by which rules: nothing older is ever taken while the operator has one of its keys.
     version: (u64, u64),
+    rules: Option<Arc<Rulebook>>,
     /// What members of an example world hold that is followed all the same: addresses for examples, which its records may name.
     staged: Vec<Prefix>,
     /// Whether parts change that are none of the files, for which these are then needed again.
@@ -108,6 +111,7 @@ impl Sources {
             shelf,
             feed,
             version: (0, 0),
+            rules: None,
             staged: Vec::new(),
             is_mixed,
         };
@@ -135,22 +139,30 @@ impl Sources {
     /// What the feed says that lies on the disk, with every signature checked once more: whoever put it there has met strangers.
     fn fed(&mut self, which: Copy) -> Option<Update> {
         let (world, folder) = self.feed.as_ref()?;
-        let read = || -> Result<Option<(Vec<Prefix>, Snapshot)>, Unkept> {
+        let read = || -> Result<Option<(Arc<Rulebook>, Snapshot)>, Unkept> {
             let Some(held) = Kept::of(&Folder::to_read(folder), *world, which)? else { return Ok(None) };
-            Ok(Some((held.state.rules().staged()?, held.snapshot()?)))
+            Ok(Some((Arc::clone(held.state.rules()), held.snapshot()?)))
         };
         // Whoever keeps it may have put another in its place in between.
-        let (staged, snapshot) = read().or_else(|_| read()).unwrap_or_else(|fault| {
+        let (rules, snapshot) = read().or_else(|_| read()).unwrap_or_else(|fault| {
             warn!("what the feed says is passed over: {fault}");
             None
         })?;
-        self.staged = staged;
+        self.staged = rules.staged().ok()?;
         let version = (snapshot.header().session, snapshot.header().serial);
-        if version < self.version {
+        let before = self.rules.replace(rules);
+        if version < self.version && !self.is_operator_replaced(before.as_deref()) {
+            self.rules = before;
             warn!("what lies on the disk of the feed is older than what is in force, and is passed over");
             return None;
         }
         Some(Update { part: Part::Feed, snapshots: vec![snapshot] })
+    }
+
+    /// Whether none of the keys is the operator's any more that signed what is in force.
+    fn is_operator_replaced(&self, before: Option<&Rulebook>) -> bool {
+        let laws = before.zip(self.rules.as_deref()).map(|(before, now)| (before.law(), now.law()));
+        matches!(laws, Some((Ok(before), Ok(now))) if is_operator_replaced(before, now))
     }
 
     /// The copy of the list `name` that is offered under the number `serial`, if it is there and what it should be.

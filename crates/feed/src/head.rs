@@ -121,6 +121,13 @@ pub fn operators(law: &Law, wanted: impl Fn(&Key) -> bool) -> BTreeMap<KeyId, Ve
         .collect()
 }
 
+/// Whether by the newer of two states of the rules none of the keys is the operator's any more that were so by the older one:
+/// whoever had them may have gone ahead as far as numbers go, and can sign nothing any more.
+pub fn is_operator_replaced(before: &Law, now: &Law) -> bool {
+    let now = operators(now, |_| true);
+    operators(before, |_| true).keys().all(|key| !now.contains_key(key))
+}
+
 impl Head {
     /// What is signed, in a world.
     pub fn object(self, world: World) -> Object<Self> {

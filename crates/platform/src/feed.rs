@@ -2,6 +2,7 @@
 //! published by the very code with which gateways check it.
 
 mod keep;
+pub mod mirror;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::path::PathBuf;

@@ -32,6 +32,7 @@ use tokio::time::Instant;
 use tracing::{error, info};
 
 pub use duty::Offices;
+pub use feed::rules;
 pub use http::router;
 
 pub(crate) use self::intake::Answer;

@@ -25,6 +25,7 @@ use super::{Platform, now};
 use crate::example::{Parties, Place};
 use crate::feed::{Feed, due};
 use crate::keys::unhex;
+use crate::store::Store;
 
 /// How long is waited for more when something has changed, so that one head tells all that came together.
 const GATHERS: Duration = Duration::from_millis(20);
@@ -71,15 +72,7 @@ impl Platform {
 
     /// All rules, from the journal.
     async fn rules(&self) -> anyhow::Result<Vec<Entry>> {
-        let mut rules = Vec::new();
-        for place in self.read(|desk| desk.rules().to_vec()) {
-            let entry = self.store.read(place, 1).await?.pop().filter(|entry| entry.place == place);
-            // A draft that was kept long enough is gone; what was adopted by it stands by its signatures.
-            if let Some((accepted, sent)) = entry.and_then(|entry| Some((entry.accepted, entry.sent?))) {
-                rules.push(Entry { accepted, signed: Signed::decode(&sent)? });
-            }
-        }
-        Ok(rules)
+        rules(&self.store, &self.read(|desk| desk.rules().to_vec())).await
     }
 
     /// Publishes what is in force, if it is something else than before.
@@ -135,6 +128,22 @@ impl Platform {
         }
         Ok(())
     }
+}
+
+/// The rules at these places of a journal.
+///
+/// # Errors
+/// When it cannot be read.
+pub async fn rules(store: &Store, places: &[u64]) -> anyhow::Result<Vec<Entry>> {
+    let mut rules = Vec::new();
+    for place in places {
+        let entry = store.read(*place, 1).await?.pop().filter(|entry| entry.place == *place);
+        // A draft that was kept long enough is gone; what was adopted by it stands by its signatures.
+        if let Some((accepted, sent)) = entry.and_then(|entry| Some((entry.accepted, entry.sent?))) {
+            rules.push(Entry { accepted, signed: Signed::decode(&sent)? });
+        }
+    }
+    Ok(rules)
 }
 
 /// Keeps the feed in step, as long as there is a platform.

@@ -11,7 +11,7 @@ use super::evidence::{Evidence, Noted, keep_evidence, kept_evidence};
 use super::mirror::Mirror;
 use super::timing::{Timing, Timings};
 use super::{
-    Copy, Done, Folder, Follower, Kept, Next, Pinned, does_wait, keep_rules, keep_state, keep_taken,
+    Copy, Done, Folder, Follower, Held, Kept, Next, Pinned, does_wait, keep_rules, keep_state, keep_taken,
     keep_trusted, keep_waiting,
 };
 use crate::fetch::{Fetcher, Refused};
@@ -230,6 +230,11 @@ impl Client {
     pub fn does_wait(&self) -> bool {
         // On any doubt the operator is asked.
         does_wait(&self.disk).unwrap_or(true)
+    }
+
+    /// What is in force by what has come last, once there is something.
+    pub const fn held(&self) -> Option<&Held> {
+        self.follower.held()
     }
 
     /// What waits for the gateway: what is held, unless the gateway has it.

@@ -12,7 +12,8 @@ use std::sync::Arc;
 
 use credence_feed::log::TileRef;
 use credence_feed::{
-    Delta, Entry, FileRef, HEAD_BYTES_MAX, Head, Reject, Rulebook, SKEW, SnapshotList, State, operators,
+    Delta, Entry, FileRef, HEAD_BYTES_MAX, Head, Reject, Rulebook, SKEW, SnapshotList, State,
+    is_operator_replaced,
 };
 use credence_law::{BYTES_MAX, Signed};
 
@@ -315,9 +316,9 @@ impl<'a> Refresh<'a> {
     /// Whether none of the keys is the operator's any more that could have signed what is believed.
     fn is_operator_replaced(&self, rules: &Rulebook) -> bool {
         let then = first(rules, self.follower.trusted.rules, self.follower);
-        let keys = |rules: &Rulebook| rules.law().map(|law| operators(law, |_| true));
-        let Ok((then, now)) = then.and_then(|then| Ok((keys(&then)?, keys(rules)?))) else { return false };
-        then.keys().all(|key| !now.contains_key(key))
+        then.is_ok_and(|then| {
+            then.law().is_ok_and(|then| rules.law().is_ok_and(|now| is_operator_replaced(then, now)))
+        })
     }
 
     /// Notes what was signed and cannot be true together, where all of it is at hand, and gives the reason back.

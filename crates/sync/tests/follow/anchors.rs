@@ -92,11 +92,11 @@ pub(crate) fn a_rule_counts_by_its_signatures_and_in_its_place() {
 /// A root with these keys that follows the one of a publisher, signed by these.
 fn next_root(publisher: &Publisher, keys: &[u8], threshold: u16, signers: &[u8]) -> Signed {
     let entries = publisher.feed.rules().entries();
-    let roots = entries.iter().filter_map(|entry| match Object::<Rules>::decode(entry.signed.bytes()) {
+    let mut roots = entries.iter().filter_map(|entry| match Object::<Rules>::decode(entry.signed.bytes()) {
         Ok(Object { body: Rules::Root(root), .. }) => Some((act_id(entry.signed.bytes()), root)),
         _ => None,
     });
-    let (id, root) = roots.last().unwrap();
+    let (id, root) = roots.next_back().unwrap();
     let public = |number: &u8| key(publisher, *number).verifying_key().to_bytes();
     let next = Root {
         version: root.version + 1,

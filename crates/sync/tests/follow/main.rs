@@ -6,6 +6,7 @@ mod deceit;
 mod disk;
 mod files;
 mod heads;
+mod issuers;
 mod mirrors;
 mod mutants;
 mod rounds;

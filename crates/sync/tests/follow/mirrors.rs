@@ -28,8 +28,12 @@ const fn ms(ms: u64) -> Duration {
 const PATIENCE: Patience =
     Patience { connect: ms(1_000), idle: ms(1_500), total: ms(20_000), window: ms(300), least: 2_000 };
 
-/// What a server does about a path: none for what it should.
-type Trick = Option<(String, fn(&mut TcpStream))>;
+/// What a server does in the place of answering.
+type Play = fn(&mut TcpStream);
+/// What it does about a path: none for what it should.
+type Trick = Option<(String, Play)>;
+/// And why that is not taken.
+type Tried = (Play, Refused);
 
 /// A server of a publisher's files, which plays a trick in one place.
 struct Server {
@@ -67,7 +71,7 @@ impl Server {
         Self { address, trick, asked }
     }
 
-    fn plays(&self, path: &str, play: fn(&mut TcpStream)) {
+    fn plays(&self, path: &str, play: Play) {
         *self.trick.lock().unwrap() = Some((path.to_owned(), play));
     }
 
@@ -138,11 +142,11 @@ pub(crate) fn whatever_a_mirror_does_with_its_answers_nothing_changes() {
     let file = |file: &credence_feed::FileRef| format!("feed/files/{}", file.name());
     let (delta, list) = (file(head.way_from(head.serial - 1).unwrap()[0]), file(&head.snapshot));
     let order = ["feed/rules/4", "feed/head", "log/consistency/5/6", "log/tile/0/000.p/6", &delta, &list];
-    let tricks: [(fn(&mut TcpStream), Refused); 14] = [
+    let tricks: [Tried; 14] = [
         (
             |stream| {
                 begin(stream, "200 OK\r\nTransfer-Encoding: chunked");
-                let chunk = [&b"10000\r\n"[..], &[b'x'; 1 << 16], b"\r\n"].concat();
+                let chunk = [&b"10000\r\n"[..], &vec![b'x'; 1 << 16], b"\r\n"].concat();
                 while stream.write_all(&chunk).is_ok() {}
             },
             Refused::TooLong,

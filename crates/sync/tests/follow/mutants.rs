@@ -178,7 +178,7 @@ impl Range {
             (_, Err(_)) => {}
             // What a delta cannot tell, the whole state does, and a proof the tiles.
             ("delta", Ok(true)) => {
-                assert!(gateway.asked.iter().any(|asked| self.kind(asked) == "list"), "{bit}")
+                assert!(gateway.asked.iter().any(|asked| self.kind(asked) == "list"), "{bit}");
             }
             ("consistency", Ok(true)) => {
                 assert!(gateway.asked.iter().any(|asked| asked.starts_with("log/tile/")), "{bit} of {path}");

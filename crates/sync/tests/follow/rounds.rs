@@ -1,6 +1,6 @@
 //! Rounds with mirrors that lie: what each attack begins with, and what is looked at after it.
 
-use credence_feed::Head;
+use credence_feed::{FileRef, Head};
 use credence_law::Signed;
 use credence_sync::feed::Answer;
 use ed25519_dalek::SigningKey;
@@ -80,4 +80,23 @@ pub(crate) fn heals(gateway: &mut Gateway<Memory>, publisher: &Publisher) {
 /// The questions of a round in which a rule does not follow: all rules once more.
 pub(crate) fn once_more(last: u32) -> Vec<String> {
     [last].into_iter().chain(0..=last).map(|number| format!("feed/rules/{number}")).collect()
+}
+
+/// Where a file is.
+pub(crate) fn path(file: &FileRef) -> String {
+    format!("feed/files/{}", file.name())
+}
+
+/// A publisher whose members 1 and 2 have stated their rows, and a gateway that follows it.
+pub(crate) fn stated() -> (Publisher, Gateway<Memory>) {
+    let mut publisher = Publisher::new();
+    for (member, site) in [(1, 1), (1, 2), (2, 1)] {
+        publisher.alert(member, site);
+    }
+    publisher.publish();
+    assert_eq!(publisher.attest(0), 2);
+    publisher.publish();
+    let mut gateway = Gateway::new(&publisher);
+    gateway.follow(&publisher);
+    (publisher, gateway)
 }

@@ -2,12 +2,15 @@
 //!
 //! After each attack the counterparts look at the word of the refusal, at every byte of the disk, and at just what was asked for.
 
-use crate::{anchors, deceit, disk, files, heads, mirrors, ways};
+use crate::{anchors, deceit, disk, files, heads, issuers, mirrors, ways};
+
+/// Tests by themselves, so that none can be named that is not there.
+type Tested = &'static [fn()];
 
 /// What a case of the suite has here.
 enum Here {
     /// Tests of its counterpart.
-    Tests(&'static [fn()]),
+    Tests(Tested),
     /// Nothing, for this reason.
     Nothing(&'static str),
 }
@@ -53,8 +56,8 @@ const SUITE: [(u8, &str, Here); 53] = [
         Tests(&[
             anchors::a_rule_counts_by_its_signatures_and_in_its_place,
             heads::a_head_counts_by_the_operators_keys_alone,
-            files::an_issuers_manifest_counts_by_its_own_keys_in_its_time,
-            files::an_act_that_travels_by_itself_stands_by_itself,
+            issuers::an_issuers_manifest_counts_by_its_own_keys_in_its_time,
+            issuers::an_act_that_travels_by_itself_stands_by_itself,
         ]),
     ),
     (
@@ -96,12 +99,12 @@ const SUITE: [(u8, &str, Here); 53] = [
     (19, "faketime", Tests(&[heads::time_is_what_the_clock_says_and_never_goes_back])),
     (20, "root_expired", Tests(&[anchors::a_root_that_is_over_signs_nothing_but_its_successor])),
     (21, "timestamp_expired", Tests(&[heads::a_head_is_believed_in_its_time])),
-    (22, "snapshot_expired", Tests(&[files::an_issuers_manifest_counts_by_its_own_keys_in_its_time])),
+    (22, "snapshot_expired", Tests(&[issuers::an_issuers_manifest_counts_by_its_own_keys_in_its_time])),
     (
         23,
         "targets_expired",
         Tests(&[
-            files::an_act_that_travels_by_itself_stands_by_itself,
+            issuers::an_act_that_travels_by_itself_stands_by_itself,
             ways::an_act_that_no_manifest_lists_counts_for_an_hour,
         ]),
     ),
@@ -138,7 +141,7 @@ const SUITE: [(u8, &str, Here); 53] = [
         "snapshot_does_not_meet_threshold",
         Tests(&[
             heads::a_head_takes_as_many_keys_as_the_registry_asks_for,
-            files::an_act_that_travels_by_itself_stands_by_itself,
+            issuers::an_act_that_travels_by_itself_stands_by_itself,
         ]),
     ),
     (34, "snapshot_has_too_few_keys", Tests(&[anchors::a_rule_counts_by_its_signatures_and_in_its_place])),
@@ -170,7 +173,7 @@ const SUITE: [(u8, &str, Here); 53] = [
     (
         43,
         "targets_fast_forward_recovery",
-        Tests(&[files::whoever_went_ahead_with_a_members_key_is_left_behind_by_a_new_one]),
+        Tests(&[issuers::whoever_went_ahead_with_a_members_key_is_left_behind_by_a_new_one]),
     ),
     (
         44,
@@ -185,7 +188,7 @@ const SUITE: [(u8, &str, Here); 53] = [
             heads::one_more_key_is_no_way_back,
         ]),
     ),
-    (46, "targets_rollback", Tests(&[files::an_issuers_manifest_never_goes_back])),
+    (46, "targets_rollback", Tests(&[issuers::an_issuers_manifest_never_goes_back])),
     (
         47,
         "static_repository",
@@ -200,13 +203,17 @@ const SUITE: [(u8, &str, Here); 53] = [
             "there is no graph: every issuer stands in the registry itself, and none can pass its word on",
         ),
     ),
-    (49, "targetfile_search", Tests(&[files::an_issuer_speaks_of_what_it_holds_and_states_itself])),
+    (49, "targetfile_search", Tests(&[issuers::an_issuer_speaks_of_what_it_holds_and_states_itself])),
     (
         50,
         "cached_role_is_verified_against_current_delegator",
-        Tests(&[files::a_manifest_is_checked_by_the_registry_in_force]),
+        Tests(&[issuers::a_manifest_is_checked_by_the_registry_in_force]),
     ),
-    (51, "delegation_not_in_snapshot", Tests(&[files::an_issuer_speaks_of_what_it_holds_and_states_itself])),
+    (
+        51,
+        "delegation_not_in_snapshot",
+        Tests(&[issuers::an_issuer_speaks_of_what_it_holds_and_states_itself]),
+    ),
     (
         52,
         "root_rotation",
@@ -222,13 +229,13 @@ const SUITE: [(u8, &str, Here); 53] = [
         Tests(&[
             heads::a_key_counts_in_its_time_and_until_it_is_revoked,
             heads::a_head_takes_as_many_keys_as_the_registry_asks_for,
-            files::a_manifest_is_checked_by_the_registry_in_force,
+            issuers::a_manifest_is_checked_by_the_registry_in_force,
         ]),
     ),
 ];
 
 /// What the suite lacks and this project looks at besides.
-const BESIDES: [(&str, &[fn()]); 7] = [
+const BESIDES: [(&str, Tested); 7] = [
     (
         "rules that are lied about",
         &[anchors::a_lie_about_when_a_rule_came_into_force_heals, anchors::no_mirror_takes_rules_back],
