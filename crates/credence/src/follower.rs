@@ -20,7 +20,7 @@ use std::thread;
 
 use anyhow::{Context, ensure};
 use credence_engine::clock::unix_s;
-use credence_sync::feed::{Client, Folder, Plan, Told, listen};
+use credence_sync::feed::{Client, Folder, Offer, Plan, Told, listen};
 use credence_sync::fetch::{Fetcher, Patience, Refused};
 use credence_sync::lists::shelf::Shelf;
 use credence_sync::lists::{Event, Lists, Machine};
@@ -250,10 +250,8 @@ async fn keep(
     let source = || FEED.to_owned();
     let mut reports = vec![Report::Known { source: source(), checked_s: client.fresh() }];
     let mut evidence = None;
-    // What waited before this start does so after it: nobody knows any more which flows it would hit.
-    let mut was_held = client.does_wait();
-    let mut offered = client.offered();
-    reports.extend(offered.map(|(_, serial)| Report::Offered { source: source(), serial, was_held }));
+    let offer = |Offer { serial, was_held, .. }| Report::Offered { source: source(), serial, was_held };
+    reports.extend(client.offered().map(offer));
     loop {
         match client.evidence() {
             Ok(files) if evidence != Some(files) => {
@@ -270,12 +268,9 @@ async fn keep(
         }
         tokio::select! {
             Some(order) = orders.recv() => {
-                let kept = match (order, offered) {
-                    (Order::Take { serial, .. }, Some((session, waits))) if waits == serial => {
-                        was_held = false;
-                        client.taken(session, serial)
-                    }
-                    (Order::Hold { .. }, _) => client.waits(),
+                let kept = match order {
+                    Order::Take { serial, .. } => client.taken(serial),
+                    Order::Hold { .. } => client.waits(),
                     _ => Ok(()),
                 };
                 if let Err(error) = kept {
@@ -284,10 +279,9 @@ async fn keep(
             }
             told = client.round(&mut rings) => match told {
                 Ok(Told::Fresh(at_s)) => reports.push(Report::Checked { source: source(), at_s, is_new: false }),
-                Ok(Told::New(session, serial)) => {
-                    offered = Some((session, serial));
+                Ok(Told::New(new)) => {
                     reports.push(Report::Checked { source: source(), at_s: unix_s(), is_new: true });
-                    reports.push(Report::Offered { source: source(), serial, was_held });
+                    reports.push(offer(new));
                 }
                 Ok(Told::Refused(place, why)) => reports.push(Report::Refused { source: source(), place, why }),
                 Err(error) => {

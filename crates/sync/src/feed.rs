@@ -1,14 +1,17 @@
 //! Following a signed feed.
 //!
-//! A [`Refresh`] asks for one thing after the other and believes none of it before it was checked; it neither waits nor reads a
-//! clock, so that a simulation can drive it. What it ends with is a [`Next`], which becomes what is believed when
-//! [`Follower::commit`] is told that it was written down.
+//! A [`Refresh`] asks for one thing after the other and believes none of it before it was checked. What it ends with is a
+//! [`Next`], which becomes what is believed when [`Follower::commit`] is told that it was written down; [`Rounds`] see to that, one
+//! after the other. None of them waits, reads a clock or draws a number, so that a simulation drives them; [`Client`] is what
+//! does.
 
 mod client;
 pub mod evidence;
+mod intake;
 mod keep;
 mod mirror;
 mod refresh;
+mod rounds;
 mod timing;
 mod trusted;
 
@@ -19,13 +22,15 @@ use credence_feed::{Reject, Rulebook, State, Witness};
 use credence_law::Signed;
 use credence_law::party::World;
 
-pub use client::{Client, Plan, Told, listen};
+pub use client::{Client, Plan, listen};
+pub use intake::{Fed, Intake};
 pub use keep::{
     Copy, Disk, Folder, Kept, Unkept, does_wait, keep_rules, keep_state, keep_taken, keep_trusted,
     keep_waiting,
 };
 pub use mirror::Mirror;
 pub use refresh::{Answer, Ask, Done, Next, Refresh};
+pub use rounds::{Asked, Doubt, Moment, Offer, Round, Rounds, Told};
 pub use timing::{Timing, Timings};
 pub use trusted::Trusted;
 
@@ -82,6 +87,11 @@ impl Follower {
     pub fn new(pinned: Pinned, kept: Kept) -> Self {
         let Kept { trusted, head, rules, held } = kept;
         Self { pinned, trusted, head, rules, held }
+    }
+
+    /// What the operator has chosen to trust.
+    pub const fn pinned(&self) -> &Pinned {
+        &self.pinned
     }
 
     /// What is never to be older again.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use credence_feed::{Delta, FileRef, Head, Reject, SnapshotList, State};
+use credence_feed::{Delta, FileRef, Reject, SnapshotList, State};
 
 use super::super::{Held, Trusted};
 use super::{Done, FILES_BYTES_MAX, Next, Refresh, Stage};
@@ -123,16 +123,7 @@ impl Refresh<'_> {
 
     fn end(&mut self, state: Option<State>) -> Result<Option<Done>, Reject> {
         let (signed, head) = self.head.take().ok_or(Reject::State)?;
-        let trusted = Trusted {
-            session: head.session,
-            serial: head.serial,
-            head: Head::hash(&signed),
-            issued: head.issued,
-            log_size: head.log_size,
-            log_root: head.log_root,
-            witnessed: self.witnessed,
-            rules: head.rules,
-        };
+        let trusted = Trusted::of(&signed, &head, self.witnessed);
         Ok(Some(Done::New(Box::new(Next { trusted, head: signed, state }))))
     }
 }
