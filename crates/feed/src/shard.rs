@@ -25,7 +25,7 @@ pub struct Shard {
     bits: u8,
     count: u32,
     /// Shared with older states where nothing has changed.
-    pages: Vec<Arc<Page>>,
+    pages: Arc<Vec<Arc<Page>>>,
 }
 
 #[derive(Debug)]
@@ -55,7 +55,7 @@ pub struct Changes {
 /// One without rows.
 impl Default for Shard {
     fn default() -> Self {
-        Self { bits: 0, count: 0, pages: vec![Page::new(Vec::new())] }
+        Self { bits: 0, count: 0, pages: Arc::new(vec![Page::new(Vec::new())]) }
     }
 }
 
@@ -79,7 +79,7 @@ impl Shard {
         let mut pages = vec![Vec::new(); 1 << bits];
         // In their order, so that each page is in order as well.
         rows.into_iter().for_each(|row| pages[page(row.prefix, bits)].push(row));
-        Ok(Self { bits, count, pages: pages.into_iter().map(Page::new).collect() })
+        Ok(Self { bits, count, pages: Arc::new(pages.into_iter().map(Page::new).collect()) })
     }
 
     /// How many rows there are.
@@ -158,7 +158,7 @@ impl Shard {
                 change(&mut rows, one)?;
             }
             count += rows.len();
-            next.pages[number] = Page::new(rows);
+            Arc::make_mut(&mut next.pages)[number] = Page::new(rows);
         }
         next.count = within(count, bits)?;
         Ok(next)
@@ -183,20 +183,40 @@ impl Shard {
     /// # Errors
     /// As [`new`](Self::new).
     pub fn followed_by(&self, rows: &[Row]) -> Result<Self, Reject> {
-        let (one, other) = (suits(rows.len() / 2), suits(rows.len() * 2));
-        let fits = (one..=other).contains(&self.bits) && 1 << self.bits <= rows.len().max(1);
-        let bits = if fits { self.bits } else { suits(rows.len()) };
+        let bits = self.bits_for(rows.len());
         in_order(rows, Row::key).map_err(|_| Reject::Order)?;
         let mut changes = Changes::default();
         differences(self.in_order().into_iter(), rows.iter(), &mut changes);
         self.changed(changes, bits)
     }
 
+    /// The shard after some changes, in pages as [`followed_by`](Self::followed_by) has them.
+    ///
+    /// # Errors
+    /// As [`changed`](Self::changed).
+    pub fn after(&self, changes: Changes) -> Result<Self, Reject> {
+        let new = changes.put.iter().filter(|row| self.row(row.key()).is_none()).count();
+        let rows = (self.count as usize + new).saturating_sub(changes.gone.len());
+        self.changed(changes, self.bits_for(rows))
+    }
+
+    /// The number of pages for so many rows, as a power of two: the one that there is, as long as that suits roughly.
+    fn bits_for(&self, rows: usize) -> u8 {
+        let (one, other) = (suits(rows / 2), suits(rows * 2));
+        let fits = (one..=other).contains(&self.bits) && 1 << self.bits <= rows.max(1);
+        if fits { self.bits } else { suits(rows) }
+    }
+
+    /// Whether it is one of which this is a copy, without looking at any row.
+    pub fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.pages, &other.pages)
+    }
+
     /// What leads from this shard to `next`. Pages that both share are not looked at.
     pub fn changes_to(&self, next: &Self) -> Changes {
         let mut changes = Changes::default();
         if self.bits == next.bits {
-            let pairs = self.pages.iter().zip(&next.pages);
+            let pairs = self.pages.iter().zip(next.pages.iter());
             for (old, new) in pairs.filter(|(old, new)| !Arc::ptr_eq(old, new)) {
                 differences(old.rows.iter(), new.rows.iter(), &mut changes);
             }

@@ -9,6 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use credence_credit::ActId;
 use credence_feed::log::{ED25519, TILE_HEIGHT};
 pub use credence_feed::log::{is_consistent, read_checkpoint};
+use credence_feed::tiles::TILE_HEIGHT;
 use ed25519_dalek::SigningKey;
 use sha2::{Digest, Sha256};
 use signed_note::{Note, StandardSigner};

@@ -9,7 +9,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
-use credence_feed::log::tiles;
+use credence_feed::tiles::tiles_since;
 use credence_feed::{Entry, FileRef, Head, SnapshotList};
 use credence_law::{Law, Signed};
 
@@ -114,9 +114,9 @@ impl Source<'_> {
     fn write_log(&self, size: u64, to: &Path) -> anyhow::Result<()> {
         ensure!(size <= self.log.len(), "the journal is shorter than the head says; export again");
         let seen = self.witnessed.as_ref().map(|(size, _)| *size);
-        for tile in [Some(size), seen].into_iter().flatten().flat_map(tiles) {
-            let path = to.join("log").join(&tile.path);
-            let bytes = self.log.tile(&tile.path).context("the log lacks a tile of its own")?;
+        for tile in [Some(size), seen].into_iter().flatten().flat_map(|size| tiles_since(0, size)) {
+            let path = to.join("log").join(&tile);
+            let bytes = self.log.tile(&tile).context("the log lacks a tile of its own")?;
             if let Some(directory) = path.parent() {
                 fs::create_dir_all(directory)
                     .with_context(|| format!("{} cannot be made", directory.display()))?;

@@ -10,7 +10,7 @@ mod log;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use credence_feed::log::TileRef;
+use credence_feed::tiles::{TILE_BYTES_MAX, TiledProof};
 use credence_feed::{
     Delta, Entry, FileRef, HEAD_BYTES_MAX, Head, Reject, Rulebook, SKEW, SnapshotList, State,
     is_operator_replaced,
@@ -19,7 +19,7 @@ use credence_law::{BYTES_MAX, Signed};
 
 use super::evidence::{Deceit, Evidence};
 use super::{Follower, Trusted};
-use log::{Lengths, Tiles};
+use log::Lengths;
 
 /// The largest proof of the log, in bytes of JSON: some sixty hashes.
 const PROOF_BYTES_MAX: usize = 1 << 14;
@@ -39,8 +39,8 @@ pub enum Ask {
     Witnessed,
     /// The proof that the log of the second size begins with that of the first.
     Consistency(u64, u64),
-    /// A tile of the log's hashes, from which such a proof follows.
-    Tile(TileRef),
+    /// A tile of the log's hashes by its path, where such a proof is not to be had: from a mirror that serves files alone.
+    Tile(String),
     /// A file.
     File(FileRef),
 }
@@ -53,7 +53,7 @@ impl Ask {
             Self::Head => "feed/head".to_owned(),
             Self::Witnessed => "log/checkpoint/witnessed".to_owned(),
             Self::Consistency(before, size) => format!("log/consistency/{before}/{size}"),
-            Self::Tile(tile) => format!("log/{}", tile.path),
+            Self::Tile(path) => format!("log/{path}"),
             Self::File(file) => format!("feed/files/{}", file.name()),
         }
     }
@@ -65,7 +65,7 @@ impl Ask {
             Self::Head => HEAD_BYTES_MAX,
             Self::Witnessed => CHECKPOINT_BYTES_MAX,
             Self::Consistency(..) => PROOF_BYTES_MAX,
-            Self::Tile(tile) => tile.len,
+            Self::Tile(_) => TILE_BYTES_MAX,
             Self::File(file) => file.len as usize,
         }
     }
@@ -108,8 +108,8 @@ enum Stage {
     Witnessed,
     /// That the log goes on from what was known of it, and that what witnesses have seen is the same log.
     Log(VecDeque<Lengths>),
-    /// The same by the log's tiles: those that are missing, and those that came.
-    Tiles(VecDeque<Lengths>, VecDeque<TileRef>, Tiles),
+    /// The same, from tiles.
+    Tiles(VecDeque<Lengths>, TiledProof),
     Deltas(VecDeque<FileRef>, Vec<Delta>),
     List,
     Shards(SnapshotList, VecDeque<FileRef>, BTreeMap<[u8; 32], Vec<u8>>),
@@ -134,7 +134,7 @@ pub struct Refresh<'a> {
     witnessed: u64,
     /// What witnesses have signed, and tiles of the log: for evidence.
     checkpoint: Option<Vec<u8>>,
-    tiles: Tiles,
+    tiles: Vec<(String, Vec<u8>)>,
     evidence: Option<Evidence>,
 }
 
@@ -151,7 +151,7 @@ impl<'a> Refresh<'a> {
             head: None,
             witnessed: follower.trusted.witnessed,
             checkpoint: None,
-            tiles: Tiles::new(),
+            tiles: Vec::new(),
             evidence: None,
         }
     }
@@ -165,7 +165,7 @@ impl<'a> Refresh<'a> {
             Stage::Log(lengths) => {
                 lengths.front().map(|((before, _), (size, _))| Ask::Consistency(*before, *size))
             }
-            Stage::Tiles(_, tiles, _) => tiles.front().cloned().map(Ask::Tile),
+            Stage::Tiles(_, proof) => proof.wants().map(Ask::Tile),
             Stage::Deltas(files, _) | Stage::Shards(_, files, _) => files.front().cloned().map(Ask::File),
             Stage::List => self.head.as_ref().map(|(_, head)| Ask::File(head.snapshot.clone())),
             Stage::Over => None,
@@ -202,7 +202,7 @@ impl<'a> Refresh<'a> {
             Stage::Head => self.opened(&bytes.ok_or(Reject::Hash)?),
             Stage::Witnessed => self.seen(bytes),
             Stage::Log(lengths) => self.goes_on(lengths, bytes.as_deref()),
-            Stage::Tiles(lengths, tiles, had) => self.tile(lengths, tiles, had, bytes),
+            Stage::Tiles(lengths, proof) => self.tile(lengths, proof, bytes),
             Stage::Deltas(files, read) => self.delta(files, read, bytes),
             Stage::List => self.list(&bytes.ok_or(Reject::Hash)?),
             Stage::Shards(list, files, read) => self.shard(list, files, read, bytes.ok_or(Reject::Hash)?),

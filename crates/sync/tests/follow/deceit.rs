@@ -11,7 +11,7 @@ use credence_sync::feed::evidence::{
 use credence_sync::feed::{Answer, Ask};
 
 use crate::rounds::{OPENING, asks, fails, followed, forged, heals, with_head};
-use crate::stage::{Gateway, Lies, Memory, Publisher, consistency, honest};
+use crate::stage::{Gateway, Lies, Memory, Publisher, honest};
 
 /// That what was noticed lies on the disk, once, with both heads as they were signed, and outlives a restart.
 #[track_caller]
@@ -148,8 +148,10 @@ pub(crate) fn a_log_is_followed_by_its_tiles_alone() {
                 || from > 5
         );
         tiles.extend(gateway.asked.iter().filter(|path| path.starts_with("log/tile/")).cloned());
-        let all: BTreeSet<_> =
-            credence_feed::log::tiles(size).into_iter().map(|tile| format!("log/{}", tile.path)).collect();
+        let all: BTreeSet<_> = credence_feed::tiles::tiles_since(0, size)
+            .into_iter()
+            .map(|tile| format!("log/{tile}"))
+            .collect();
         let asked = gateway.asked.iter().filter(|path| path.starts_with("log/tile/"));
         assert!(
             asked.clone().count() > 0 && asked.clone().all(|path| all.contains(path)),
@@ -161,42 +163,6 @@ pub(crate) fn a_log_is_followed_by_its_tiles_alone() {
         tiles.contains("log/tile/0/000") && tiles.iter().any(|tile| tile.starts_with("log/tile/1/000.p/")),
         "{tiles:?}"
     );
-}
-
-/// Every proof between two sizes holds, by proof and by tiles, and no other does.
-#[test]
-fn proofs_and_tiles_say_the_same() {
-    let log = {
-        let mut log = Log::default();
-        (0..600_u64).for_each(|number| log.append(Leaf { accepted: number, digest: [number as u8; 32] }));
-        log
-    };
-    let sizes = [1, 2, 3, 7, 8, 255, 256, 257, 300, 511, 512, 513, 599, 600];
-    for size in sizes {
-        let root = log.root(size).unwrap();
-        let tiles = credence_feed::log::tiles(size).into_iter();
-        let tiles =
-            tiles.map(|tile| (tile.path.clone(), log.tile(&tile.path).unwrap())).inspect(|(path, bytes)| {
-                assert_eq!(bytes.len() % 32, 0, "{path}");
-            });
-        let tiles = tiles.collect();
-        for before in sizes.into_iter().filter(|before| *before < size) {
-            let found = credence_feed::log::beginning((size, &root), before, &tiles);
-            assert_eq!(
-                found,
-                credence_feed::log::Beginning::Root(log.root(before).unwrap()),
-                "{before} of {size}"
-            );
-            assert!(consistency(&log, before, size).is_some());
-            let wrong = credence_feed::log::beginning((size, &[9; 32]), before, &tiles);
-            assert_eq!(wrong, credence_feed::log::Beginning::Wrong);
-        }
-    }
-    let none = std::collections::BTreeMap::new();
-    for (size, before) in [(5, 0), (5, 6), (u64::MAX, 1), (1 << 48, 1)] {
-        let found = credence_feed::log::beginning((size, &[9; 32]), before, &none);
-        assert_eq!(found, credence_feed::log::Beginning::Wrong, "{before} of {size}");
-    }
 }
 
 /// Whoever has the operator's key can make any number of lies: so many are kept, the first ones, and all are refused.

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 mod anchors;
+mod bucket;
 mod deceit;
 mod disk;
 mod files;
@@ -10,6 +11,7 @@ mod issuers;
 mod mirrors;
 mod mutants;
 mod rounds;
+mod rows;
 mod stage;
 mod suite;
 mod ways;

@@ -103,8 +103,8 @@ pub(crate) fn files(publisher: &Publisher) -> BTreeMap<String, Vec<u8>> {
         let bytes = publisher.feed.file(&file.hash).unwrap().to_vec();
         files.insert(format!("feed/files/{}", file.name()), bytes);
     }
-    for tile in credence_feed::log::tiles(head.log_size) {
-        files.insert(format!("log/{}", tile.path), publisher.desk.log().tile(&tile.path).unwrap());
+    for tile in credence_feed::tiles::tiles_since(0, head.log_size) {
+        files.insert(format!("log/{tile}"), publisher.desk.log().tile(&tile).unwrap());
     }
     files
 }

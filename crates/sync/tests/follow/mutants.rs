@@ -123,8 +123,8 @@ impl Range {
             .map(|shard| format!("feed/files/{}", shard.file.name()))
             .collect();
         let size = head.log_size;
-        for tile in credence_feed::log::tiles(size) {
-            self.mirror.insert(format!("log/{}", tile.path), publisher.desk.log().tile(&tile.path).unwrap());
+        for tile in credence_feed::tiles::tiles_since(0, size) {
+            self.mirror.insert(format!("log/{tile}"), publisher.desk.log().tile(&tile).unwrap());
         }
         for (path, bytes) in &mut self.mirror {
             if bytes.is_empty() {

@@ -256,7 +256,7 @@ pub(crate) fn honest(publisher: &Publisher, ask: &Ask) -> Answer {
         Ask::Head => publisher.feed.head().map(|(head, ..)| head.to_vec()),
         Ask::File(FileRef { hash, .. }) => publisher.feed.file(hash).map(|bytes| bytes.to_vec()),
         Ask::Consistency(before, size) => consistency(publisher.desk.log(), *before, *size),
-        Ask::Tile(tile) => publisher.desk.log().tile(&tile.path),
+        Ask::Tile(path) => publisher.desk.log().tile(path),
         Ask::Witnessed => None,
     };
     bytes.map_or(Answer::Missing, Answer::Bytes)

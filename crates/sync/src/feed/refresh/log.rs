@@ -1,9 +1,10 @@
 //! That the public log goes on from what was seen of it, and that witnesses have seen it.
 
 use std::cmp::Ordering;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 
-use credence_feed::log::{Beginning, TileRef, beginning, is_consistent, read_checkpoint};
+use credence_feed::log::{is_consistent, read_checkpoint};
+use credence_feed::tiles::TiledProof;
 use credence_feed::witness::cosignatures;
 use credence_feed::{Reject, operators};
 use credence_law::party::unhex;
@@ -19,8 +20,6 @@ const WITNESSED_MAX: u64 = 86_400;
 pub(super) type Length = (u64, [u8; 32]);
 /// Two lengths of one log, the shorter one first.
 pub(super) type Lengths = (Length, Length);
-/// Tiles by their paths.
-pub(super) type Tiles = BTreeMap<String, Vec<u8>>;
 
 impl Refresh<'_> {
     /// What the head says of the log, against what was known of it.
@@ -102,43 +101,32 @@ impl Refresh<'_> {
             lengths.pop_front();
             return self.prove(lengths);
         }
-        self.by_tiles(lengths, Tiles::new())
-    }
-
-    /// A tile that was asked for.
-    pub(super) fn tile(
-        &mut self,
-        lengths: VecDeque<Lengths>,
-        mut tiles: VecDeque<TileRef>,
-        mut had: Tiles,
-        bytes: Option<Vec<u8>>,
-    ) -> Result<Option<Done>, Reject> {
-        let tile = tiles.pop_front().ok_or(Reject::State)?;
-        had.insert(tile.path, bytes.ok_or(Reject::Log)?);
-        if tiles.is_empty() {
-            return self.by_tiles(lengths, had);
-        }
-        self.stage = Stage::Tiles(lengths, tiles, had);
+        let ((before, _), log) = *step;
+        let proof = TiledProof::new(before, log).ok_or(Reject::Log)?;
+        self.stage = Stage::Tiles(lengths, proof);
         Ok(None)
     }
 
-    fn by_tiles(&mut self, mut lengths: VecDeque<Lengths>, had: Tiles) -> Result<Option<Done>, Reject> {
-        let &((before, was), (size, root)) = lengths.front().ok_or(Reject::State)?;
-        match beginning((size, &root), before, &had) {
-            Beginning::Root(found) if found == was => {
-                lengths.pop_front();
-                self.prove(lengths)
-            }
-            Beginning::Root(_) => {
-                self.tiles = had;
-                Err(self.deceived(Deceit::Forked, Reject::Log))
-            }
-            Beginning::Wants(tiles) => {
-                self.stage = Stage::Tiles(lengths, tiles.into(), had);
-                Ok(None)
-            }
-            Beginning::Wrong => Err(Reject::Log),
+    /// A tile that was asked for. The tiles come to the root of the longer log, so that nobody else can have made them up: where its
+    /// beginning is another one by them, it is a fork.
+    pub(super) fn tile(
+        &mut self,
+        mut lengths: VecDeque<Lengths>,
+        mut proof: TiledProof,
+        bytes: Option<Vec<u8>>,
+    ) -> Result<Option<Done>, Reject> {
+        proof.take(bytes.ok_or(Reject::Log)?);
+        if proof.wants().is_some() {
+            self.stage = Stage::Tiles(lengths, proof);
+            return Ok(None);
         }
+        let ((before, was), (size, root)) = lengths.pop_front().ok_or(Reject::State)?;
+        let path = proof.proof().ok_or(Reject::Log)?;
+        if is_consistent(&path, size, &root, (before, &was)) {
+            return self.prove(lengths);
+        }
+        self.tiles = proof.tiles().collect();
+        Err(self.deceived(Deceit::Forked, Reject::Log))
     }
 }
 
