@@ -7,7 +7,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use credence_credit::ActId;
-use credence_feed::log::{ED25519, TILE_HEIGHT};
+use credence_feed::log::ED25519;
 pub use credence_feed::log::{is_consistent, read_checkpoint};
 use credence_feed::tiles::TILE_HEIGHT;
 use ed25519_dalek::SigningKey;
