@@ -4,6 +4,7 @@
 //! while it still may start a program, and the follower itself, which the supervisor starts again whenever it dies. Both are
 //! ended by the kernel when the one that started them is gone, and what they keep on disk bears that at any moment.
 
+mod attest;
 mod once;
 mod outbox;
 mod supervisor;
@@ -20,6 +21,7 @@ use std::thread;
 
 use anyhow::{Context, ensure};
 use credence_engine::clock::unix_s;
+use credence_feed::State;
 use credence_sync::feed::{Client, Folder, Offer, Plan, Told, listen};
 use credence_sync::fetch::{Fetcher, Patience, Refused};
 use credence_sync::lists::shelf::Shelf;
@@ -27,6 +29,7 @@ use credence_sync::lists::{Event, Lists, Machine};
 use credence_sync::pipe::{self, Heard, LINE_LEN_MAX, Order, Report, Words};
 use rustix::process::{Signal, set_parent_process_death_signal};
 use tokio::sync::mpsc::{Receiver, Sender, channel};
+use tokio::sync::watch;
 use tracing::warn;
 
 use crate::config::{Config, FEED};
@@ -176,11 +179,18 @@ fn follow(config: &Config, part: Option<Part>, format: Option<Format>) -> anyhow
         let lists = Lists::new(fetcher.clone(), shelf, machine);
         lists.found(&plans).iter().try_for_each(report)?;
         let (orders, ordered) = channel(EVENTS_MAX);
+        let (in_force, seen) = watch::channel(None);
+        if let Some((desk, _)) = &desk {
+            tokio::spawn(attest::keep(desk.hand(), fetcher.clone(), config.sync.outbox.asking(), seen));
+            if followed.is_none() {
+                warn!("what this member says ends after an hour: name the platform in `sync.url`, so that it is stated anew");
+            }
+        }
         if let Some(plan) = followed {
             let (bell, rings) = channel(1);
             tokio::spawn(listen(fetcher.clone(), plan.mirrors.clone(), bell));
             let client = client(plan, &fetcher)?;
-            tokio::spawn(keep(client, (rings, ordered), send.clone()));
+            tokio::spawn(keep(client, (rings, ordered), send.clone(), in_force));
         }
         for plan in plans {
             tokio::spawn(lists.clone().keep(Arc::new(plan), send.clone()));
@@ -246,7 +256,9 @@ async fn keep(
     mut client: Client,
     (mut rings, mut orders): (Receiver<()>, Receiver<Order>),
     events: Sender<Event>,
+    in_force: watch::Sender<Option<State>>,
 ) {
+    in_force.send_replace(client.in_force().cloned());
     let source = || FEED.to_owned();
     let mut reports = vec![Report::Known { source: source(), checked_s: client.fresh() }];
     let mut evidence = None;
@@ -280,6 +292,7 @@ async fn keep(
             told = client.round(&mut rings) => match told {
                 Ok(Told::Fresh(at_s)) => reports.push(Report::Checked { source: source(), at_s, is_new: false }),
                 Ok(Told::New(new)) => {
+                    in_force.send_replace(client.in_force().cloned());
                     reports.push(Report::Checked { source: source(), at_s: unix_s(), is_new: true });
                     reports.push(offer(new));
                 }

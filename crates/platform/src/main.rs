@@ -82,7 +82,8 @@ enum Command {
         /// All requests come through a proxy, which says for whom: the last address of X-Forwarded-For
         #[arg(long)]
         behind_proxy: bool,
-        /// In an example world, whose parties' keys are here: after how many seconds an issuer's manifest states what is new
+        /// After how many seconds issuers are asked for a manifest that states what is new; in an example world, whose parties' keys are
+        /// here, it is made
         #[arg(long, default_value_t = 600)]
         attest_after: u64,
         /// Copy all that gateways follow to s3://BUCKET/PREFIX as well; keys, region and endpoint are taken from AWS_ACCESS_KEY_ID,
@@ -198,7 +199,8 @@ fn run(command: Command) -> anyhow::Result<()> {
                 feed: Some(dir.join("feed")),
                 bucket: bucket.as_deref().map(bucket::place).transpose()?,
                 reached,
-                attests: are_here.then(|| (dir.clone(), attest_after)),
+                parties: are_here.then(|| dir.clone()),
+                attest_after,
             };
             block_on(serve(&dir, listen, settings))
         }

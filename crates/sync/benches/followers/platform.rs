@@ -33,7 +33,8 @@ pub(crate) fn serve(directory: &Path) {
     let settings = Settings {
         offices: Offices::new(Some(operator), None),
         feed: Some(directory.join("feed")),
-        attests: Some((directory.to_owned(), 600)),
+        parties: Some(directory.to_owned()),
+        attest_after: 600,
         limits: Limits::default(),
         ..Settings::default()
     };

@@ -4,7 +4,7 @@ use std::io;
 use std::ops::ControlFlow;
 use std::time::Duration;
 
-use credence_feed::Reject;
+use credence_feed::{Reject, State};
 use tokio::time::{Instant, sleep_until, timeout_at};
 use tracing::{error, info, warn};
 
@@ -130,6 +130,11 @@ impl Client {
     /// When it cannot be written down.
     pub fn waits(&mut self) -> io::Result<()> {
         self.rounds.waits()
+    }
+
+    /// What is in force, once there is something.
+    pub fn in_force(&self) -> Option<&State> {
+        self.rounds.follower().held().map(|held| &held.state)
     }
 
     fn now_ms(&self) -> u64 {

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 mod anchors;
+mod asked;
 mod bucket;
 mod deceit;
 mod disk;
