@@ -22,3 +22,5 @@ mod image;
 mod judged;
 #[cfg(test)]
 mod outbox;
+#[cfg(test)]
+mod stick;

@@ -22,7 +22,7 @@ use std::thread;
 use anyhow::{Context, ensure};
 use credence_engine::clock::unix_s;
 use credence_feed::State;
-use credence_sync::feed::{Client, Folder, Offer, Told, listen};
+use credence_sync::feed::{Client, Folder, Offer, Plan, Told, listen};
 use credence_sync::fetch::{Fetcher, Patience, Refused};
 use credence_sync::lists::shelf::Shelf;
 use credence_sync::lists::{Event, Lists, Machine};
@@ -59,7 +59,7 @@ pub(crate) struct SyncArgs {
     #[arg(long, value_name = "FILE")]
     config: PathBuf,
 
-    /// Ask for each list once, say what came, and end
+    /// Ask for the feed and each list once, say what came, and end
     #[arg(long)]
     once: bool,
 
@@ -88,7 +88,7 @@ pub(crate) fn sync(args: &SyncArgs) -> anyhow::Result<Exit> {
     let file = args.config.display();
     ensure!(
         config.sync.is_on(),
-        "{file} names nothing to fetch; give a list under `[sync.lists.NAME]` in it"
+        "{file} names nothing to fetch; give a list under `[sync.lists.NAME]` in it, or a platform with `sync.url`"
     );
     if args.part.is_some() {
         sandbox::become_nobody_special(&config.sandbox)?;
@@ -152,12 +152,23 @@ fn follow(config: &Config, part: Option<Part>, format: Option<Format>) -> anyhow
     let fetcher = Fetcher::new(Patience::default())?;
     // Its socket is made and its key is read while that can be.
     let desk = if format.is_none() { outbox::open(config) } else { None };
-    sandbox::confine_follower(&config.sandbox, &config.sync.state);
+    let followed = config.sync.feed();
+    let mirrors = followed.iter().flat_map(|plan| &plan.mirrors);
+    let directories: Vec<_> = mirrors.filter_map(|mirror| mirror.path().map(Path::to_owned)).collect();
+    sandbox::confine_follower(&config.sandbox, &config.sync.state, &directories);
     let (machine, shelf) = (Machine { unix_s, chance }, Shelf::new(lists(&config.sync.state)));
     let plans = config.sync.plans();
+    let client = |plan: Plan, fetcher: &Fetcher| {
+        let folder = Folder::new(&feed(&config.sync.state)).context("the feed cannot be kept")?;
+        Ok::<_, anyhow::Error>(Client::new(fetcher.clone(), plan, folder, machine))
+    };
     if let Some(format) = format {
-        return runtime
-            .block_on(async { once::round(&Lists::new(fetcher, shelf, machine), &plans, format).await });
+        let places = followed.as_ref().map_or(0, |plan| plan.mirrors.len());
+        let client = followed.map(|plan| client(plan, &fetcher)).transpose()?;
+        let lists = Lists::new(fetcher, shelf, machine);
+        return runtime.block_on(async {
+            once::round(client.map(|client| (client, places)), &lists, &plans, format).await
+        });
     }
     let (send, events) = channel(EVENTS_MAX);
     if part.is_some() {
@@ -171,15 +182,14 @@ fn follow(config: &Config, part: Option<Part>, format: Option<Format>) -> anyhow
         let (in_force, seen) = watch::channel(None);
         if let Some((desk, _)) = &desk {
             tokio::spawn(attest::keep(desk.hand(), fetcher.clone(), config.sync.outbox.asking(), seen));
-            if config.sync.feed().is_none() {
+            if followed.is_none() {
                 warn!("what this member says ends after an hour: name the platform in `sync.url`, so that it is stated anew");
             }
         }
-        if let Some(plan) = config.sync.feed() {
-            let folder = Folder::new(&feed(&config.sync.state)).context("the feed cannot be kept")?;
-            let client = Client::new(fetcher.clone(), plan.clone(), folder, machine);
+        if let Some(plan) = followed {
             let (bell, rings) = channel(1);
-            tokio::spawn(listen(fetcher, plan.mirrors, bell));
+            tokio::spawn(listen(fetcher.clone(), plan.mirrors.clone(), bell));
+            let client = client(plan, &fetcher)?;
             tokio::spawn(keep(client, (rings, ordered), send.clone(), in_force));
         }
         for plan in plans {
@@ -251,9 +261,18 @@ async fn keep(
     in_force.send_replace(client.in_force().cloned());
     let source = || FEED.to_owned();
     let mut reports = vec![Report::Known { source: source(), checked_s: client.fresh() }];
+    let mut evidence = None;
     let offer = |Offer { serial, was_held, .. }| Report::Offered { source: source(), serial, was_held };
     reports.extend(client.offered().map(offer));
     loop {
+        match client.evidence() {
+            Ok(files) if evidence != Some(files) => {
+                evidence = Some(files);
+                reports.push(Report::Evidence { source: source(), files: files as u64 });
+            }
+            Ok(_) => {}
+            Err(error) => warn!("whether there is evidence cannot be seen: {error}"),
+        }
         for report in reports.drain(..) {
             if events.send(Event::Report(report)).await.is_err() {
                 return;

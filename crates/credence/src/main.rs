@@ -9,6 +9,7 @@ mod detach;
 mod doctor;
 mod exit;
 mod explain;
+mod feed;
 mod follower;
 mod lookup;
 mod moment;
@@ -60,6 +61,9 @@ enum Command {
     Credit(credit::CreditCommand),
     /// Fetch what `[sync]` names; `credence run` starts this by itself
     Sync(follower::SyncArgs),
+    /// What is kept of the feed that a gateway follows
+    #[command(subcommand)]
+    Feed(feed::FeedCommand),
     /// Validate a configuration and say what it would do
     Check(check::CheckArgs),
     /// Tell a running gateway something: an emergency, an update that waits
@@ -86,6 +90,7 @@ fn main() -> ExitCode {
         Command::Explain(args) => explain::explain(&args),
         Command::Credit(command) => credit::credit(&command),
         Command::Sync(args) => follower::sync(&args),
+        Command::Feed(command) => feed::feed(&command),
         Command::Check(args) => check::check(&args),
         Command::Control(args) => control::control(&args),
         Command::Outbox(args) => outbox::outbox(&args),

@@ -102,10 +102,10 @@ impl Sandbox {
 
 /// Leaves the process that talks to other hosts its own directory `kept`, the files by which names are found, and the system
 /// calls that it makes.
-pub(crate) fn confine_follower(switches: &Switches, kept: &Path) {
+pub(crate) fn confine_follower(switches: &Switches, kept: &Path, read: &[PathBuf]) {
     let mut given_up = Vec::new();
     if switches.landlock {
-        given_up.extend(told(files::confine_follower(kept), "landlock"));
+        given_up.extend(told(files::confine_follower(kept, read), "landlock"));
     }
     if switches.seccomp {
         given_up.extend(told(calls::confine(calls::Role::Follower), "seccomp"));

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use credence_law::layout::{DecodeError, Input, Layout, fields};
 use credence_law::party::{Function, KeyId, World};
+use credence_law::registry::Key;
 use credence_law::{Body, Law, Object, Signed};
+use ed25519_dalek::VerifyingKey;
 use sha2::{Digest, Sha256};
 
 use crate::reject::Reject;
@@ -108,6 +110,24 @@ impl Body for Head {
     }
 }
 
+/// The operator's keys that were not revoked, as far as they are `wanted`.
+pub fn operators(law: &Law, wanted: impl Fn(&Key) -> bool) -> BTreeMap<KeyId, VerifyingKey> {
+    let register = law.register();
+    let keys = register.registry().operator.keys.iter();
+    keys.filter(|key| key.function == Function::Operation && wanted(key))
+        .map(|key| KeyId::of(&key.public))
+        .filter(|id| !register.is_revoked(*id))
+        .filter_map(|id| Some((id, register.speaker(id)?.0)))
+        .collect()
+}
+
+/// Whether by the newer of two states of the rules none of the keys is the operator's any more that were so by the older one:
+/// whoever had them may have gone ahead as far as numbers go, and can sign nothing any more.
+pub fn is_operator_replaced(before: &Law, now: &Law) -> bool {
+    let now = operators(now, |_| true);
+    operators(before, |_| true).keys().all(|key| !now.contains_key(key))
+}
+
 impl Head {
     /// What is signed, in a world.
     pub fn object(self, world: World) -> Object<Self> {
@@ -125,20 +145,13 @@ impl Head {
     /// # Errors
     /// When there are too few of them, or it is no head of this world, or not of a shape that heads have.
     pub fn open(signed: &Signed, law: &Law) -> Result<Self, Reject> {
-        let register = law.register();
-        let registry = register.registry();
         let Object { world, exercise, body: head, .. } = Object::<Self>::decode(signed.bytes())?;
         if world != law.world || exercise {
             return Err(Reject::World);
         }
-        let of_operator = registry.operator.keys.iter().filter(|key| key.function == Function::Operation);
-        let valid = of_operator.filter(|key| key.from <= head.issued && head.issued < key.until);
-        let keys: BTreeMap<_, _> = valid
-            .map(|key| KeyId::of(&key.public))
-            .filter(|id| !register.is_revoked(*id))
-            .filter_map(|id| Some((id, register.speaker(id)?.0)))
-            .collect();
-        let (found, needed) = (signed.count(&keys), usize::from(registry.operation_quorum));
+        let keys = operators(law, |key| key.from <= head.issued && head.issued < key.until);
+        let needed = usize::from(law.register().registry().operation_quorum);
+        let found = signed.count(&keys);
         if found < needed {
             return Err(Reject::Unsigned { found, needed });
         }

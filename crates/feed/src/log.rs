@@ -26,10 +26,3 @@ pub fn read_checkpoint(text: &[u8], origin: &str, public: &VerifyingKey) -> Opti
         Checkpoint::from_bytes(note.text()).ok().filter(|checkpoint| checkpoint.origin() == origin)?;
     Some((checkpoint.size(), checkpoint.hash().0))
 }
-
-/// The log's name, size and root that a checkpoint states. Who has signed it is to be seen from others.
-pub fn stated(text: &[u8]) -> Option<(String, u64, [u8; 32])> {
-    let note = Note::from_bytes(text).ok()?;
-    let checkpoint = Checkpoint::from_bytes(note.text()).ok()?;
-    Some((checkpoint.origin().to_owned(), checkpoint.size(), checkpoint.hash().0))
-}

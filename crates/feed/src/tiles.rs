@@ -48,6 +48,11 @@ impl TiledProof {
         }
     }
 
+    /// The tiles that have come, by their paths.
+    pub fn tiles(&self) -> impl Iterator<Item = (String, Vec<u8>)> {
+        self.had.iter().map(|(tile, bytes)| (path(tile), bytes.clone()))
+    }
+
     /// The hashes of the proof (RFC 6962, section 2.1.2); none while tiles are wanted, and where they are of another log.
     pub fn proof(&self) -> Option<Vec<[u8; 32]>> {
         let tiles = Had(&self.had);

@@ -44,11 +44,19 @@ impl Layout for World {
 impl World {
     /// Reads what is written of it: 64 hexadecimal digits.
     pub fn parse(text: &str) -> Option<Self> {
-        let (pairs, rest) = text.as_bytes().as_chunks::<2>();
-        let byte = |pair: &[u8; 2]| u8::from_str_radix(str::from_utf8(pair).ok()?, 16).ok();
-        let bytes: Vec<u8> = pairs.iter().map(byte).collect::<Option<_>>()?;
-        if rest.is_empty() { Some(Self(bytes.try_into().ok()?)) } else { None }
+        unhex(text).map(Self)
     }
+}
+
+/// The bytes that 64 hexadecimal digits tell.
+pub fn unhex(text: &str) -> Option<[u8; 32]> {
+    let (pairs, rest) = text.as_bytes().as_chunks::<2>();
+    // A sign is none of them, which the standard library's reading of numbers would take.
+    let digits = |pair: &[u8; 2]| pair.iter().all(u8::is_ascii_hexdigit);
+    let byte = |pair: &[u8; 2]| u8::from_str_radix(str::from_utf8(pair).ok()?, 16).ok();
+    let bytes: Vec<u8> =
+        pairs.iter().map(|pair| byte(pair).filter(|_| digits(pair))).collect::<Option<_>>()?;
+    if rest.is_empty() { bytes.try_into().ok() } else { None }
 }
 
 /// Hexadecimal, lower case, 64 digits: what a gateway's configuration names.

@@ -1,4 +1,4 @@
-//! What is taken out of a world: credit files, and security alerts.
+//! What is taken out of a world: credit files, security alerts, and the feed.
 
 use std::fs::File;
 use std::io::Read;
@@ -13,8 +13,11 @@ use credence_platform::anonymous::Veil;
 use credence_platform::desk::Desk;
 use credence_platform::envelope::{ANONYMOUS_CREDIT_FILE, CREDIT_FILE, seal};
 use credence_platform::example::{Place, read_world};
+use credence_platform::feed::mirror::{Mirrored, Source};
 use credence_platform::keys::{self, hex};
-use credence_platform::serve::{now, replay};
+use credence_platform::log::Signer;
+use credence_platform::published::{Published, origin};
+use credence_platform::serve::{now, replay, rules};
 use credence_platform::stix;
 use credence_platform::view::{moment, subject};
 use credence_prefix::Prefix;
@@ -40,6 +43,15 @@ pub(super) enum Export {
         /// The member's number
         #[arg(long)]
         member: u16,
+    },
+    /// The feed as plain files in a directory, which any server of files or a stick makes a mirror of: a gateway follows it with
+    /// `sync.url = "https://…"` or `"file:///…"`. The head is over after ten minutes, so that it is exported again and again
+    Feed {
+        /// The world's directory
+        #[arg(long)]
+        dir: PathBuf,
+        /// Where to
+        to: PathBuf,
     },
     /// The security alerts in force, as a STIX 2.1 bundle
     Stix {
@@ -95,6 +107,7 @@ fn key_in(path: &Path) -> anyhow::Result<AnonymiserKey> {
 /// Writes what was asked for to the standard output, as JSON.
 pub(super) async fn export(export: Export) -> anyhow::Result<()> {
     let document = match export {
+        Export::Feed { dir, to } => feed(&dir, &to).await?,
         Export::File { from, subject } => {
             let desk = from.desk().await?;
             sealed(&from, &desk, vec![subject])?
@@ -111,6 +124,35 @@ pub(super) async fn export(export: Export) -> anyhow::Result<()> {
     };
     println!("{document:#}");
     Ok(())
+}
+
+/// Writes the feed into a directory, and returns what it is.
+async fn feed(dir: &Path, to: &Path) -> anyhow::Result<Value> {
+    let store = journal(dir).await?;
+    let place = Place::new(dir);
+    let desk = replay(&store, read_world(&place)?).await?;
+    let rules = rules(&store, desk.rules()).await?;
+    let seen = store.cosignatures().await?;
+    store.close().await;
+    let newest = seen.iter().map(|(_, size, _)| *size).filter(|size| *size <= desk.log().len()).max();
+    let witnessed = newest.map(|size| -> anyhow::Result<_> {
+        let name = origin(desk.law()?.world, Published::new(dir).epoch()?);
+        let signer = Signer::new(&name, &keys::read(&place.operator())?);
+        let note =
+            signer.checkpoint_of(desk.log(), size).context("the log is shorter than witnesses have seen")?;
+        let lines = seen.iter().filter(|(_, of, _)| *of == size).flat_map(|(_, _, line)| line.clone());
+        Ok((size, note.into_iter().chain(lines).collect()))
+    });
+    let directory = dir.join("feed");
+    let source = Source {
+        feed: &directory,
+        rules: &rules,
+        law: desk.law()?,
+        log: desk.log(),
+        witnessed: witnessed.transpose()?,
+    };
+    let Mirrored { session, serial, expires } = source.write(to)?;
+    Ok(json!({ "session": session, "serial": serial, "believed_until": moment(expires) }))
 }
 
 /// The subjects of a member that somebody has made an act about, in order.

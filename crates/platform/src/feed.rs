@@ -2,6 +2,7 @@
 //! published by the very code with which gateways check it.
 
 mod keep;
+pub mod mirror;
 mod offered;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};

@@ -36,6 +36,7 @@ use tokio::time::Instant;
 use tracing::{error, info};
 
 pub use duty::Offices;
+pub use feed::rules;
 pub use http::{Listening, listen, router};
 
 pub(crate) use self::intake::Answer;

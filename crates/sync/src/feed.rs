@@ -6,8 +6,10 @@
 //! does.
 
 mod client;
+pub mod evidence;
 mod intake;
 mod keep;
+mod mirror;
 mod refresh;
 mod rounds;
 mod timing;
@@ -17,14 +19,16 @@ use std::sync::Arc;
 
 use credence_credit::{Header, Snapshot};
 use credence_feed::{Reject, Rulebook, State, Witness};
+use credence_law::Signed;
 use credence_law::party::World;
 
-pub use client::{Client, Mirror, Plan, listen};
+pub use client::{Client, Plan, listen};
 pub use intake::{Fed, Intake};
 pub use keep::{
     Copy, Disk, Folder, Kept, Unkept, does_wait, keep_rules, keep_state, keep_taken, keep_trusted,
     keep_waiting,
 };
+pub use mirror::Mirror;
 pub use refresh::{Answer, Ask, Done, Next, Refresh};
 pub use rounds::{Asked, Doubt, Moment, Offer, Round, Rounds, Told};
 pub use timing::{Timing, Timings};
@@ -50,6 +54,8 @@ pub struct Pinned {
 pub struct Follower {
     pinned: Pinned,
     trusted: Trusted,
+    /// The head that is trusted, as it was signed: it may once be evidence.
+    head: Option<Signed>,
     rules: Option<Arc<Rulebook>>,
     held: Option<Held>,
 }
@@ -79,8 +85,13 @@ impl Held {
 impl Follower {
     /// Begins with what was kept, or with nothing.
     pub fn new(pinned: Pinned, kept: Kept) -> Self {
-        let Kept { trusted, rules, held } = kept;
-        Self { pinned, trusted, rules, held }
+        let Kept { trusted, head, rules, held } = kept;
+        Self { pinned, trusted, head, rules, held }
+    }
+
+    /// What the operator has chosen to trust.
+    pub const fn pinned(&self) -> &Pinned {
+        &self.pinned
     }
 
     /// What is never to be older again.
@@ -105,17 +116,20 @@ impl Follower {
 
     /// Takes rules for known that came into force. They are written down first.
     pub fn adopt(&mut self, rules: Arc<Rulebook>) {
-        // Where some were lost they come one by one, and none that was known is forgotten meanwhile.
-        self.trusted.rules = self.trusted.rules.max(rules.len());
         self.rules = Some(rules);
+    }
+
+    /// How many rules there are at least: none that came into force is ever forgotten.
+    pub(crate) fn rules_least(&self) -> u32 {
+        self.trusted.rules.max(self.rules.as_ref().map_or(0, |rules| rules.len()))
     }
 
     /// Believes what a refresh has ended with. It is written down first.
     pub fn commit(&mut self, next: Next) {
-        let Next { trusted, state, .. } = next;
+        let Next { trusted, head, state } = next;
         let state = state.or_else(|| self.held.take().map(|held| held.state));
         self.held = state.map(|state| Held { session: trusted.session, serial: trusted.serial, state });
-        self.trusted = trusted;
+        (self.trusted, self.head) = (trusted, Some(head));
     }
 
     /// The records in force, as a snapshot.

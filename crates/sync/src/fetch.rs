@@ -111,6 +111,9 @@ pub enum PlaceError {
     /// It is read by another protocol.
     #[error("is neither https nor http")]
     Scheme,
+    /// It is a directory of another host, or none.
+    #[error("names no directory of this host; write it like file:///media/stick")]
+    Directory,
     /// Anybody on the way could change it.
     #[error(
         "is not encrypted, and anybody on the way could change it; take https, or set `sync.plain_http = true`"

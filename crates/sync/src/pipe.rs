@@ -51,6 +51,13 @@ pub enum Report {
         /// Why.
         why: Refused,
     },
+    /// So many files of evidence are kept that what a feed's operator has signed cannot all be true.
+    Evidence {
+        /// The feed.
+        source: String,
+        /// How many.
+        files: u64,
+    },
     /// A copy of a list waits on the shelf. The gateway knows where that is; no path is ever taken from a follower.
     Offered {
         /// The list.

@@ -24,7 +24,8 @@ pub(crate) struct Sync {
     pub(crate) state: PathBuf,
     /// Whether anything may be fetched over plain HTTP from other hosts. Default false: anybody on the way could change it.
     pub(crate) plain_http: bool,
-    /// The alert platform whose feed is followed, such as `https://platform.example`. Default none.
+    /// The alert platform whose feed is followed, such as `https://platform.example`, or a directory that has the same files, such as
+    /// `file:///media/stick`. Default none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) url: Option<String>,
     /// Places that have the same feed, and are asked when `url` fails. Default none.

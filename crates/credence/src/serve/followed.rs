@@ -38,6 +38,8 @@ struct List {
     refused: BTreeMap<Refused, u64>,
     records: u64,
     is_held: bool,
+    serial: u64,
+    evidence: u64,
 }
 
 impl Followed {
@@ -65,6 +67,8 @@ impl Followed {
             Report::Refused { source, why, .. } => {
                 self.list(source, |list| *list.refused.entry(*why).or_default() += 1);
             }
+            Report::Offered { source, serial, .. } => self.list(source, |list| list.serial = *serial),
+            Report::Evidence { source, files } => self.list(source, |list| list.evidence = *files),
             Report::Outbox(posted) => {
                 *self.posted.lock().unwrap_or_else(PoisonError::into_inner) = Some(posted.clone());
             }
@@ -124,6 +128,8 @@ impl List {
             refused: Refused::ALL.into_iter().chain(feeds).map(refused).collect(),
             records: self.records,
             is_held: self.is_held,
+            serial: self.serial,
+            evidence: self.is_feed.then_some(self.evidence),
         }
     }
 }

@@ -36,6 +36,10 @@ pub struct FollowedList {
     pub records: u64,
     /// Whether a copy waits for the operator.
     pub is_held: bool,
+    /// The number of the version that came last.
+    pub serial: u64,
+    /// Files of evidence against whoever publishes it, where that can be: of a feed.
+    pub evidence: Option<u64>,
 }
 
 impl Page {
@@ -57,6 +61,11 @@ impl Page {
         self.gauges("credence_sync_records", help, "source", each(|list| list.records))?;
         let help = "Whether a copy of a list waits for the operator.";
         self.gauges("credence_sync_held", help, "source", each(|list| u64::from(list.is_held)))?;
+        let help = "Number of the version of a list that came last; of a list it says nothing but that it is another.";
+        self.gauges("credence_sync_serial", help, "source", each(|list| list.serial))?;
+        let help = "Files of evidence that what a feed's operator has signed cannot all be true.";
+        let evidence = f.lists.iter().filter_map(|list| Some((list.name.as_str(), list.evidence?)));
+        self.gauges("credence_sync_evidence", help, "source", evidence)?;
         let help = "How often a list was had, by whether it had changed.";
         let had = IntCounterVec::new(Opts::new("credence_sync_checks_total", help), &["source", "result"])?;
         let help = "How often a place did not give a list, by why.";

@@ -29,7 +29,7 @@ use crate::example::{Parties, Place};
 use crate::feed::{Feed, HEAD, Offered, due};
 use crate::keys::{hex, unhex};
 use crate::published::replace;
-use crate::store::Shelved;
+use crate::store::{Shelved, Store};
 
 /// How long is waited for more when something has changed, so that one head tells all that came together.
 const GATHERS: Duration = Duration::from_millis(20);
@@ -107,15 +107,7 @@ impl Platform {
 
     /// The rules at these places of the journal.
     pub(super) async fn rules(&self, places: &[u64]) -> anyhow::Result<Vec<Entry>> {
-        let mut rules = Vec::new();
-        for &place in places {
-            let entry = self.store.read(place, 1).await?.pop().filter(|entry| entry.place == place);
-            // A draft that was kept long enough is gone; what was adopted by it stands by its signatures.
-            if let Some((accepted, sent)) = entry.and_then(|entry| Some((entry.accepted, entry.sent?))) {
-                rules.push(Entry { accepted, signed: Signed::decode(&sent)? });
-            }
-        }
-        Ok(rules)
+        rules(&self.store, places).await
     }
 
     /// The acts at these places of the journal, which rise.
@@ -269,6 +261,22 @@ impl Platform {
         }
         Ok(())
     }
+}
+
+/// The rules at these places of a journal.
+///
+/// # Errors
+/// When it cannot be read.
+pub async fn rules(store: &Store, places: &[u64]) -> anyhow::Result<Vec<Entry>> {
+    let mut rules = Vec::new();
+    for place in places {
+        let entry = store.read(*place, 1).await?.pop().filter(|entry| entry.place == *place);
+        // A draft that was kept long enough is gone; what was adopted by it stands by its signatures.
+        if let Some((accepted, sent)) = entry.and_then(|entry| Some((entry.accepted, entry.sent?))) {
+            rules.push(Entry { accepted, signed: Signed::decode(&sent)? });
+        }
+    }
+    Ok(rules)
 }
 
 /// Keeps the feed in step, as long as there is a platform.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use credence_sync::feed::{Client, Folder, Mirror, Pinned, Plan, Timings, Told, listen};
+use credence_sync::feed::{Client, Folder, Mirror, Offer, Pinned, Plan, Timings, Told, listen};
 use credence_sync::fetch::{Fetcher, Patience};
 use credence_sync::lists::Machine;
 use tokio::sync::mpsc;

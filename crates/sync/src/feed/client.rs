@@ -6,46 +6,18 @@ use std::time::Duration;
 
 use credence_feed::{Reject, State};
 use tokio::time::{Instant, sleep_until, timeout_at};
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
+use super::evidence::{Evidence, Noted, kept_evidence};
+use super::mirror::Mirror;
 use super::rounds::{Asked, Doubt, Moment, Offer, Rounds, Told};
 use super::timing::Timings;
-use super::{Answer, Ask, Folder, Pinned};
-use crate::fetch::{Fetched, Fetcher, Place, PlaceError, Refused, Validators};
+use super::{Folder, Held, Pinned};
+use crate::fetch::{Fetcher, Refused};
 use crate::lists::Machine;
 
 /// How long is waited before a doorbell that fell silent is listened to again.
 const DEAF: Duration = Duration::from_secs(10);
-
-/// A publisher's address, or one that has the same files.
-#[derive(Clone, Debug)]
-pub struct Mirror {
-    base: String,
-    plain: bool,
-}
-
-impl Mirror {
-    /// Reads the address of a mirror, below which the feed lies. One that is not encrypted has to be on this very host, unless
-    /// `plain` ones are wanted.
-    ///
-    /// # Errors
-    /// When nothing is fetched from there.
-    pub fn parse(text: &str, plain: bool) -> Result<Self, PlaceError> {
-        let base = text.trim_end_matches('/').to_owned();
-        Place::parse(&format!("{base}/feed/head"), plain)?;
-        Ok(Self { base, plain })
-    }
-
-    /// What lies there under a path.
-    fn place(&self, path: &str) -> Result<Place, Refused> {
-        Place::parse(&format!("{}/{path}", self.base), self.plain).map_err(|_| Refused::Unreachable)
-    }
-
-    /// The address without what may be secret in it.
-    pub fn shown(&self) -> String {
-        self.place("").map_or_else(|_| String::new(), |place| place.shown())
-    }
-}
 
 /// What is to be followed, and how.
 #[derive(Clone, Debug)]
@@ -84,6 +56,19 @@ impl Client {
         self.rounds.fresh()
     }
 
+    /// What is in force by what has come last, once there is something.
+    pub const fn held(&self) -> Option<&Held> {
+        self.rounds.follower().held()
+    }
+
+    /// How many files of evidence are kept.
+    ///
+    /// # Errors
+    /// When the disk does not say.
+    pub fn evidence(&self) -> io::Result<usize> {
+        Ok(kept_evidence(self.rounds.disk())?.len())
+    }
+
     /// What waits for the gateway: what is held, unless the gateway has it.
     pub const fn offered(&self) -> Option<Offer> {
         self.rounds.offered()
@@ -119,6 +104,10 @@ impl Client {
         let asked = refresh(&self.fetcher, mirror, &self.rounds, now).await;
         if let Some(Doubt::Reject(reject)) = asked.doubt() {
             warn!("the feed at {} is not believed: {reject}", mirror.shown());
+        }
+        if let Some(evidence) = asked.evidence() {
+            let shown = mirror.shown();
+            tell(evidence, &self.rounds.note(evidence, now, shown)?);
         }
         if let Some(rules) = asked.rules() {
             info!(rules = rules.len(), "new rules have come into force");
@@ -157,11 +146,27 @@ impl Client {
     }
 }
 
+/// Tells the operator what cannot be true together, and where it lies.
+fn tell(evidence: &Evidence, noted: &Noted) {
+    let deceit = evidence.deceit.name();
+    match noted {
+        Noted::Kept(file) | Noted::Known(file) => error!(
+            deceit,
+            file,
+            "what the feed's operator has signed cannot all be true; `credence feed evidence` shows it: tell the members"
+        ),
+        Noted::Full => error!(
+            deceit,
+            "what the feed's operator has signed cannot all be true; as much evidence is kept as there is room for"
+        ),
+    }
+}
+
 /// Asks one mirror for everything that is new.
 async fn refresh(fetcher: &Fetcher, mirror: &Mirror, rounds: &Rounds<Folder>, now: u64) -> Asked {
     let mut round = rounds.begin(now);
     loop {
-        let answered = had(fetcher, mirror, round.ask()).await;
+        let answered = mirror.had(fetcher, round.ask()).await;
         match round.answer(answered) {
             ControlFlow::Continue(next) => round = next,
             ControlFlow::Break(asked) => return asked,
@@ -169,22 +174,11 @@ async fn refresh(fetcher: &Fetcher, mirror: &Mirror, rounds: &Rounds<Folder>, no
     }
 }
 
-/// Has something from a mirror.
-async fn had(fetcher: &Fetcher, mirror: &Mirror, ask: &Ask) -> Result<Answer, Refused> {
-    let place = mirror.place(&ask.path())?;
-    match fetcher.fetch(&place, ask.bytes_max() as u64, &Validators::default()).await {
-        Ok(Fetched::Body { bytes, .. }) => Ok(Answer::Bytes(bytes)),
-        Ok(Fetched::Unchanged) => Err(Refused::Unasked),
-        Err(failure) if failure.why == Refused::Absent => Ok(Answer::Missing),
-        Err(failure) => Err(failure.why),
-    }
-}
-
 /// Listens to the doorbells of mirrors, one after the other, and rings `bell`, until nobody hears it.
 pub async fn listen(fetcher: Fetcher, mirrors: Vec<Mirror>, bell: tokio::sync::mpsc::Sender<()>) {
     for mirror in mirrors.iter().cycle() {
         let begun = Instant::now();
-        if let Ok(place) = mirror.place("feed/events") {
+        if let Some(place) = mirror.bell() {
             // A bell that is rung already needs no second ring.
             let ring =
                 || !matches!(bell.try_send(()), Err(tokio::sync::mpsc::error::TrySendError::Closed(())));

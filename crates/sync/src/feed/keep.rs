@@ -7,10 +7,11 @@
 use std::collections::{HashMap, HashSet};
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use credence_feed::{Entry, FileRef, Head, Reject, Rulebook, SnapshotList};
+use credence_feed::{Entry, FileRef, HEAD_BYTES_MAX, Head, Reject, Rulebook, SnapshotList};
 use credence_law::party::World;
 use credence_law::{Object, Signed};
 
@@ -19,6 +20,8 @@ use super::{Held, Next, Trusted};
 
 /// Where what is trusted stands.
 const TRUSTED: &str = "trusted";
+/// The head that is trusted, as it was signed, so that it can be shown to others when there is another one.
+const HEAD: &str = "head";
 /// The rules, one behind the other with their lengths.
 const RULES: &str = "rules";
 /// What is in force: the length of its head in four bytes, the head as it was signed, and the list of the rest, as it was packed
@@ -57,6 +60,9 @@ pub trait Disk {
     fn names(&self) -> io::Result<Vec<String>>;
 }
 
+/// Owner writes, group reads.
+const MODE: u32 = 0o640;
+
 /// A directory.
 #[derive(Clone, Debug)]
 pub struct Folder(PathBuf);
@@ -93,7 +99,8 @@ impl Disk for Folder {
     }
 
     fn write(&mut self, name: &str, bytes: &[u8]) -> io::Result<()> {
-        let mut beside = tempfile::Builder::new().prefix(".").tempfile_in(&self.0)?;
+        let mode = fs::Permissions::from_mode(MODE);
+        let mut beside = tempfile::Builder::new().prefix(".").permissions(mode).tempfile_in(&self.0)?;
         beside.write_all(bytes)?;
         beside.as_file().sync_all()?;
         beside.persist(self.0.join(name)).map_err(|fault| fault.error)?;
@@ -116,6 +123,8 @@ impl Disk for Folder {
 pub struct Kept {
     /// What is never to be older again.
     pub trusted: Trusted,
+    /// The head that is trusted, as it was signed.
+    pub head: Option<Signed>,
     /// The rules.
     pub rules: Option<Arc<Rulebook>>,
     /// What is in force.
@@ -170,6 +179,10 @@ impl Kept {
                 Err(fault) => faults.push(fault),
             }
         }
+        match trusted_head(disk, &kept.trusted) {
+            Ok(head) => kept.head = head,
+            Err(fault) => faults.push(fault),
+        }
         (kept, faults)
     }
 
@@ -197,6 +210,13 @@ impl Kept {
 fn trusted(disk: &impl Disk) -> Result<Trusted, Unkept> {
     let Some(bytes) = disk.read(TRUSTED, 1 << 12)? else { return Ok(Trusted::default()) };
     Trusted::decode(&bytes).ok_or(Unkept::Damaged(TRUSTED))
+}
+
+/// The head that is trusted; none where another one is there, since the process ended between the two.
+fn trusted_head(disk: &impl Disk, trusted: &Trusted) -> Result<Option<Signed>, Unkept> {
+    let Some(bytes) = disk.read(HEAD, HEAD_BYTES_MAX as u64)? else { return Ok(None) };
+    let signed = Signed::decode(&bytes).map_err(Reject::from)?;
+    Ok((Head::hash(&signed) == trusted.head).then_some(signed))
 }
 
 /// The rules, of which those that are `known` were checked before.
@@ -279,6 +299,7 @@ fn rules_bytes(rules: &Rulebook) -> Vec<u8> {
 /// # Errors
 /// When it is not on the disk.
 pub fn keep_trusted(disk: &mut impl Disk, next: &Next) -> io::Result<()> {
+    disk.write(HEAD, &next.head.encode())?;
     disk.write(TRUSTED, &next.trusted.encode())
 }
 

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use credence_feed::{Reject, Rulebook};
 use credence_law::Signed;
 
+use super::evidence::{Evidence, Noted, keep_evidence};
 use super::timing::{Timing, Timings};
 use super::{
     Answer, Ask, Copy, Disk, Done, Follower, Kept, Next, Pinned, Refresh, Unkept, does_wait, keep_rules,
@@ -79,6 +80,7 @@ impl Doubt {
 pub struct Asked {
     /// Rules that have come into force, whatever came of the rest.
     rules: Option<Arc<Rulebook>>,
+    evidence: Option<Evidence>,
     outcome: Result<Option<Box<Next>>, Doubt>,
 }
 
@@ -91,6 +93,11 @@ impl Asked {
     /// The rules that have come into force, if some have.
     pub fn rules(&self) -> Option<&Rulebook> {
         self.rules.as_deref()
+    }
+
+    /// What was signed and cannot be true together, if the doubt rests on that.
+    pub const fn evidence(&self) -> Option<&Evidence> {
+        self.evidence.as_ref()
     }
 }
 
@@ -126,7 +133,7 @@ impl Round<'_> {
                 }
             }
         };
-        ControlFlow::Break(Asked { rules: self.rules, outcome })
+        ControlFlow::Break(Asked { rules: self.rules, evidence: self.refresh.take_evidence(), outcome })
     }
 }
 
@@ -228,6 +235,14 @@ impl<D: Disk> Rounds<D> {
         Round { refresh, rules: None, ask }
     }
 
+    /// Keeps what cannot be true together, noticed at `now` (Unix seconds) at a mirror of this address.
+    ///
+    /// # Errors
+    /// When it cannot be written down.
+    pub fn note(&mut self, evidence: &Evidence, now: u64, mirror: String) -> io::Result<Noted> {
+        keep_evidence(&mut self.disk, evidence, (self.follower.pinned().world, now, mirror))
+    }
+
     /// Ends a round: writes down what came, and uses it then.
     ///
     /// # Errors
@@ -240,7 +255,7 @@ impl<D: Disk> Rounds<D> {
         told
     }
 
-    fn keep(&mut self, Asked { rules, outcome }: Asked, at: Moment) -> io::Result<Told> {
+    fn keep(&mut self, Asked { rules, outcome, .. }: Asked, at: Moment) -> io::Result<Told> {
         if let Some(rules) = rules {
             keep_rules(&mut self.disk, &rules)?;
             self.follower.adopt(rules);

@@ -1,10 +1,19 @@
 //! Following a feed, as a publisher with a whole world behind it puts it out.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
+mod anchors;
 mod asked;
-mod attacks;
 mod bucket;
+mod deceit;
+mod disk;
+mod files;
+mod heads;
+mod issuers;
+mod mirrors;
+mod mutants;
+mod rounds;
 mod rows;
 mod stage;
+mod suite;
 mod ways;
 mod witnesses;

@@ -5,17 +5,21 @@ use std::net::Ipv6Addr;
 
 use credence_credit::{ActId, Measure, Record, Score};
 use credence_feed::proposal::{Proposal, grounds};
-use credence_feed::{Entry, FileRef, Head, Loose, Many, Reject, Shard, State};
+use credence_feed::{Entry, FileRef, Head, Loose, Many, Reject, Rulebook, Shard, SnapshotList, State};
 use credence_law::acts::Ground;
 use credence_law::party::{Function, KeyId, MemberId, Party, World, act_id};
+use credence_law::registry::Registry;
 use credence_law::{Object, Rules, Signed};
 use credence_platform::complaint::{Answered, Challenger};
 use credence_platform::desk::{Desk, Entry as Line};
 use credence_platform::example::{Parties, Place, VISITORS, make_world};
 use credence_platform::feed::{Feed, due};
 use credence_platform::keys;
+use credence_platform::log::Log;
 use credence_prefix::Prefix;
+use credence_sync::feed::evidence::{Evidence, keep_evidence};
 use credence_sync::feed::{Answer, Ask, Disk, Done, Follower, Kept, Pinned};
+use ed25519_dalek::SigningKey;
 use tempfile::TempDir;
 
 /// When everything begins, in Unix seconds.
@@ -158,22 +162,70 @@ impl Publisher {
     /// The root's keepers give the operator another key, and take the old one's word away. The feed begins a new session with it.
     pub(crate) fn replace_operator(&mut self) {
         self.now += 1;
-        let law = self.desk.law().unwrap();
-        let mut registry = law.register().registry().clone();
-        let old = KeyId::of(&registry.operator.keys[0].public);
-        let key = ed25519_dalek::SigningKey::from_bytes(&[0x5a; 32]);
-        registry.version += 1;
-        registry.previous = Some(act_id(self.feed.rules().entries()[1].signed.bytes()));
-        registry.operator.keys[0].public = key.verifying_key().to_bytes();
-        registry.revoked = vec![old];
-        let roots = [1, 2].map(|number| {
-            let keepers = self.directory.path().join("parties").join("root");
-            keys::read(&keepers.join(format!("{number}.key"))).unwrap()
+        let key = SigningKey::from_bytes(&[0x5a; 32]);
+        let signed = self.next_registry(|registry| {
+            registry.revoked = vec![KeyId::of(&registry.operator.keys[0].public)];
+            registry.operator.keys[0].public = key.verifying_key().to_bytes();
         });
-        let signed = Signed::with(Object::new(self.world, Rules::Registry(registry)).encode(), &roots);
         self.hand_in(&signed);
         let rules = rules(&self.journal, &self.desk);
         self.feed = Feed::open(self.directory.path().join("feed"), self.world, key, rules).unwrap();
+    }
+
+    /// The registry that follows, with a change, signed by two keepers of the root. It is handed in by whoever wants it in force.
+    pub(crate) fn next_registry(&self, change: impl FnOnce(&mut Registry)) -> Signed {
+        let mut registry = self.desk.law().unwrap().register().registry().clone();
+        registry.version += 1;
+        let is_registry = |entry: &&Entry| {
+            let rule = Object::<Rules>::decode(entry.signed.bytes());
+            rule.is_ok_and(|rule| matches!(rule.body, Rules::Registry(_)))
+        };
+        let last = self.feed.rules().entries().iter().rfind(is_registry).unwrap();
+        registry.previous = Some(act_id(last.signed.bytes()));
+        change(&mut registry);
+        let rule = Object::new(self.world, Rules::Registry(registry)).encode();
+        Signed::with(rule, &[1, 2].map(|number| self.root(number)))
+    }
+
+    /// A secret key of the root: there are three, and two must sign.
+    pub(crate) fn root(&self, number: u8) -> SigningKey {
+        let keepers = self.directory.path().join("parties").join("root");
+        keys::read(&keepers.join(format!("{number}.key"))).unwrap()
+    }
+
+    /// Lets rules come into force that were handed in.
+    pub(crate) fn adopt(&mut self, signed: &Signed) {
+        self.hand_in(signed);
+        self.publish();
+    }
+
+    /// The rules with those that were handed in since the feed knows them.
+    pub(crate) fn with_rules(&self) -> Rulebook {
+        let mut entries = rules(&self.journal, &self.desk).into_iter();
+        let mut rules = Rulebook::begin(entries.next().unwrap(), self.world).unwrap();
+        entries.for_each(|entry| rules.follow(entry).unwrap());
+        rules
+    }
+
+    /// The list of everything that is in force.
+    pub(crate) fn list(&self) -> SnapshotList {
+        SnapshotList::decode(&self.feed.file(&self.head().1.snapshot.hash).unwrap()).unwrap()
+    }
+
+    /// What a mirror says when whoever has the operator's key makes a list with a change: the head and the list's file.
+    pub(crate) fn relisted(&self, change: impl FnOnce(&mut SnapshotList)) -> Lies {
+        let mut list = self.list();
+        change(&mut list);
+        let bytes = list.encode();
+        let (_, mut head) = self.head();
+        head.serial += 1_000;
+        // Of another state, or nobody would ask for the list.
+        head.root = [1; 32];
+        head.snapshot = FileRef::of(&bytes);
+        head.deltas.clear();
+        let list = format!("feed/files/{}", head.snapshot.name());
+        let head = Signed::with(head.object(self.world).encode(), [&self.operator()]).encode();
+        Lies::from([("feed/head".to_owned(), Answer::Bytes(head)), (list, Answer::Bytes(bytes))])
     }
 
     /// What the platform itself says is in force.
@@ -182,19 +234,19 @@ impl Publisher {
     }
 
     /// The key with which the operator signs heads.
-    pub(crate) fn operator(&self) -> ed25519_dalek::SigningKey {
+    pub(crate) fn operator(&self) -> SigningKey {
         keys::read(&self.place.operator()).unwrap()
     }
 
     /// A key of somebody else's.
-    pub(crate) fn stranger(&self) -> ed25519_dalek::SigningKey {
+    pub(crate) fn stranger(&self) -> SigningKey {
         keys::read(&self.place.member(1, Function::Alerts)).unwrap()
     }
 
     /// The head that is published, as it was signed and as it is read.
     pub(crate) fn head(&self) -> (Signed, Head) {
         let signed = Signed::decode(&self.feed.head().unwrap().0).unwrap();
-        let head = Head::open(&signed, self.desk.law().unwrap()).unwrap();
+        let head = Object::<Head>::decode(signed.bytes()).unwrap().body;
         (signed, head)
     }
 }
@@ -222,14 +274,21 @@ pub(crate) fn honest(publisher: &Publisher, ask: &Ask) -> Answer {
         Ask::Rule(number) => publisher.feed.rules().entries().get(*number as usize).map(Entry::encode),
         Ask::Head => publisher.feed.head().map(|(head, ..)| head.to_vec()),
         Ask::File(FileRef { hash, .. }) => publisher.feed.file(hash).map(|bytes| bytes.to_vec()),
-        Ask::Consistency(before, size) => publisher.desk.log().consistency(*before, *size).map(|path| {
-            let path: Vec<String> = path.iter().map(|hash| keys::hex(hash)).collect();
-            format!("{{\"path\":{path:?}}}").into_bytes()
-        }),
+        Ask::Consistency(before, size) => consistency(publisher.desk.log(), *before, *size),
         Ask::Tile(path) => publisher.desk.log().tile(path),
         Ask::Witnessed => None,
     };
     bytes.map_or(Answer::Missing, Answer::Bytes)
+}
+
+/// The proof that a log begins with what it was, as a platform answers it.
+pub(crate) fn consistency(log: &Log, before: u64, size: u64) -> Option<Vec<u8>> {
+    let path: Vec<String> = log.consistency(before, size)?.iter().map(|hash| keys::hex(hash)).collect();
+    let [before_root, root] = [before, size].map(|size| keys::hex(&log.root(size).unwrap()));
+    let proof = format!(
+        "{{\"before\":{before},\"before_root\":\"{before_root}\",\"size\":{size},\"root\":\"{root}\",\"path\":{path:?}}}"
+    );
+    Some(proof.into_bytes())
 }
 
 /// A gateway.
@@ -239,11 +298,20 @@ pub(crate) struct Gateway<D> {
     pub(crate) pinned: Pinned,
     /// The paths that were asked for in the last round.
     pub(crate) asked: Vec<String>,
+    /// What was noticed in the last round that cannot be true together.
+    pub(crate) evidence: Option<Evidence>,
 }
 
 /// A disk in memory.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub(crate) struct Memory(pub(crate) BTreeMap<String, Vec<u8>>);
+
+/// The names of its files with their hashes.
+impl std::fmt::Debug for Memory {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_map().entries(self.0.iter().map(|(name, bytes)| (name, FileRef::of(bytes).name()))).finish()
+    }
+}
 
 impl Disk for Memory {
     fn read(&self, name: &str, most: u64) -> std::io::Result<Option<Vec<u8>>> {
@@ -278,9 +346,21 @@ impl Gateway<Memory> {
 
 impl<D: Disk> Gateway<D> {
     pub(crate) fn on(disk: D, pinned: Pinned) -> Self {
-        let (kept, faults) = Kept::read(&disk, pinned.world);
+        let (_, faults) = Kept::read(&disk, pinned.world);
         assert!(faults.is_empty(), "{faults:?}");
-        Self { disk, follower: Follower::new(pinned.clone(), kept), pinned, asked: Vec::new() }
+        Self::with_faults(disk, pinned)
+    }
+
+    /// Begins with a disk on which something does not stand any more.
+    pub(crate) fn with_faults(disk: D, pinned: Pinned) -> Self {
+        let (kept, _) = Kept::read(&disk, pinned.world);
+        Self {
+            disk,
+            follower: Follower::new(pinned.clone(), kept),
+            pinned,
+            asked: Vec::new(),
+            evidence: None,
+        }
     }
 
     /// Ends the process and starts it again.
@@ -306,6 +386,7 @@ impl<D: Disk> Gateway<D> {
             );
             done = refresh.answer(answer);
             rules = refresh.take_rules().or(rules);
+            self.evidence = refresh.take_evidence();
             if !matches!(done, Ok(None)) {
                 break;
             }
@@ -313,6 +394,10 @@ impl<D: Disk> Gateway<D> {
         if let Some(rules) = rules {
             credence_sync::feed::keep_rules(&mut self.disk, &rules).unwrap();
             self.follower.adopt(rules);
+        }
+        if let Some(evidence) = &self.evidence {
+            let at = (self.pinned.world, now, "https://mirror.example/feed/head".to_owned());
+            keep_evidence(&mut self.disk, evidence, at).unwrap();
         }
         match done?.expect("a round ends with something") {
             Done::Same => Ok(false),

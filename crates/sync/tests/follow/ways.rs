@@ -7,7 +7,7 @@ use credence_law::standard::Standard;
 use crate::stage::{BEGIN, Gateway, Publisher, member};
 
 #[test]
-fn a_gateway_is_told_what_the_platform_says_is_in_force() {
+pub(crate) fn a_gateway_is_told_what_the_platform_says_is_in_force() {
     let mut publisher = Publisher::new();
     let mut gateway = Gateway::new(&publisher);
     assert!(gateway.follow(&publisher));
@@ -29,7 +29,7 @@ fn a_gateway_is_told_what_the_platform_says_is_in_force() {
 
 /// A decision, a complaint that makes it milder, and the outcome that takes it back, by deltas and by whole states.
 #[test]
-fn what_is_decided_relieved_and_corrected_reaches_every_gateway() {
+pub(crate) fn what_is_decided_relieved_and_corrected_reaches_every_gateway() {
     let mut publisher = Publisher::new();
     let mut near = Gateway::new(&publisher);
     near.follow(&publisher);
@@ -57,7 +57,7 @@ fn what_is_decided_relieved_and_corrected_reaches_every_gateway() {
 
 /// What an issuer does not state within the hour counts no more; what it states goes on.
 #[test]
-fn an_act_that_no_manifest_lists_counts_for_an_hour() {
+pub(crate) fn an_act_that_no_manifest_lists_counts_for_an_hour() {
     let mut publisher = Publisher::new();
     let mut gateway = Gateway::new(&publisher);
     publisher.alert(1, 1);
@@ -110,7 +110,7 @@ fn what_was_taken_back_stays_so_when_its_time_is_over() {
 /// Over hundreds of random steps a gateway that follows each head, one that comes now and then, and one that begins at the end
 /// believe the same, and what they believe is what the platform says.
 #[test]
-fn all_ways_lead_to_the_same() {
+pub(crate) fn all_ways_lead_to_the_same() {
     let mut state = 7_u64;
     let mut random = |below: u64| {
         state = state.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(1_442_695_040_888_963_407);
@@ -169,7 +169,7 @@ fn all_ways_lead_to_the_same() {
 
 /// A score that the standard gives has its status; a manifest's row says the same as the act.
 #[test]
-fn a_row_says_what_its_act_says() {
+pub(crate) fn a_row_says_what_its_act_says() {
     let mut publisher = Publisher::new();
     let mut gateway = Gateway::new(&publisher);
     let (subject, act) = publisher.decide();
@@ -191,7 +191,7 @@ fn a_row_says_what_its_act_says() {
 /// However much is said at once, a gateway can take it: what does not travel by itself waits for its issuer's manifest, which is due at
 /// once then.
 #[test]
-fn more_than_a_feed_carries_by_itself_waits_for_manifests() {
+pub(crate) fn more_than_a_feed_carries_by_itself_waits_for_manifests() {
     let mut publisher = Publisher::new();
     let mut gateway = Gateway::new(&publisher);
     for site in 0..2_100 {

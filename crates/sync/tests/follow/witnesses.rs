@@ -9,7 +9,7 @@ use crate::stage::{Gateway, Lies, Memory, Publisher};
 
 const SEEN: &str = "log/checkpoint/witnessed";
 
-fn witness(seed: u8) -> (Witness, SigningKey) {
+pub(crate) fn witness(seed: u8) -> (Witness, SigningKey) {
     let key = SigningKey::from_bytes(&[seed; 32]);
     (Witness::new(&format!("witness.example/{seed}"), key.verifying_key()), key)
 }
