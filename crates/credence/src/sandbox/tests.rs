@@ -197,7 +197,7 @@ fn what_follows_reaches_others_and_its_own_directory_and_nothing_else() {
         let address = listener.local_addr().unwrap();
         become_nobody_special(&Switches::default()).unwrap();
         assert!(rustix::thread::capabilities(None).unwrap().permitted.is_empty());
-        confine_follower(&Switches::default(), &kept);
+        confine_follower(&Switches::default(), &kept, &[]);
 
         TcpStream::connect(address).unwrap();
         assert!(("localhost", 1).to_socket_addrs().unwrap().next().is_some(), "by its name as well");

@@ -47,6 +47,9 @@ pub struct Mirrored {
     pub expires: u64,
 }
 
+/// Files with their bytes.
+type Files = Vec<(FileRef, Vec<u8>)>;
+
 impl Source<'_> {
     /// Writes everything that a gateway asks a mirror for into a directory, the head last. What lies there already and is the same
     /// stays.
@@ -75,7 +78,7 @@ impl Source<'_> {
     }
 
     /// The head, and the files that it names. It is replaced every now and then, and files fade after it.
-    fn files(&self) -> anyhow::Result<(Signed, Head, Vec<(FileRef, Vec<u8>)>)> {
+    fn files(&self) -> anyhow::Result<(Signed, Head, Files)> {
         let mut read = self.files_now();
         for _ in 1..TRIES {
             if read.is_ok() {
@@ -86,7 +89,7 @@ impl Source<'_> {
         read
     }
 
-    fn files_now(&self) -> anyhow::Result<(Signed, Head, Vec<(FileRef, Vec<u8>)>)> {
+    fn files_now(&self) -> anyhow::Result<(Signed, Head, Files)> {
         let path = self.feed.join("head");
         let bytes = fs::read(&path)
             .with_context(|| format!("there is no feed yet: {} cannot be read", path.display()))?;
