@@ -42,7 +42,7 @@ fn parties(law: &Law, issuers: &Issuers) -> BTreeMap<credence_credit::IssuerId, 
 /// rows say something else, and all that they rest on and that was said of them.
 pub fn loose(book: &Book, law: &Law, stated: &BTreeMap<Party, &Shard>, at: u64) -> BTreeSet<ActId> {
     let mut wanted = BTreeSet::new();
-    let said = |party: Party, row: &Row| stated.get(&party).and_then(|shard| shard.row(row.key())).cloned();
+    let said = |party: Party, row: &Row| stated.get(&party).and_then(|shard| shard.row(row.key()));
     let mut in_force: BTreeSet<(Party, Prefix, Authority)> = BTreeSet::new();
     let mut short: BTreeMap<ActRef, Vec<ActId>> = BTreeMap::new();
     let makes_records = |act: &Act| matches!(act, Act::OwnAlert(_) | Act::Decision(_) | Act::Proposal(_));

@@ -129,10 +129,10 @@ impl Feed {
     }
 
     /// The rows that an issuer could state now; remembered, so that a manifest made of them is understood.
-    pub fn propose(&mut self, party: Party, rows: Vec<Row>) -> anyhow::Result<Shard> {
+    pub fn propose(&mut self, party: Party, rows: &[Row]) -> anyhow::Result<Shard> {
         let before = self.published.as_ref().and_then(|published| published.state.shard(party));
         let shard = match before {
-            Some((_, shard)) => shard.followed_by(&rows)?,
+            Some((_, shard)) => shard.followed_by(rows)?,
             None => Shard::new(rows)?,
         };
         let proposals = self.proposals.entry(party).or_default();
@@ -348,7 +348,7 @@ pub fn due(
     }
     let mut due = Vec::new();
     for (party, rows) in rows {
-        let shard = feed.propose(party, rows)?;
+        let shard = feed.propose(party, &rows)?;
         let stated = feed.stated(party);
         if stated.is_some_and(|(_, known)| known.digest() == shard.digest()) {
             since.remove(&party);

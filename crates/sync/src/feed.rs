@@ -5,6 +5,7 @@
 //! [`Follower::commit`] is told that it was written down.
 
 mod client;
+mod journal;
 mod keep;
 mod refresh;
 mod timing;
@@ -17,8 +18,9 @@ use credence_feed::{Reject, Rulebook, State, Witness};
 use credence_law::party::World;
 
 pub use client::{Client, Mirror, Plan, Told, listen};
+use journal::Came;
 pub use keep::{
-    Copy, Disk, Folder, Kept, Unkept, does_wait, keep_rules, keep_state, keep_taken, keep_trusted,
+    Copies, Copy, Disk, Folder, Kept, Unkept, does_wait, keep_rules, keep_state, keep_taken, keep_trusted,
     keep_waiting,
 };
 pub use refresh::{Answer, Ask, Done, Next, Refresh};
@@ -58,6 +60,8 @@ pub struct Held {
     pub serial: u64,
     /// What is in force.
     pub state: State,
+    /// The files that it was had by.
+    came: Arc<Came>,
 }
 
 impl Held {
@@ -66,8 +70,12 @@ impl Held {
     /// # Errors
     /// When they break a rule of snapshots.
     pub fn snapshot(&self) -> Result<Snapshot, Reject> {
-        let header = Header { session: self.session, serial: self.serial, created: self.state.at() };
-        self.state.snapshot(header)
+        self.state.snapshot(self.header())
+    }
+
+    /// Which version it is.
+    pub const fn header(&self) -> Header {
+        Header { session: self.session, serial: self.serial, created: self.state.at() }
     }
 }
 
@@ -106,9 +114,11 @@ impl Follower {
 
     /// Believes what a refresh has ended with. It is written down first.
     pub fn commit(&mut self, next: Next) {
-        let Next { trusted, state, .. } = next;
-        let state = state.or_else(|| self.held.take().map(|held| held.state));
-        self.held = state.map(|state| Held { session: trusted.session, serial: trusted.serial, state });
+        let Next { trusted, state, came, .. } = next;
+        let new = state.map(|state| (state, Arc::new(came)));
+        let held = new.or_else(|| self.held.take().map(|held| (held.state, held.came)));
+        let (session, serial) = trusted.version();
+        self.held = held.map(|(state, came)| Held { session, serial, state, came });
         self.trusted = trusted;
     }
 

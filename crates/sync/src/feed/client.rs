@@ -234,10 +234,8 @@ impl Client {
     /// What waits for the gateway: what is held, unless the gateway has it.
     pub fn offered(&self) -> Option<(u64, u64)> {
         let held = self.follower.held()?;
-        let taken = Kept::of(&self.disk, self.plan.pinned.world, Copy::Taken).ok().flatten();
-        let is_taken =
-            taken.is_some_and(|taken| (taken.session, taken.serial) == (held.session, held.serial));
-        (!is_taken).then_some((held.session, held.serial))
+        let version = (held.session, held.serial);
+        (Copy::Taken.version(&self.disk) != Some(version)).then_some(version)
     }
 
     fn now_ms(&self) -> u64 {

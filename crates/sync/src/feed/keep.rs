@@ -4,16 +4,19 @@
 //! Each file is written whole beside the old one, reaches the disk, and takes its place. What is trusted is written before what is in
 //! force is used, and after a failure in between what is in force is an older version, which is never taken for the newest.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use credence_feed::{Entry, FileRef, Head, Reject, Rulebook, SnapshotList};
+use credence_feed::{Entry, FileRef, Head, Reject, Rulebook, State};
+use credence_law::Signed;
+use credence_law::layout::Layout;
 use credence_law::party::World;
-use credence_law::{Object, Signed};
+use sha2::{Digest, Sha256};
 
+use super::journal::{Came, Journal};
 use super::refresh::FILES_BYTES_MAX;
 use super::{Held, Next, Trusted};
 
@@ -21,8 +24,8 @@ use super::{Held, Next, Trusted};
 const TRUSTED: &str = "trusted";
 /// The rules, one behind the other with their lengths.
 const RULES: &str = "rules";
-/// What is in force: the length of its head in four bytes, the head as it was signed, and the list of the rest, as it was packed
-/// here. In one file, so that they belong together after every failure.
+/// What is in force: its head as it was signed, and by which files it is had. In one file, so that they belong together after every
+/// failure.
 const HELD: &str = "held";
 /// What the gateway has put in force, in the same form: what a start begins with, so that a restart is no way past a guard.
 const TAKEN: &str = "taken";
@@ -158,25 +161,65 @@ impl Kept {
             Err(fault) => faults.push(fault),
         }
         if let Some(rules) = &kept.rules {
-            match held(disk, rules, HELD) {
+            match held(disk, rules, HELD, None) {
                 Ok(held) => kept.held = held,
                 Err(fault) => faults.push(fault),
             }
         }
         (kept, faults)
     }
+}
 
-    /// What the gateway has put in force of a world, or what is offered to it, checked as if it had just come; none where there is
-    /// nothing.
+impl Copy {
+    /// The file that says what belongs to it.
+    const fn file(self) -> &'static str {
+        match self {
+            Self::Taken => TAKEN,
+            Self::Offered => HELD,
+        }
+    }
+
+    /// The session and the serial of it, as they are written there; nothing of it is checked.
+    pub(super) fn version(self, disk: &impl Disk) -> Option<(u64, u64)> {
+        Journal::read(disk, self.file()).ok()??.version()
+    }
+}
+
+/// What a gateway reads of what its follower keeps of a world: all is checked once more, and what it has checked already is not read
+/// again.
+#[derive(Debug)]
+pub struct Copies {
+    world: World,
+    /// The rules, with the SHA-256 of the file that had them.
+    rules: Option<([u8; 32], Arc<Rulebook>)>,
+}
+
+impl Copies {
+    /// Nothing was read yet.
+    pub const fn of(world: World) -> Self {
+        Self { world, rules: None }
+    }
+
+    /// What the gateway has put in force, or what is offered to it, checked as if it had just come; none where there is nothing. Where it
+    /// goes on from what is held already, it takes as long as there is new in it.
     ///
     /// # Errors
     /// When it cannot be read, or does not stand.
-    pub fn of(disk: &impl Disk, world: World, which: Copy) -> Result<Option<Held>, Unkept> {
-        let name = match which {
-            Copy::Taken => TAKEN,
-            Copy::Offered => HELD,
+    pub fn read(
+        &mut self,
+        disk: &impl Disk,
+        which: Copy,
+        before: Option<&Held>,
+    ) -> Result<Option<Held>, Unkept> {
+        let Some(bytes) = disk.read(RULES, FILES_BYTES_MAX)? else { return Ok(None) };
+        let sum: [u8; 32] = Sha256::digest(&bytes).into();
+        let rules = match &self.rules {
+            Some((known, rules)) if *known == sum => Arc::clone(rules),
+            _ => rules_of(&bytes, self.world)?,
         };
-        rules(disk, world)?.map_or(Ok(None), |rules| held(disk, &rules, name))
+        self.rules = Some((sum, Arc::clone(&rules)));
+        let before = before.map(|before| &before.state).filter(|before| Arc::ptr_eq(before.rules(), &rules));
+        held(disk, &rules, which.file(), before)
     }
 }
 
@@ -186,8 +229,11 @@ fn trusted(disk: &impl Disk) -> Result<Trusted, Unkept> {
 }
 
 fn rules(disk: &impl Disk, world: World) -> Result<Option<Arc<Rulebook>>, Unkept> {
-    let Some(bytes) = disk.read(RULES, FILES_BYTES_MAX)? else { return Ok(None) };
-    let mut rest = &bytes[..];
+    disk.read(RULES, FILES_BYTES_MAX)?.map(|bytes| rules_of(&bytes, world)).transpose()
+}
+
+fn rules_of(bytes: &[u8], world: World) -> Result<Arc<Rulebook>, Unkept> {
+    let mut rest = bytes;
     let mut book: Option<Rulebook> = None;
     while let Some((len, behind)) = rest.split_first_chunk() {
         let len = u32::from_be_bytes(*len) as usize;
@@ -199,32 +245,24 @@ fn rules(disk: &impl Disk, world: World) -> Result<Option<Arc<Rulebook>>, Unkept
         }
         rest = behind;
     }
-    if rest.is_empty() { Ok(book.map(Arc::new)) } else { Err(Unkept::Damaged(RULES)) }
+    book.filter(|_| rest.is_empty()).map(Arc::new).ok_or(Unkept::Damaged(RULES))
 }
 
-/// The head and the list that a file holds.
-fn parts(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
-    let (len, rest) = bytes.split_first_chunk()?;
-    rest.split_at_checked(u32::from_be_bytes(*len) as usize)
-}
-
-fn held(disk: &impl Disk, rules: &Arc<Rulebook>, name: &'static str) -> Result<Option<Held>, Unkept> {
-    let Some(bytes) = disk.read(name, FILES_BYTES_MAX)? else { return Ok(None) };
-    let (head, list) = parts(&bytes).ok_or(Unkept::Damaged(name))?;
-    let signed = Signed::decode(head).map_err(Reject::from)?;
-    let head = Head::open(&signed, rules.law()?)?;
-    let list = SnapshotList::decode(list)?;
-    let mut files = HashMap::new();
-    for shard in &list.shards.0 {
-        let bytes = disk.read(&shard.file.name(), u64::from(shard.file.len))?.ok_or(Unkept::Damaged(name))?;
-        files.insert(shard.file.hash, bytes);
-    }
-    let file = |file: &FileRef| files.get(&file.hash).map(|bytes| &bytes[..]);
-    let state = list.build(rules, None, file, head.issued)?;
+/// What the file of this name says is in force, checked by these rules; what `before` has checked by them is not checked again.
+fn held(
+    disk: &impl Disk,
+    rules: &Arc<Rulebook>,
+    name: &'static str,
+    before: Option<&State>,
+) -> Result<Option<Held>, Unkept> {
+    let Some(journal) = Journal::read(disk, name)? else { return Ok(None) };
+    let head = Head::open(&journal.head, rules.law()?)?;
+    let state = State::check(rules, journal.parts(disk, before)?, before, head.issued)?;
     if state.root() != head.root {
         return Err(Reject::State.into());
     }
-    Ok(Some(Held { session: head.session, serial: head.serial, state }))
+    let (session, serial) = (head.session, head.serial);
+    Ok(Some(Held { session, serial, state, came: Arc::new(Came::Nothing) }))
 }
 
 /// Writes rules down.
@@ -254,25 +292,15 @@ pub fn keep_trusted(disk: &mut impl Disk, next: &Next) -> io::Result<()> {
 /// # Errors
 /// When it is not on the disk.
 pub fn keep_state(disk: &mut impl Disk, head: &Signed, held: &Held) -> io::Result<()> {
-    let names: HashSet<String> = disk.names()?.into_iter().collect();
-    let (list, files) = SnapshotList::of(&held.state, |_| None);
-    for (_, bytes) in files {
-        let name = FileRef::of(&bytes).name();
-        if !names.contains(&name) {
-            disk.write(&name, &bytes)?;
-        }
-    }
-    let head = head.encode();
-    let held = [&(head.len() as u32).to_be_bytes()[..], &head, &list.encode()].concat();
-    disk.write(HELD, &held)?;
-    let mut named: HashSet<String> = list.shards.0.iter().map(|shard| shard.file.name()).collect();
-    let taken = disk.read(TAKEN, FILES_BYTES_MAX)?;
-    if let Some(list) = taken.as_deref().and_then(parts).and_then(|(_, list)| SnapshotList::decode(list).ok())
-    {
-        named.extend(list.shards.0.iter().map(|shard| shard.file.name()));
-    }
+    // One that cannot be read is begun anew.
+    let before = Journal::read(disk, HELD).ok().flatten();
+    let journal = Journal::lead(before, (head, &held.state, &held.came), disk)?;
+    disk.write(HELD, &journal.to_bytes())?;
+    let taken = Journal::read(disk, TAKEN).ok().flatten();
+    let named: HashSet<String> =
+        journal.files().chain(taken.iter().flat_map(Journal::files)).map(FileRef::name).collect();
     let is_stale = |name: &&String| name.len() == 64 && !named.contains(*name);
-    names.iter().filter(is_stale).try_for_each(|name| disk.remove(name))
+    disk.names()?.iter().filter(is_stale).try_for_each(|name| disk.remove(name))
 }
 
 /// Notes that the gateway has put in force what has this version, if that is what came last.
@@ -281,9 +309,7 @@ pub fn keep_state(disk: &mut impl Disk, head: &Signed, held: &Held) -> io::Resul
 /// When it is not on the disk.
 pub fn keep_taken(disk: &mut impl Disk, session: u64, serial: u64) -> io::Result<()> {
     let Some(bytes) = disk.read(HELD, FILES_BYTES_MAX)? else { return Ok(()) };
-    let head = parts(&bytes).and_then(|(head, _)| Signed::decode(head).ok());
-    let head = head.and_then(|signed| Object::<Head>::decode(signed.bytes()).ok());
-    if head.is_some_and(|head| (head.body.session, head.body.serial) == (session, serial)) {
+    if Copy::Offered.version(disk) == Some((session, serial)) {
         disk.write(TAKEN, &bytes)?;
         if does_wait(disk)? {
             disk.remove(WAITS)?;

@@ -5,7 +5,7 @@
 //! the head names, each with its length known beforehand.
 
 use std::cmp::Ordering;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use credence_feed::log::{is_consistent, stated};
@@ -16,6 +16,7 @@ use credence_feed::{
 use credence_law::{BYTES_MAX, Signed};
 use serde::Deserialize;
 
+use super::journal::Came;
 use super::{Follower, Held, Trusted};
 
 /// The largest proof of the log, in bytes of JSON: some sixty hashes.
@@ -93,12 +94,17 @@ pub struct Next {
     pub head: Signed,
     /// What is in force; none where it is what was in force before.
     pub state: Option<State>,
+    /// The files that it was had by, which are kept as they came.
+    pub(super) came: Came,
 }
 
 /// How many entries a log has, and its root.
 type Length = (u64, [u8; 32]);
 /// Two lengths of one log, the shorter one first.
 type Lengths = (Length, Length);
+
+/// Files that were read, in the order in which they came.
+type Read = Vec<(FileRef, Vec<u8>)>;
 
 /// Where a round stands.
 #[derive(Debug)]
@@ -108,9 +114,9 @@ enum Stage {
     Witnessed,
     /// That the log goes on from what was known of it, and that what witnesses have seen is the same log.
     Log(VecDeque<Lengths>),
-    Deltas(VecDeque<FileRef>, Vec<Delta>),
+    Deltas(VecDeque<FileRef>, Read),
     List,
-    Shards(SnapshotList, VecDeque<FileRef>, BTreeMap<[u8; 32], Vec<u8>>),
+    Shards(SnapshotList, VecDeque<FileRef>, Read),
     Over,
 }
 
@@ -188,7 +194,7 @@ impl<'a> Refresh<'a> {
             Stage::Witnessed => self.seen(bytes.as_deref()),
             Stage::Log(lengths) => self.goes_on(lengths, bytes.as_deref()),
             Stage::Deltas(files, read) => self.delta(files, read, bytes),
-            Stage::List => self.list(&bytes.ok_or(Reject::Hash)?),
+            Stage::List => self.list(bytes.ok_or(Reject::Hash)?),
             Stage::Shards(list, files, read) => self.shard(list, files, read, bytes.ok_or(Reject::Hash)?),
             Stage::Over => Err(Reject::State),
         }
@@ -365,10 +371,10 @@ impl<'a> Refresh<'a> {
                 && rules.is_some_and(|rules| Arc::ptr_eq(rules, held.state.rules()))
         };
         if held.is_some_and(|held| is_same(&held)) {
-            return self.end(None);
+            return self.end(None, Came::Nothing);
         }
         let way = held.and_then(|held| head.way_from(held.serial));
-        self.stage = match way.filter(|way| bytes(way.iter().copied()) <= FILES_BYTES_MAX) {
+        self.stage = match way.filter(|way| len(way.iter().copied()) <= FILES_BYTES_MAX) {
             Some(way) => Stage::Deltas(way.into_iter().cloned().collect(), Vec::new()),
             None => Stage::List,
         };
@@ -378,17 +384,13 @@ impl<'a> Refresh<'a> {
     fn delta(
         &mut self,
         mut files: VecDeque<FileRef>,
-        mut read: Vec<Delta>,
+        mut read: Read,
         bytes: Option<Vec<u8>>,
     ) -> Result<Option<Done>, Reject> {
         // Whatever is wrong with a delta, the whole state may still be had.
-        let delta = bytes.zip(files.pop_front()).map(|(bytes, file)| {
-            file.check(&bytes)?;
-            Delta::decode(&bytes)
-        });
-        match delta {
-            Some(Ok(delta)) => read.push(delta),
-            _ => {
+        match bytes.zip(files.pop_front()).filter(|(bytes, file)| file.check(bytes).is_ok()) {
+            Some((bytes, file)) => read.push((file, bytes)),
+            None => {
                 self.stage = Stage::List;
                 return Ok(None);
             }
@@ -397,8 +399,8 @@ impl<'a> Refresh<'a> {
             self.stage = Stage::Deltas(files, read);
             return Ok(None);
         }
-        match self.changed(read) {
-            Ok(state) => self.end(Some(state)),
+        match self.changed(&read) {
+            Ok((from, state)) => self.end(Some(state), Came::Deltas { from, files: read }),
             Err(_) => {
                 self.stage = Stage::List;
                 Ok(None)
@@ -406,32 +408,34 @@ impl<'a> Refresh<'a> {
         }
     }
 
-    /// The state to which deltas lead.
-    fn changed(&self, deltas: Vec<Delta>) -> Result<State, Reject> {
+    /// The root of what is in force, and the state to which deltas lead from there.
+    fn changed(&self, deltas: &Read) -> Result<([u8; 32], State), Reject> {
         let Held { state, serial, .. } = self.follower.held.as_ref().ok_or(Reject::State)?;
         let (_, head) = self.head.as_ref().ok_or(Reject::State)?;
         let (mut parts, mut serial) = (state.parts(), *serial);
-        for delta in deltas {
+        for (_, bytes) in deltas {
+            let delta = Delta::decode(bytes)?;
             let to = delta.to;
             delta.apply(serial, &mut parts)?;
             serial = to;
         }
         let next = State::check(self.rulebook()?, parts, Some(state), head.issued)?;
-        if next.root() == head.root { Ok(next) } else { Err(Reject::State) }
+        if next.root() == head.root { Ok((state.root(), next)) } else { Err(Reject::State) }
     }
 
-    fn list(&mut self, read: &[u8]) -> Result<Option<Done>, Reject> {
+    fn list(&mut self, bytes: Vec<u8>) -> Result<Option<Done>, Reject> {
         let (_, head) = self.head.as_ref().ok_or(Reject::State)?;
-        head.snapshot.check(read)?;
-        let list = SnapshotList::decode(read)?;
-        if bytes(list.shards.0.iter().map(|shard| &shard.file)) > FILES_BYTES_MAX {
+        head.snapshot.check(&bytes)?;
+        let list = SnapshotList::decode(&bytes)?;
+        if len(list.shards.0.iter().map(|shard| &shard.file)) > FILES_BYTES_MAX {
             return Err(Reject::TooLarge);
         }
         let files: VecDeque<_> = list.shards.0.iter().map(|shard| shard.file.clone()).collect();
+        let read = vec![(head.snapshot.clone(), bytes)];
         if files.is_empty() {
-            return self.built(list, &BTreeMap::new());
+            return self.built(list, read);
         }
-        self.stage = Stage::Shards(list, files, BTreeMap::new());
+        self.stage = Stage::Shards(list, files, read);
         Ok(None)
     }
 
@@ -439,35 +443,32 @@ impl<'a> Refresh<'a> {
         &mut self,
         list: SnapshotList,
         mut files: VecDeque<FileRef>,
-        mut read: BTreeMap<[u8; 32], Vec<u8>>,
+        mut read: Read,
         bytes: Vec<u8>,
     ) -> Result<Option<Done>, Reject> {
         let file = files.pop_front().ok_or(Reject::State)?;
         file.check(&bytes)?;
-        read.insert(file.hash, bytes);
+        read.push((file, bytes));
         if files.is_empty() {
-            return self.built(list, &read);
+            return self.built(list, read);
         }
         self.stage = Stage::Shards(list, files, read);
         Ok(None)
     }
 
-    fn built(
-        &mut self,
-        list: SnapshotList,
-        read: &BTreeMap<[u8; 32], Vec<u8>>,
-    ) -> Result<Option<Done>, Reject> {
+    fn built(&mut self, list: SnapshotList, read: Read) -> Result<Option<Done>, Reject> {
         let (_, head) = self.head.as_ref().ok_or(Reject::State)?;
         let before = self.follower.held.as_ref().map(|held| &held.state);
-        let file = |file: &FileRef| read.get(&file.hash).map(|bytes| &bytes[..]);
-        let state = list.build(self.rulebook()?, before, file, head.issued)?;
+        let by_hash: HashMap<_, _> = read.iter().map(|(file, bytes)| (file.hash, &bytes[..])).collect();
+        let state =
+            list.build(self.rulebook()?, before, |file| by_hash.get(&file.hash).copied(), head.issued)?;
         if state.root() != head.root {
             return Err(Reject::State);
         }
-        self.end(Some(state))
+        self.end(Some(state), Came::Whole(read))
     }
 
-    fn end(&mut self, state: Option<State>) -> Result<Option<Done>, Reject> {
+    fn end(&mut self, state: Option<State>, came: Came) -> Result<Option<Done>, Reject> {
         let (signed, head) = self.head.take().ok_or(Reject::State)?;
         let trusted = Trusted {
             session: head.session,
@@ -479,7 +480,7 @@ impl<'a> Refresh<'a> {
             witnessed: self.witnessed,
             rules: head.rules,
         };
-        Ok(Some(Done::New(Box::new(Next { trusted, head: signed, state }))))
+        Ok(Some(Done::New(Box::new(Next { trusted, head: signed, state, came }))))
     }
 }
 
@@ -496,7 +497,8 @@ fn unhex(text: &str) -> Option<[u8; 32]> {
     if digits.1.is_empty() { bytes.try_into().ok() } else { None }
 }
 
-fn bytes<'f>(files: impl Iterator<Item = &'f FileRef>) -> u64 {
+/// How many bytes files have together.
+pub(super) fn len<'f>(files: impl Iterator<Item = &'f FileRef>) -> u64 {
     files.map(|file| u64::from(file.len)).sum()
 }
 
