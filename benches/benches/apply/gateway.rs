@@ -10,7 +10,8 @@ use credence_benches::random::Random;
 use credence_credit::guard::{Change, Limits};
 use credence_credit::{Amended, Guards, Keeper, Published};
 use credence_law::book::Issuers;
-use credence_sync::feed::{Copies, Copy, Folder, Held};
+use credence_law::party::World;
+use credence_sync::feed::{Copy, Folder, Held, Kept};
 
 use super::{Moment, Place, median, memory, world};
 
@@ -58,7 +59,7 @@ impl Reader {
 /// What is in force.
 struct Gateway {
     folder: Folder,
-    copies: Copies,
+    world: World,
     published: Published,
     guards: Guards,
     held: Held,
@@ -69,8 +70,7 @@ impl Gateway {
     /// Puts all in force that was kept.
     fn begin(place: &Place, published: &Published) -> Self {
         let (folder, guards, begin) = (Folder::to_read(&place.kept), Guards::default(), Moment::now());
-        let mut copies = Copies::of(place.world);
-        let held = copies.read(&folder, Copy::Offered, None).unwrap().unwrap();
+        let held = Kept::of(&folder, place.world, Copy::Offered, None).unwrap().unwrap();
         let checked = begin.ms();
         let snapshot = held.snapshot().unwrap();
         let records = begin.ms();
@@ -85,13 +85,13 @@ impl Gateway {
             begin.wall_ms(),
             memory()
         );
-        Self { folder, copies, published: published.clone(), guards, held, keeper }
+        Self { folder, world: place.world, published: published.clone(), guards, held, keeper }
     }
 
     /// Puts in force what is new, and tells how long each step took.
     fn delta(&mut self, now: u64) -> [f64; 7] {
         let begin = Moment::now();
-        let next = self.copies.read(&self.folder, Copy::Offered, Some(&self.held)).unwrap().unwrap();
+        let next = Kept::of(&self.folder, self.world, Copy::Offered, Some(&self.held)).unwrap().unwrap();
         let checked = begin.ms();
         let amendments = self.held.state.amendments(&next.state).unwrap().expect("the same rules");
         let amended = begin.ms();
@@ -109,9 +109,9 @@ impl Gateway {
     }
 
     /// What the same takes when all is made anew.
-    fn anew(&self, place: &Place, now: u64) -> f64 {
+    fn anew(&self, now: u64) -> f64 {
         let begin = Moment::now();
-        let held = Copies::of(place.world).read(&self.folder, Copy::Offered, None).unwrap().unwrap();
+        let held = Kept::of(&self.folder, self.world, Copy::Offered, None).unwrap().unwrap();
         let snapshots = vec![held.snapshot().unwrap()];
         let next = Keeper::build(&self.published, snapshots, &self.guards).unwrap();
         let change = Change::between(self.keeper.cache(), next.cache(), now);
@@ -162,7 +162,7 @@ pub(super) fn run(place: &Place) {
                 of(4),
                 of(5),
                 of(6),
-                gateway.anew(place, now)
+                gateway.anew(now)
             );
         }
         reader.ends.store(true, Relaxed);

@@ -144,7 +144,7 @@ fn follower(place: &Place) {
         follower.commit(*next);
         let held = follower.held().unwrap();
         keep_state(&mut disk, &head, held).unwrap();
-        keep_taken(&mut disk, held.session, held.serial).unwrap();
+        keep_taken(&mut disk, &held.state.root()).unwrap();
         let (kept, step) = (begin.ms(), step.unwrap());
         let wall = begin.wall_ms();
         println!("follower/{step}  checked {checked:.1}  kept {kept:.1}  wall {wall:.1}  {}\n", memory());

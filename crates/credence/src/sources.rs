@@ -4,23 +4,20 @@
 //! Each part changes by itself. What is put in force is always built from all of them, so that a part that waits for the
 //! operator holds up no other.
 
-mod fed;
-
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io::ErrorKind;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use credence_credit::file::{self, Fault, FileError};
 use credence_credit::{Amended, Changes, Guards, Header, Issuer, Keeper, Published, Record, Snapshot};
 use credence_prefix::Prefix;
-use credence_sync::feed::Copy;
+use credence_sync::feed::{Copy, Fed, Folder, Intake};
 use credence_sync::lists::shelf::Shelf;
 use credence_sync::lists::{Plan, judge};
 use tracing::warn;
 
-use self::fed::{Fed, Feed};
 use crate::config::{Config, Exceptions, FEED};
 use crate::follower;
 
@@ -91,7 +88,7 @@ impl Says {
     fn snapshots(&self) -> anyhow::Result<Vec<Cow<'_, Snapshot>>> {
         match self {
             Self::Snapshots(snapshots) => Ok(snapshots.iter().map(Cow::Borrowed).collect()),
-            Self::Fed(fed) => Ok(vec![Cow::Owned(fed.snapshot()?)]),
+            Self::Fed(fed) => Ok(vec![fed.snapshot()?]),
         }
     }
 
@@ -138,8 +135,10 @@ pub(crate) struct Sources {
     parts: BTreeMap<Part, Says>,
     plans: Vec<Plan>,
     shelf: Shelf,
-    /// The feed that is followed.
-    feed: Option<Feed>,
+    /// What of the feed that is followed is in force, and where it is kept.
+    feed: Option<(Intake, PathBuf)>,
+    /// What members of an example world hold that is followed all the same: addresses for examples, which its records may name.
+    staged: Vec<Prefix>,
     /// Whether parts change that are none of the files, for which these are then needed again.
     is_mixed: bool,
 }
@@ -150,9 +149,11 @@ impl Sources {
     pub(crate) fn begin(config: &Config, faults: &mut Vec<String>) -> Self {
         let (shelf, plans) = (Shelf::new(follower::lists(&config.sync.state)), config.sync.plans());
         let is_mixed = config.sync.is_on() || config.credit.exceptions.is_some();
-        let folder = follower::feed(&config.sync.state);
-        let feed = config.sync.feed().map(|plan| Feed::new(plan.pinned.world, folder));
-        let mut this = Self { parts: BTreeMap::new(), plans, shelf, feed, is_mixed };
+        let feed = config
+            .sync
+            .feed()
+            .map(|plan| (Intake::new(plan.pinned.world), follower::feed(&config.sync.state)));
+        let mut this = Self { parts: BTreeMap::new(), plans, shelf, feed, staged: Vec::new(), is_mixed };
         this.put(files(config, faults));
         if let Some(path) = &config.credit.exceptions {
             match Exceptions::read(path, config.policy.ladder) {
@@ -171,16 +172,17 @@ impl Sources {
 
     /// The guards, as they are for what is followed.
     fn guards(&self, guards: &Guards) -> Guards {
-        self.feed.as_ref().map_or_else(|| guards.clone(), |feed| feed.guards(guards))
+        if self.staged.is_empty() { guards.clone() } else { guards.clone().staged(self.staged.clone()) }
     }
 
     /// What the feed says that lies on the disk.
     fn fed(&mut self, which: Copy) -> Option<Update> {
-        let before = match self.parts.get(&Part::Feed) {
-            Some(Says::Fed(fed)) => Some(fed),
-            _ => None,
-        };
-        let fed = self.feed.as_mut()?.read(which, before)?;
+        let (intake, folder) = self.feed.as_mut()?;
+        let fed = intake.read(&Folder::to_read(folder), which).unwrap_or_else(|fault| {
+            warn!("what the feed says is passed over: {fault}");
+            None
+        })?;
+        self.staged.clone_from(&fed.staged);
         Some(Update { part: Part::Feed, says: Says::Fed(fed) })
     }
 
@@ -283,12 +285,12 @@ impl Sources {
         let Update { part, says } = update;
         let says = match says {
             Says::Fed(fed) => {
-                if let Some(feed) = &mut self.feed {
-                    feed.is_at(fed.header());
+                if let Some((intake, _)) = &mut self.feed {
+                    intake.put(fed.header());
                 }
                 Says::Fed(fed.settled())
             }
-            says => says,
+            says @ Says::Snapshots(_) => says,
         };
         self.parts.insert(part, says);
     }

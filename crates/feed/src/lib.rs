@@ -19,19 +19,22 @@
 //! A shard, its file and a head with all their bytes are in `vectors/`, for programs in other languages.
 //!
 //! Reading order: [`Row`] and [`Shard`], what an issuer states; [`Rulebook`], by which rules; [`State`], what is in force, checked;
-//! [`Head`], [`SnapshotList`] and [`Delta`], how it travels; [`publish`], how it is put together; [`Reject`], why it is not
+//! [`Head`], [`SnapshotList`] and [`Delta`], how it travels; [`Rows`] and [`publish`], how it is put together; [`Reject`], why it is not
 //! believed. Nothing here reads a clock, opens a file or a socket, or keeps a key.
 
 mod files;
 mod head;
 pub mod log;
 mod pack;
+pub mod proposal;
 pub mod publish;
 mod reject;
 mod row;
+mod rows;
 mod rules;
 mod shard;
 mod state;
+pub mod tiles;
 mod tree;
 #[cfg(test)]
 mod vectors;
@@ -42,6 +45,7 @@ pub use head::{DELTAS_MAX, DeltaRef, FileRef, HEAD_BYTES_MAX, HEAD_LASTS_MAX, He
 pub use pack::{pack_shard, unpack_shard};
 pub use reject::Reject;
 pub use row::{Key, Row};
+pub use rows::{Issuer, Rows, Stated};
 pub use rules::{Entry, Rulebook};
 pub use shard::{BITS_MAX, Changes, Shard};
 pub use state::{LOOSE_MAX, Loose, Parts, State, UNLISTED_LASTS};

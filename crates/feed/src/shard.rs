@@ -5,6 +5,8 @@
 
 mod page;
 
+use std::sync::Arc;
+
 use credence_credit::{ActRef, RECORDS_MAX};
 use credence_law::layout::in_order;
 use sha2::{Digest, Sha256};
@@ -26,9 +28,17 @@ pub struct Shard {
     bits: u8,
     count: u32,
     /// Shared with older states where nothing has changed.
+    pages: Arc<Pages>,
+}
+
+/// All pages, shared as a whole with copies.
+#[derive(Clone, Debug)]
+struct Pages {
     pages: Vec<Page>,
     /// Of each page the SHA-256 of its rows: one behind the other, since all are read for one digest.
     digests: Vec<[u8; 32]>,
+    /// Of each page the end of the row that ends first, in Unix seconds.
+    soonest: Vec<u64>,
 }
 
 /// What leads from one shard to another.
@@ -102,7 +112,8 @@ impl Shard {
 
     fn of(bits: u8, count: u32, pages: Vec<Page>) -> Self {
         let digests = pages.iter().map(Page::digest).collect();
-        Self { bits, count, pages, digests }
+        let soonest = pages.iter().map(Page::soonest).collect();
+        Self { bits, count, pages: Arc::new(Pages { pages, digests, soonest }) }
     }
 
     /// How many rows there are.
@@ -125,13 +136,13 @@ impl Shard {
     pub fn digest(&self) -> [u8; 32] {
         let mut hash = Sha256::new_with_prefix(DOMAIN);
         hash.update([self.bits]);
-        hash.update(self.digests.as_flattened());
+        hash.update(self.pages.digests.as_flattened());
         hash.finalize().into()
     }
 
     /// The rows, in no order.
     pub fn rows(&self) -> impl Iterator<Item = Row> {
-        self.pages.iter().flat_map(Page::rows).map(Written::read)
+        self.pages.pages.iter().flat_map(Page::rows).map(Written::read)
     }
 
     /// The rows in the order of their keys.
@@ -141,9 +152,18 @@ impl Shard {
         rows
     }
 
+    /// The rows that end after one moment and not after another, both in Unix seconds. Pages without one that ends so soon are not
+    /// looked at.
+    pub(crate) fn ending(&self, after: u64, until: u64) -> impl Iterator<Item = Row> {
+        let Pages { pages, soonest, .. } = &*self.pages;
+        let soon = pages.iter().zip(soonest).filter(move |(_, soonest)| **soonest <= until);
+        let rows = soon.flat_map(|(page, _)| page.rows()).map(Written::read);
+        rows.filter(move |row| after < row.expires && row.expires <= until)
+    }
+
     /// The row of that key.
     pub fn row(&self, key: Key) -> Option<Row> {
-        self.pages[page(key.0, self.bits)].find(key).map(Written::read)
+        self.pages.pages[page(key.0, self.bits)].find(key).map(Written::read)
     }
 
     /// Whether the row of that key comes from this act.
@@ -173,9 +193,11 @@ impl Shard {
         let mut count = self.count as usize;
         for changes in by_page.chunk_by(|(one, _), (other, _)| one == other) {
             let number = changes[0].0;
-            let (page, more, fewer) = self.pages[number].changed(changes.iter().map(|(_, change)| change))?;
-            next.digests[number] = page.digest();
-            (next.pages[number], count) = (page, count + more - fewer);
+            let own = &self.pages.pages[number];
+            let (page, more, fewer) = own.changed(changes.iter().map(|(_, change)| change))?;
+            let all = Arc::make_mut(&mut next.pages);
+            (all.digests[number], all.soonest[number]) = (page.digest(), page.soonest());
+            (all.pages[number], count) = (page, count + more - fewer);
         }
         next.count = within(count, bits)?;
         Ok(next)
@@ -200,13 +222,33 @@ impl Shard {
     /// # Errors
     /// As [`new`](Self::new).
     pub fn followed_by(&self, rows: &[Row]) -> Result<Self, Reject> {
-        let (one, other) = (suits(rows.len() / 2), suits(rows.len() * 2));
-        let fits = (one..=other).contains(&self.bits) && 1 << self.bits <= rows.len().max(1);
-        let bits = if fits { self.bits } else { suits(rows.len()) };
+        let bits = self.bits_for(rows.len());
         in_order(rows, Row::key).map_err(|_| Reject::Order)?;
         let mut found = Vec::new();
         differences(self.in_order().into_iter(), rows.iter().cloned(), &mut found);
         self.changed(Changes::of(found), bits)
+    }
+
+    /// The shard after some changes, in pages as [`followed_by`](Self::followed_by) has them.
+    ///
+    /// # Errors
+    /// As [`changed`](Self::changed).
+    pub fn after(&self, changes: Changes) -> Result<Self, Reject> {
+        let new = changes.put.iter().filter(|row| self.row(row.key()).is_none()).count();
+        let rows = (self.count as usize + new).saturating_sub(changes.gone.len());
+        self.changed(changes, self.bits_for(rows))
+    }
+
+    /// The number of pages for so many rows, as a power of two: the one that there is, as long as that suits roughly.
+    fn bits_for(&self, rows: usize) -> u8 {
+        let (one, other) = (suits(rows / 2), suits(rows * 2));
+        let fits = (one..=other).contains(&self.bits) && 1 << self.bits <= rows.max(1);
+        if fits { self.bits } else { suits(rows) }
+    }
+
+    /// Whether it is one of which this is a copy, without looking at any row.
+    pub fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.pages, &other.pages)
     }
 
     /// What leads from this shard to `next`. Pages that both share are not looked at.
@@ -218,7 +260,7 @@ impl Shard {
     pub(crate) fn differing(&self, next: &Self) -> Vec<(Option<Row>, Option<Row>)> {
         let mut found = Vec::new();
         if self.bits == next.bits {
-            let pairs = self.pages.iter().zip(&next.pages);
+            let pairs = self.pages.pages.iter().zip(&next.pages.pages);
             for (old, new) in pairs.filter(|(old, new)| !old.is(new)) {
                 differences(old.rows(), new.rows(), &mut found);
             }

@@ -7,15 +7,17 @@
 
 mod clocks;
 mod history;
+mod in_force;
 mod institution;
 mod records;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use credence_credit::ActId;
+use credence_credit::{ActId, ActRef};
 use credence_prefix::Prefix;
 
 pub use clocks::ERASED_MAX;
+pub use in_force::{Changed, InForce, Voice};
 pub use institution::{Complaints, Durations, Institution, Reports};
 pub use records::Issuers;
 
@@ -41,7 +43,7 @@ pub struct Book {
     kinds: BTreeMap<u8, Vec<ActId>>,
     /// Drafts by the rule that they propose.
     drafts: BTreeMap<ActId, Vec<ActId>>,
-    /// When alerts and decisions end.
+    /// When what makes records ends: alerts, decisions and proposals.
     ending: BTreeSet<(u64, ActId)>,
     numbers: BTreeMap<Party, u64>,
     /// The newest manifest of each issuer, by its number.
@@ -132,7 +134,9 @@ impl Book {
         self.kinds.entry(act.kind()).or_default().push(*id);
         match act {
             Act::Draft(draft) => self.drafts.entry(act_id(&draft.rules)).or_default().push(*id),
-            Act::OwnAlert(_) | Act::Decision(_) => drop(self.ending.insert((preamble.expires, *id))),
+            Act::OwnAlert(_) | Act::Decision(_) | Act::Proposal(_) => {
+                self.ending.insert((preamble.expires, *id));
+            }
             _ => {}
         }
     }
@@ -150,6 +154,14 @@ impl Book {
     /// How an act stands at `now`, in Unix seconds; none for one that is not here.
     pub fn state(&self, id: &ActId, now: u64) -> Option<State> {
         standing::at(self, id, now).map(|running| running.state)
+    }
+
+    /// The acts that make records, end at a moment (Unix seconds), and are named so in them.
+    pub fn named(&self, expires: u64, act: ActRef) -> impl Iterator<Item = ActId> {
+        let mut first = [0; 32];
+        first[..8].copy_from_slice(&act.0);
+        let from = self.ending.range((expires, ActId(first))..);
+        from.take_while(move |(ends, id)| *ends == expires && id.short() == act).map(|(_, id)| *id)
     }
 
     /// The newest manifest of each issuer.

@@ -2,6 +2,7 @@
 //! published by the very code with which gateways check it.
 
 mod keep;
+mod offered;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::path::PathBuf;
@@ -11,13 +12,15 @@ use anyhow::Context;
 use axum::body::Bytes;
 use credence_credit::ActId;
 use credence_feed::publish::{self, LeftOut};
-use credence_feed::{Delta, HEAD_LASTS_MAX, Row};
+use credence_feed::{Delta, HEAD_LASTS_MAX, Rows, Stated};
 use credence_feed::{DeltaRef, Entry, FileRef, Head, Loose, Parts, Rulebook, Shard, SnapshotList, State};
 use credence_law::party::{Party, World};
 use credence_law::{Act, Acts, Book, Law, Signed};
 use ed25519_dalek::SigningKey;
 use tracing::warn;
 
+pub(crate) use self::keep::HEAD;
+pub use self::offered::Offered;
 use crate::desk::Desk;
 
 /// After how many seconds a head is made anew although nothing has changed, so that nobody ever holds one that is over.
@@ -53,7 +56,10 @@ pub struct Feed {
     runs: VecDeque<DeltaRef>,
     /// The state at which the run began that is not over.
     run: Option<(u64, State)>,
-    proposals: HashMap<Party, VecDeque<Shard>>,
+    /// What issuers could state, and have to say besides.
+    rows: Rows,
+    /// Rows that issuers were asked to state, with their digests, the newest last.
+    proposals: HashMap<Party, VecDeque<([u8; 32], Shard)>>,
     /// Files that no head leads to any more, and since when.
     fading: HashMap<[u8; 32], u64>,
 }
@@ -90,6 +96,7 @@ impl Feed {
             steps: VecDeque::new(),
             runs: VecDeque::new(),
             run: None,
+            rows: Rows::default(),
             proposals: HashMap::new(),
             fading: HashMap::new(),
         };
@@ -128,42 +135,41 @@ impl Feed {
         self.published.as_ref()?.state.shard(party)
     }
 
-    /// The rows that an issuer could state now; remembered, so that a manifest made of them is understood.
-    pub fn propose(&mut self, party: Party, rows: &[Row]) -> anyhow::Result<Shard> {
-        let before = self.published.as_ref().and_then(|published| published.state.shard(party));
-        let shard = match before {
-            Some((_, shard)) => shard.followed_by(rows)?,
-            None => Shard::new(rows)?,
-        };
-        let proposals = self.proposals.entry(party).or_default();
-        if !proposals.iter().any(|known| known.digest() == shard.digest()) {
-            proposals.push_back(shard.clone());
+    /// Asks an issuer to state these rows, which are remembered, so that a manifest made of them is understood.
+    pub fn propose(&mut self, party: Party, shard: &Shard) {
+        let (digest, proposals) = (shard.digest(), self.proposals.entry(party).or_default());
+        if !proposals.iter().any(|(known, _)| *known == digest) {
+            proposals.push_back((digest, shard.clone()));
             if proposals.len() > PROPOSALS {
                 proposals.pop_front();
             }
         }
-        Ok(shard)
     }
 
     /// The rows that issuers state at `at`, in Unix seconds, with the newest manifest of each that states rows which are known here;
     /// none for one that was published already.
-    fn issued(&self, book: &Book, at: u64) -> BTreeMap<Party, (Option<ActId>, &Shard)> {
+    fn issued(&self, book: &Book, at: u64) -> BTreeMap<Party, (Option<ActId>, Shard)> {
         let mut issued = BTreeMap::new();
         for (party, _, _) in self.published.iter().flat_map(|published| published.state.issued()) {
             if let Some((manifest, shard)) = self.stated(party)
                 && at < manifest.preamble.expires
             {
-                issued.insert(party, (None, shard));
+                issued.insert(party, (None, shard.clone()));
             }
         }
         for (party, id) in book.manifests() {
             let Some(Act::Manifest(stated)) = book.act(&id) else { continue };
-            let number = self.stated(party).map_or(0, |(manifest, _)| manifest.preamble.number);
-            let is_newer = number < stated.preamble.number && at < stated.preamble.expires;
-            let proposed = self.proposals.get(&party).into_iter().flatten();
-            let known = proposed.chain(self.stated(party).map(|(_, shard)| shard));
-            if is_newer && let Some(shard) = known.into_iter().find(|shard| shard.digest() == stated.digest) {
-                issued.insert(party, (Some(id), shard));
+            let known = self.stated(party);
+            let number = known.map_or(0, |(manifest, _)| manifest.preamble.number);
+            if stated.preamble.number <= number || stated.preamble.expires <= at {
+                continue;
+            }
+            let known =
+                known.filter(|(manifest, _)| manifest.digest == stated.digest).map(|(_, shard)| shard);
+            let mut proposed = self.proposals.get(&party).into_iter().flatten();
+            let proposed = || proposed.find(|(digest, _)| *digest == stated.digest).map(|(_, shard)| shard);
+            if let Some(shard) = known.or_else(proposed) {
+                issued.insert(party, (Some(id), shard.clone()));
             }
         }
         issued
@@ -173,11 +179,11 @@ impl Feed {
     ///
     /// # Errors
     /// Before there is a rule of each kind.
-    pub fn wants(&self, desk: &Desk, on_disk: u64, at: u64) -> anyhow::Result<Wanted> {
-        let law = desk.law()?;
+    pub fn wants(&mut self, desk: &Desk, on_disk: u64, at: u64) -> anyhow::Result<Wanted> {
         let issued = self.issued(desk.book(), at);
-        let stated = issued.iter().map(|(party, (_, shard))| (*party, *shard)).collect();
-        let loose = publish::loose(desk.book(), law, &stated, at);
+        let stated = issued.iter().map(|(party, (_, shard))| (*party, shard)).collect();
+        self.rows.follow(desk.book(), desk.law()?, &stated, at)?;
+        let loose = self.rows.loose(desk.book(), at);
         let manifests = issued.values().filter_map(|(id, _)| *id);
         let placed = |id: ActId| Some((id, desk.receipt(&id)?.place));
         let placed = loose.into_iter().chain(manifests).filter_map(placed);
@@ -193,23 +199,36 @@ impl Feed {
         &mut self,
         book: &Book,
         sent: &HashMap<ActId, Loose>,
-        (size, root): Checkpoint,
+        checkpoint: Checkpoint,
         at: u64,
     ) -> anyhow::Result<Option<u64>> {
-        let published = self.published.as_ref().map(|published| published.state.parts().issued);
-        let mut published = published.unwrap_or_default();
-        let issued = self.issued(book, at).into_iter().filter_map(|(party, (id, shard))| match id {
-            Some(id) => Some((party, (sent.get(&id)?.signed.clone(), shard.clone()))),
-            None => published.remove_entry(&party),
+        let parts = self.parts(book, sent, at);
+        self.put_out(parts, checkpoint, at)
+    }
+
+    /// What the state at `at`, in Unix seconds, is made of, before it was checked.
+    pub fn parts(&self, book: &Book, sent: &HashMap<ActId, Loose>, at: u64) -> Parts {
+        let published = self.published.iter().flat_map(|published| published.state.issued());
+        let published: BTreeMap<_, _> = published.map(|(party, manifest, _)| (party, manifest)).collect();
+        let issued = self.issued(book, at).into_iter().filter_map(|(party, (id, shard))| {
+            let manifest = match id {
+                Some(id) => &sent.get(&id)?.signed,
+                None => published.get(&party)?,
+            };
+            Some((party, (manifest.clone(), shard)))
         });
         let issued = issued.collect();
-        let is_loose = |loose: &&Loose| {
-            let id = credence_law::party::act_id(loose.signed.bytes());
-            !matches!(book.act(&id), None | Some(Act::Manifest(_)))
-        };
-        let loose = sent.values().filter(is_loose).map(|loose| (loose.place, loose.clone())).collect();
+        let is_loose = |(id, _): &(&ActId, &Loose)| !matches!(book.act(id), None | Some(Act::Manifest(_)));
+        let loose = sent.iter().filter(is_loose).map(|(_, loose)| (loose.place, loose.clone())).collect();
+        Parts { issued, loose }
+    }
+
+    /// Checks a state as every gateway will, and publishes it as [`publish`](Self::publish) does.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn put_out(&mut self, parts: Parts, checkpoint: Checkpoint, at: u64) -> anyhow::Result<Option<u64>> {
         let before = self.published.as_ref();
-        let parts = Parts { issued, loose };
         let (state, left_out) = publish::next(&self.rules, before.map(|before| &before.state), parts, at)?;
         tell(&left_out);
         let is_old = before.is_none_or(|before| before.head.issued.saturating_add(RENEWED) <= at);
@@ -219,7 +238,7 @@ impl Feed {
         if is_same && !is_old {
             return Ok(None);
         }
-        self.release(state, is_same, (size, root), at).map(Some)
+        self.release(state, is_same, checkpoint, at).map(Some)
     }
 
     /// Makes the head of a state, and puts all of it out.
@@ -338,29 +357,22 @@ pub fn due(
     since: &mut HashMap<Party, u64>,
     (at, waits): (u64, u64),
 ) -> anyhow::Result<Vec<(Party, Shard)>> {
-    let mut rows = publish::rows(book, law, at);
-    // Whoever states something and has nothing more to say must say so.
-    let parties = law.register().registry().members.iter().map(|member| Party::Member(member.id));
-    for party in parties.chain([Party::Body]) {
-        if feed.stated(party).is_some_and(|(_, shard)| !shard.is_empty()) {
-            rows.entry(party).or_default();
-        }
-    }
+    let published = feed.published.as_ref().map(|published| published.state.clone());
+    let issued = published.iter().flat_map(State::issued);
+    let stated: Stated<'_> = issued.map(|(party, _, shard)| (party, shard)).collect();
+    feed.rows.follow(book, law, &stated, at)?;
     let mut due = Vec::new();
-    for (party, rows) in rows {
-        let shard = feed.propose(party, &rows)?;
-        let stated = feed.stated(party);
-        if stated.is_some_and(|(_, known)| known.digest() == shard.digest()) {
+    for (party, issuer) in feed.rows.issuers().filter(|(_, issuer)| !issuer.is_silent()) {
+        let is_due = if issuer.is_stated() {
             since.remove(&party);
-            let ends = stated.map_or(0, |(manifest, _)| manifest.preamble.expires);
-            if ends <= at + MANIFEST_RENEWED {
-                due.push((party, shard));
-            }
+            let stated = feed.stated(party);
+            stated.is_none_or(|(manifest, _)| manifest.preamble.expires <= at + MANIFEST_RENEWED)
         } else {
-            let new = stated.map_or(shard.len() as usize, |(_, known)| known.changes_to(&shard).put.len());
-            if *since.entry(party).or_insert(at) + waits <= at || new > publish::UNLISTED_MAX / 4 {
-                due.push((party, shard));
-            }
+            let changed = *since.entry(party).or_insert(at);
+            changed + waits <= at || issuer.new_rows() > publish::UNLISTED_MAX / 4
+        };
+        if is_due {
+            due.push((party, issuer.now().clone()));
         }
     }
     Ok(due)

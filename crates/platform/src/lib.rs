@@ -10,7 +10,7 @@
 //! * [`gate`]: what is turned away before its signatures are looked at, by [`allowance`]s among others;
 //! * [`request`]: requests that somebody has signed; [`access`]: who may ask for what;
 //! * [`store`]: the journal in a database;
-//! * [`feed`]: what gateways follow;
+//! * [`feed`]: what gateways follow; [`bucket`]: a copy of it in a store of objects;
 //! * [`serve`]: all put together, and offered by HTTP;
 //! * [`stix`]: security alerts for other programs; [`envelope`]: documents that somebody has signed; [`anonymous`]: what is taken
 //!   out without saying whom it is about;
@@ -22,6 +22,7 @@
 pub mod access;
 pub mod allowance;
 pub mod anonymous;
+pub mod bucket;
 pub mod complaint;
 pub mod desk;
 pub mod envelope;

@@ -9,6 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use credence_credit::ActId;
 use credence_feed::log::ED25519;
 pub use credence_feed::log::{is_consistent, read_checkpoint};
+use credence_feed::tiles::TILE_HEIGHT;
 use ed25519_dalek::SigningKey;
 use sha2::{Digest, Sha256};
 use signed_note::{Note, StandardSigner};
@@ -16,9 +17,6 @@ use tlog_tiles::{
     Checkpoint, EMPTY_HASH, Error, Hash, HashReader, RecordProof, Tile, check_record, prove_record,
     prove_tree, record_hash, stored_hash_count, stored_hashes, tree_hash,
 };
-
-/// The height of tiles that the specification asks for: 256 hashes each.
-const TILE_HEIGHT: u8 = 8;
 
 /// One line of the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

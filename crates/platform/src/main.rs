@@ -17,6 +17,7 @@ use axum::serve::ListenerExt;
 use clap::{Parser, Subcommand};
 use credence_law::party::{Function, World};
 use credence_platform::allowance::Rate;
+use credence_platform::bucket;
 use credence_platform::example::{Place, begin_world, make_world, read_world};
 use credence_platform::gate::Limits;
 use credence_platform::keys;
@@ -81,9 +82,17 @@ enum Command {
         /// All requests come through a proxy, which says for whom: the last address of X-Forwarded-For
         #[arg(long)]
         behind_proxy: bool,
-        /// In an example world, whose parties' keys are here: after how many seconds an issuer's manifest states what is new
+        /// After how many seconds issuers are asked for a manifest that states what is new; in an example world, whose parties' keys are
+        /// here, it is made
         #[arg(long, default_value_t = 600)]
         attest_after: u64,
+        /// Copy all that gateways follow to s3://BUCKET/PREFIX as well; keys, region and endpoint are taken from AWS_ACCESS_KEY_ID,
+        /// AWS_SECRET_ACCESS_KEY, AWS_REGION and AWS_ENDPOINT
+        #[arg(long)]
+        bucket: Option<String>,
+        /// Where other processes on the same PostgreSQL database reach this one; where it listens, if nothing is said
+        #[arg(long)]
+        reached: Option<String>,
     },
     /// Check a whole journal offline: each signature, each rule, each change, and the log
     Verify {
@@ -164,7 +173,17 @@ fn main() -> ExitCode {
 fn run(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Init { dir, database, begin } => block_on(init(&dir, database.as_deref(), begin.as_deref())),
-        Command::Serve { dir, listen, rate, burst, strangers, behind_proxy, attest_after } => {
+        Command::Serve {
+            dir,
+            listen,
+            rate,
+            burst,
+            strangers,
+            behind_proxy,
+            attest_after,
+            bucket,
+            reached,
+        } => {
             let issuer = Rate { each_second: rate, burst };
             let strangers = Rate { each_second: strangers, burst: strangers.saturating_mul(5) };
             let witnesses = witness::list(&dir.join(WITNESSES))?;
@@ -178,7 +197,10 @@ fn run(command: Command) -> anyhow::Result<()> {
                 witnesses,
                 offices,
                 feed: Some(dir.join("feed")),
-                attests: are_here.then(|| (dir.clone(), attest_after)),
+                bucket: bucket.as_deref().map(bucket::place).transpose()?,
+                reached,
+                parties: are_here.then(|| dir.clone()),
+                attest_after,
             };
             block_on(serve(&dir, listen, settings))
         }
@@ -238,7 +260,7 @@ async fn init(dir: &Path, database: Option<&str>, begin: Option<&[PathBuf]>) -> 
     Ok(())
 }
 
-async fn serve(dir: &Path, listen: SocketAddr, settings: Settings) -> anyhow::Result<()> {
+async fn serve(dir: &Path, listen: SocketAddr, mut settings: Settings) -> anyhow::Result<()> {
     let place = Place::new(dir);
     let world = read_world(&place)?;
     anyhow::ensure!(
@@ -248,12 +270,14 @@ async fn serve(dir: &Path, listen: SocketAddr, settings: Settings) -> anyhow::Re
     let ended = ended()?;
     let published = Published::new(dir);
     let signer = backup::signer(dir, world, published.epoch()?)?;
-    let platform = Platform::open(journal(dir).await?, world, signer, published, settings).await?;
     let listener = tokio::net::TcpListener::bind(listen)
         .await
         .with_context(|| format!("{listen} cannot be listened on"))?;
+    let address = listener.local_addr()?;
+    settings.reached.get_or_insert_with(|| format!("http://{address}"));
+    let platform = Platform::open(journal(dir).await?, world, signer, published, settings).await?;
     let app = router(Arc::clone(&platform)).into_make_service_with_connect_info::<SocketAddr>();
-    info!(%world, "listening on http://{}", listener.local_addr()?);
+    info!(%world, "listening on http://{address}");
     let served = axum::serve(listener.tap_io(answer_at_once), app).with_graceful_shutdown(ended).await;
     platform.close().await;
     served.context("the server ended")

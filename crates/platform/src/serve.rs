@@ -1,16 +1,20 @@
 //! The platform as a process: one thread that takes things in, and a server that answers.
 
 mod api;
+mod bucket;
 mod door;
 mod duty;
 mod feed;
+mod forward;
 mod http;
 mod intake;
 mod members;
 mod metrics;
 mod peer;
+mod proposals;
 mod public_log;
 mod record;
+mod role;
 mod submit;
 mod way;
 
@@ -40,13 +44,15 @@ pub(crate) use self::peer::Peer;
 use self::intake::{Handed, Intake};
 use self::metrics::Metrics;
 use self::record::Kept;
+use self::role::Roles;
 use self::way::Way;
+use crate::bucket::Place;
 use crate::desk::Desk;
 use crate::gate::{Gate, Limits};
 use crate::log::Signer;
 use crate::published::Published;
 use crate::request::Nonces;
-use crate::store::{Inquiry, Store};
+use crate::store::{Inquiry, Store, StoreError};
 use credence_feed::Witness;
 
 /// Entries that are read together at the start.
@@ -65,9 +71,15 @@ pub struct Settings {
     pub offices: Offices,
     /// Where the feed's files lie; without it, or without the operator's key, there is no feed.
     pub feed: Option<PathBuf>,
-    /// The directory of an example world whose parties' manifests are made here, and after how many seconds they state what is
-    /// new.
-    pub attests: Option<(PathBuf, u64)>,
+    /// A bucket that has a copy of everything that gateways follow.
+    pub bucket: Option<Place>,
+    /// The directory of an example world whose parties' manifests are made here. Elsewhere parties make their own, when they are asked.
+    pub parties: Option<PathBuf>,
+    /// After how many seconds a manifest is to state what is new.
+    pub attest_after: u64,
+    /// Where other processes on the same database reach this one, `http://HOST:PORT`. With it, and a database that others can have a
+    /// process on, this one stands by while another leads.
+    pub reached: Option<String>,
 }
 
 /// What a witness has said of the log last: at which size, and the line of its note.
@@ -79,15 +91,21 @@ pub struct Platform {
     world: World,
     desk: RwLock<Desk>,
     /// What gateways follow.
-    fed: tokio::sync::Mutex<Option<feed::Fed>>,
-    /// Rings when something new is published.
+    fed: Arc<tokio::sync::Mutex<Option<feed::Fed>>>,
+    /// What is published of it; rings when that is something new.
     bell: feed::Bell,
+    /// What issuers are asked to state.
+    proposals: proposals::Proposals,
     /// How much of the log is on disk, for whoever waits for more.
     written: watch::Sender<u64>,
     gate: Mutex<Gate>,
     /// Signed requests that were heard.
     nonces: Mutex<Nonces>,
     store: Store,
+    /// Whether this process leads, and who does otherwise.
+    roles: Roles,
+    /// By which requests are handed on, where there may be others.
+    forwards: Option<reqwest::Client>,
     /// The way to the disk, until the journal is closed.
     way: Way,
     signer: Signer,
@@ -112,7 +130,7 @@ impl Platform {
     /// The platform of a world, from its journal on. Must be called inside a runtime.
     ///
     /// # Errors
-    /// When the journal cannot be read, another process writes to it, it is another world's, does not stand up to the checks, or
+    /// When the journal cannot be read, another process writes to it and this one is not to stand by, it is another world's, does not stand up to the checks, or
     /// is not the one that was published.
     pub async fn open(
         store: Store,
@@ -122,7 +140,17 @@ impl Platform {
         settings: Settings,
     ) -> anyhow::Result<Arc<Self>> {
         // Before anything is read, so that nothing comes behind what was read.
-        let writer = store.writer().await?;
+        let reached = settings.reached.as_deref().filter(|_| store.is_shared());
+        let mut writer = match store.writer().await {
+            Ok(writer) => Some(writer),
+            Err(StoreError::Taken) if reached.is_some() => None,
+            Err(fault) => return Err(fault.into()),
+        };
+        let roles = Roles::new(reached, writer.is_some());
+        if let (Some(writer), Some(own)) = (&mut writer, roles.own()) {
+            writer.lead(own).await?;
+        }
+        let forwards = reached.map(|_| forward::client()).transpose()?;
         let desk = replay(&store, world).await?;
         published.go_on(&signer, desk.log())?;
         let checkpoint = (desk.log().len(), signer.checkpoint(desk.log()));
@@ -131,14 +159,17 @@ impl Platform {
         let (inbox, handed) = mpsc::channel(intake::WAITING_MAX);
         let platform = Arc::new(Self {
             world,
-            fed: tokio::sync::Mutex::default(),
+            fed: Arc::default(),
             bell: feed::Bell::default(),
+            proposals: proposals::Proposals::default(),
             written: watch::Sender::new(desk.log().len()),
             desk: RwLock::new(desk),
             gate: Mutex::new(Gate::new(settings.limits, RandomState::new())),
             nonces: Mutex::new(Nonces::new(now())),
             store,
-            way: Way::new(writer),
+            roles,
+            forwards,
+            way: writer.map_or_else(Way::elsewhere, Way::new),
             signer,
             published,
             checkpoint: RwLock::new(checkpoint),
@@ -156,7 +187,11 @@ impl Platform {
         let thread = thread::Builder::new().name("platform-desk".to_owned());
         thread.spawn(move || Intake::new(handed, taking, handle).run()).context("no thread for the desk")?;
         tokio::spawn(duty::rounds(Arc::downgrade(&platform)));
+        tokio::spawn(role::rounds(Arc::downgrade(&platform)));
         tokio::spawn(feed::rounds(Arc::downgrade(&platform)));
+        if let Some(place) = platform.settings.bucket.clone() {
+            tokio::spawn(bucket::rounds(Arc::downgrade(&platform), place));
+        }
         Ok(platform)
     }
 

@@ -6,6 +6,7 @@
 mod address;
 mod inquiries;
 mod lock;
+mod shelf;
 
 use std::time::Duration;
 
@@ -17,6 +18,7 @@ use sqlx::{AnyConnection, AnyPool, AssertSqlSafe, Connection, Row};
 pub use self::address::Address;
 pub use self::inquiries::Inquiry;
 use self::lock::Lock;
+pub use self::shelf::{Leader, Shelved};
 use crate::desk::Entry;
 
 /// How often, and after what pause each time, it is looked whether somebody still reads what is to be erased.
@@ -73,6 +75,11 @@ impl Store {
     /// Closes it, so that all of it lies in one file where it is in a file.
     pub async fn close(&self) {
         self.pool.close().await;
+    }
+
+    /// Whether other hosts may have a process on the same database.
+    pub const fn is_shared(&self) -> bool {
+        matches!(self.address, Address::Server(_))
     }
 
     /// The way to write to it, which nobody else has until it is closed.

@@ -42,6 +42,8 @@ mod portal;
 mod postgres;
 #[path = "served/restarts.rs"]
 mod restarts;
+#[path = "served/several.rs"]
+mod several;
 #[path = "served/witnesses.rs"]
 mod witnesses;
 #[path = "served/world.rs"]

@@ -41,6 +41,9 @@ enum Chore {
         /// Run the later steps although an earlier one failed
         #[arg(long)]
         keep_going: bool,
+        /// Run the tests that can go on for longer at their full length as well, which takes an hour more
+        #[arg(long)]
+        full: bool,
     },
     /// Check that unsafe code stands in the listed files only, each with its reason
     Unsafe,
@@ -83,7 +86,7 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     sys::watch_signals();
     let done = workspace_root().and_then(|root| match arguments.chore {
-        Chore::Test { only, keep_going } => check::run(&root, &only, keep_going),
+        Chore::Test { only, keep_going, full } => check::run(&root, &only, keep_going, full),
         Chore::Unsafe => check::unsafe_list::check(&root),
         Chore::Miri => check::concurrency::miri(&root),
         Chore::Bench(args) => bench::run(&root, &args),

@@ -44,6 +44,11 @@ impl Page {
         Sha256::digest(&self.0).into()
     }
 
+    /// The end of the row that ends first, in Unix seconds.
+    pub(super) fn soonest(&self) -> u64 {
+        self.rows().map(|row| row.read().expires).min().unwrap_or(u64::MAX)
+    }
+
     /// Whether both are one.
     pub(super) fn is(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)

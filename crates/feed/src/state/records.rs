@@ -51,7 +51,7 @@ impl State {
             // Where acts by themselves say something of the same, they are asked below.
             let is_contested = |row: &Row| alone.records.contains_key(&(row.prefix, row.authority, *party));
             let rows = one.shard.rows().filter(|row| alone.acts.is_empty() || !is_contested(row));
-            records.extend(rows.filter_map(|row| one.says(&row, *party, id, &alone)));
+            records.extend(rows.filter_map(|row| one.says(&row, *party, id, (&alone, self.at))));
         }
         records.extend(alone.records.keys().filter_map(|subject| self.says(*subject, &issuers, &alone)));
         records.sort_unstable_by_key(|record| (record.prefix, record.authority, record.issuer));
@@ -69,7 +69,11 @@ impl State {
         }
         let issuers = Issuers::of(self.rules.law()?.register());
         let (old, new) = (self.alone()?, next.alone()?);
-        let by_acts = contested(&old, &new);
+        let mut singly = contested(&old, &new);
+        let (from, to) = (self.at.min(next.at), self.at.max(next.at));
+        for (party, one) in &next.issued {
+            singly.extend(one.shard.ending(from, to).map(|row| (row.prefix, row.authority, *party)));
+        }
         let mut amendments = Vec::new();
         let parties: BTreeSet<Party> = self.issued.keys().chain(next.issued.keys()).copied().collect();
         for party in parties {
@@ -77,16 +81,19 @@ impl State {
             let id = issuers.id(party);
             for (was, is) in differing(before, after) {
                 let key = was.as_ref().or(is.as_ref()).map(Row::key);
-                if key.is_none_or(|(prefix, authority)| by_acts.contains(&(prefix, authority, party))) {
+                if key.is_none_or(|(prefix, authority)| singly.contains(&(prefix, authority, party))) {
                     continue;
                 }
-                let said = |one: Option<&Arc<Issued>>, row: Option<Row>, alone| {
-                    one.zip(row).and_then(|(one, row)| one.says(&row, party, id, alone))
+                let said = |one: Option<&Arc<Issued>>, row: Option<Row>, at| {
+                    one.zip(row).and_then(|(one, row)| one.says(&row, party, id, at))
                 };
-                amendments.push(Amendment { before: said(before, was, &old), after: said(after, is, &new) });
+                amendments.push(Amendment {
+                    before: said(before, was, (&*old, self.at)),
+                    after: said(after, is, (&*new, next.at)),
+                });
             }
         }
-        amendments.extend(by_acts.into_iter().map(|subject| Amendment {
+        amendments.extend(singly.into_iter().map(|subject| Amendment {
             before: self.says(subject, &issuers, &old),
             after: next.says(subject, &issuers, &new),
         }));
@@ -101,7 +108,7 @@ impl State {
         let (prefix, authority, party) = subject;
         let by_row = self.issued.get(&party).and_then(|one| {
             let row = one.shard.row((prefix, authority))?;
-            one.says(&row, party, issuers.id(party), alone)
+            one.says(&row, party, issuers.id(party), (alone, self.at))
         });
         let by_act = alone.records.get(&subject).cloned();
         let strength = |record: &Record| (record.measure, record.expires, record.act);
@@ -154,8 +161,10 @@ impl State {
 
 impl Issued {
     /// The record that a row comes to, unless its act travels by itself and speaks itself. Restrictions always do.
-    fn says(&self, row: &Row, party: Party, id: IssuerId, alone: &Alone) -> Option<Record> {
-        let speaks = row.authority != Authority::Restriction
+    fn says(&self, row: &Row, party: Party, id: IssuerId, (alone, at): (&Alone, u64)) -> Option<Record> {
+        // What takes an act back travels until the act is over, and not beyond: a clock that is late must not find it in force.
+        let speaks = at < row.expires
+            && row.authority != Authority::Restriction
             && (alone.acts.is_empty() || !alone.acts.contains(&(party, row.prefix, row.act)));
         speaks.then(|| row.record(id, self.signatures))
     }

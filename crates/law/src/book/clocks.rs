@@ -83,7 +83,9 @@ impl Book {
         let soon = now.saturating_add(days(law.procedure(now).renewal));
         let renewal = |(until, act): &(u64, ActId)| {
             let running = standing::at(self, act, now)?;
-            let turn = Turn::Party(self.act(act)?.issuer());
+            // A proposal is not renewed: members agree on it anew.
+            let acted = self.act(act).filter(|act| !matches!(act, Act::Proposal(_)))?;
+            let turn = Turn::Party(acted.issuer());
             let since = until.saturating_sub(days(law.procedure(now).renewal));
             let state = running.state;
             let due =

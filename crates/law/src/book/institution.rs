@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use credence_credit::ActId;
 
 use super::Book;
-use super::clocks::{COMPLAINT, CORRECTION, DECISION, OUTCOME, REPORT};
+use super::clocks::{COMPLAINT, CORRECTION, DECISION, OUTCOME, PROPOSAL, REPORT};
 use crate::acts::Act;
 use crate::check::{Acts, Law};
 use crate::cycle::standing::{self, State};
@@ -153,7 +153,8 @@ impl Book {
             let running = standing::at(self, id, now).filter(|running| running.state == State::Corrected)?;
             Some(running.since.saturating_sub(self.issued(id)?))
         });
-        (self.ending.len(), corrected.collect())
+        let proposals = self.kinds.get(&PROPOSAL).map_or(0, Vec::len);
+        (self.ending.len() - proposals, corrected.collect())
     }
 
     /// The alert or decision that a correction or a ruling is about.

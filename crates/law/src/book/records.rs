@@ -2,38 +2,40 @@
 
 use std::collections::BTreeMap;
 
-use credence_credit::{
-    ActId, Authority, EvidenceClass, Issuer, IssuerId, Measure, Rating, Reason, Reasons, Record,
-};
-use credence_prefix::Prefix;
+use credence_credit::{ActId, Authority, Issuer, IssuerId, Measure, Reason, Reasons, Record};
 
 use super::Book;
-use crate::acts::{Act, Claim, Proposal};
+use crate::acts::{Act, Proposal};
 use crate::check::{Accepted, Acts, Law, RESTRICTIONS_MAX};
 use crate::cycle::proposal;
 use crate::cycle::standing::State;
 use crate::party::Party;
 use crate::registry::Register;
 
+/// Which of several acts speaks by which one issuer says something of one prefix on the same authority: the hardest, of equals the
+/// one that lasts longest, and of those one that is the same for everybody.
+pub(super) type Strength = (Measure, u64, ActId);
+
 impl Book {
     /// What gateways are told at `now`, in Unix seconds: a record for each act in force that speaks of credit, and for each
     /// restriction, and who issued them. In the order of a snapshot; of several acts by which one issuer says something of one
-    /// prefix on the same authority, the hardest speaks, and of equals the one that lasts longest.
+    /// prefix on the same authority, the hardest speaks, and of equals the one that lasts longest. Whoever is no member any more
+    /// says nothing, since no gateway would believe it.
     pub fn records(&self, law: &Law, now: u64) -> (Vec<Issuer>, Vec<Record>) {
         let issuers = Issuers::of(law.register());
         let restrictions = self.restrictions(law, now);
-        let in_force = self.acts().filter_map(|accepted| self.record(accepted, &issuers, now));
-        let all =
-            in_force.chain(restrictions.into_iter().filter_map(|id| self.restricting(&id, &issuers, now)));
-        let mut records: BTreeMap<_, Record> = BTreeMap::new();
-        let strength = |record: &Record| (record.measure, record.expires, record.act);
-        for record in all {
+        let in_force = self.acts().filter(|accepted| !matches!(accepted.act, Act::Proposal(_)));
+        let all = in_force.chain(restrictions.iter().filter_map(|id| self.accepted(id)));
+        let mut records: BTreeMap<_, (Strength, Record)> = BTreeMap::new();
+        for accepted in all {
+            let Some(record) = self.record(accepted, &issuers, now) else { continue };
             let key = (record.prefix, record.authority, record.issuer);
-            if records.get(&key).is_none_or(|other| strength(other) < strength(&record)) {
-                records.insert(key, record);
+            let strength = (record.measure, record.expires, accepted.id);
+            if records.get(&key).is_none_or(|(other, _)| *other < strength) {
+                records.insert(key, (strength, record));
             }
         }
-        (issuers.names, records.into_values().collect())
+        (issuers.names, records.into_values().map(|(_, record)| record).collect())
     }
 
     /// The proposals that have become restrictions, the first 1,000 of those in force.
@@ -42,7 +44,7 @@ impl Book {
         agreed.take(RESTRICTIONS_MAX).collect()
     }
 
-    fn is_agreed(&self, law: &Law, id: &ActId, now: u64) -> bool {
+    pub(super) fn is_agreed(&self, law: &Law, id: &ActId, now: u64) -> bool {
         let is_in_force = |id: &ActId| self.state(id, now).is_some_and(State::is_in_force);
         let Some(Act::Proposal(proposal)) = self.act(id) else { return false };
         let agreed = proposal::at(law, self, id, now);
@@ -52,41 +54,21 @@ impl Book {
             && agreed.is_some_and(|running| running.state == proposal::State::Agreed)
     }
 
-    /// What an alert or a decision comes to.
+    /// What an act comes to.
     fn record(&self, accepted: &Accepted, issuers: &Issuers, now: u64) -> Option<Record> {
+        let most = most(self.state(&accepted.id, now)?)?;
+        self.told(accepted, accepted.act.measure()?.min(most), issuers)
+    }
+
+    /// What gateways are told of an act that asks for this measure now.
+    pub(super) fn told(&self, accepted: &Accepted, measure: Measure, issuers: &Issuers) -> Option<Record> {
         let (authority, claim, rating) = match &accepted.act {
             Act::OwnAlert(alert) => (Authority::OwnAlert, &alert.claim, alert.rating),
             Act::Decision(decision) => (Authority::Decision, &decision.claim, decision.rating),
+            Act::Proposal(Proposal { decision, rating, .. }) => {
+                (Authority::Restriction, self.act(decision)?.claim()?, *rating)
+            }
             _ => return None,
-        };
-        self.stated(accepted, (authority, claim.subject.prefix, claim.evidence, rating), claim, issuers, now)
-    }
-
-    fn restricting(&self, id: &ActId, issuers: &Issuers, now: u64) -> Option<Record> {
-        let accepted = self.acts.get(id)?;
-        let Act::Proposal(Proposal { decision, subject, rating, .. }) = &accepted.act else { return None };
-        let claim = self.act(decision)?.claim()?;
-        self.stated(
-            accepted,
-            (Authority::Restriction, subject.prefix, claim.evidence, *rating),
-            claim,
-            issuers,
-            now,
-        )
-    }
-
-    fn stated(
-        &self,
-        accepted: &Accepted,
-        (authority, prefix, evidence, rating): (Authority, Prefix, EvidenceClass, Rating),
-        claim: &Claim,
-        issuers: &Issuers,
-        now: u64,
-    ) -> Option<Record> {
-        let most = match self.state(&accepted.id, now)? {
-            State::InForce => Measure::Drop,
-            State::Relieved => Measure::RateLimit,
-            State::Lifted | State::Corrected | State::Expired => return None,
         };
         let (speaker, signatures) = match authority {
             // All members stand behind it, whoever proposed it.
@@ -94,17 +76,26 @@ impl Book {
             _ => (accepted.act.issuer(), accepted.signatures),
         };
         Some(Record {
-            prefix,
+            prefix: accepted.act.subject()?.prefix,
             rating,
-            measure: accepted.act.measure()?.min(most),
+            measure,
             reasons: reason(claim.item).map_or(Reasons::NONE, Reasons::from),
-            issuer: issuers.id(speaker),
-            evidence,
+            issuer: *issuers.places.get(&speaker)?,
+            evidence: claim.evidence,
             authority,
             signatures,
             expires: accepted.act.preamble().expires,
             act: Some(accepted.id.short()),
         })
+    }
+}
+
+/// The hardest that an act can ask for that stands so; none where nothing follows from it.
+pub(super) const fn most(state: State) -> Option<Measure> {
+    match state {
+        State::InForce => Some(Measure::Drop),
+        State::Relieved => Some(Measure::RateLimit),
+        State::Lifted | State::Corrected | State::Expired => None,
     }
 }
 
@@ -132,6 +123,11 @@ impl Issuers {
         parties.sort_by(|left, right| left.1.cmp(&right.1));
         let places = parties.iter().enumerate().map(|(place, (party, _))| (*party, IssuerId(place as u16)));
         Self { places: places.collect(), names: parties.into_iter().map(|(_, issuer)| issuer).collect() }
+    }
+
+    /// Whether acts of this party make records: it is a member, or the coordinating body.
+    pub(super) fn is_one(register: &Register, party: Party) -> bool {
+        party == Party::Body || party.member().is_some_and(|member| register.member(member).is_some())
     }
 
     /// The names, in their order.

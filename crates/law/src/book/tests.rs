@@ -1,5 +1,6 @@
 mod cast;
 mod hostile;
+mod in_force;
 mod lives;
 
 use credence_credit::guard::Guards;

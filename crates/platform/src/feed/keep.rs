@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::fs;
 
 use anyhow::Context;
-use credence_feed::{FileRef, Head, SnapshotList};
+use credence_feed::{FileRef, Head, Shard, SnapshotList};
 use credence_law::Signed;
 use tracing::warn;
 
@@ -15,7 +15,7 @@ use crate::published::replace;
 /// How long a file stays that no head leads to any more, in seconds.
 const FADES: u64 = 300;
 /// The file of the newest head.
-const HEAD: &str = "head";
+pub(crate) const HEAD: &str = "head";
 
 impl Feed {
     /// Puts a file out, under the name of its bytes.
@@ -26,6 +26,16 @@ impl Feed {
             self.files.insert(file.hash, bytes.into());
         }
         Ok(file)
+    }
+
+    /// Puts out the file of an issuer's rows, before they are stated.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn keep_packed(&mut self, shard: &Shard, packed: Vec<u8>) -> anyhow::Result<()> {
+        let file = self.put(packed)?;
+        self.packed.insert(shard.digest(), file);
+        Ok(())
     }
 
     /// Puts a head out, after everything that it names.

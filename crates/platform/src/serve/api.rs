@@ -17,7 +17,8 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::door::{Refused, Signed, absent, without_rules};
-use super::{Platform, feed, members, now, public_log, submit};
+use super::role::Role;
+use super::{Platform, feed, members, now, proposals, public_log, submit};
 use crate::access;
 use crate::desk::Desk;
 use crate::keys::unhex;
@@ -60,6 +61,7 @@ pub(super) fn routes() -> (Router<Arc<Platform>>, OpenApi) {
         .routes(routes!(feed::rule))
         .routes(routes!(feed::file))
         .routes(routes!(feed::events))
+        .routes(routes!(proposals::proposal))
         .routes(routes!(healthy))
         .routes(routes!(ready))
         .routes(routes!(metrics))
@@ -186,8 +188,11 @@ async fn healthy() -> &'static str {
     responses((status = 200, body = String, content_type = "text/plain"), (status = 503, body = Refused)),
 )]
 async fn ready(State(platform): State<Arc<Platform>>) -> Response {
-    let text = if platform.inbox.is_closed() {
+    let role = platform.roles.role();
+    let text = if platform.inbox.is_closed() || role == Role::Deposed {
         "somebody else has written to the journal; see to that, and start the platform again"
+    } else if role == Role::StandsBy {
+        return "another process leads; this one stands by\n".into_response();
     } else if platform.way.is_broken() {
         "the journal cannot be written at the moment; it is tried again"
     } else {
@@ -201,6 +206,6 @@ async fn ready(State(platform): State<Arc<Platform>>) -> Response {
 async fn metrics(State(platform): State<Arc<Platform>>) -> Response {
     let record = Arc::clone(&platform).record().await;
     let entries = platform.read(|desk| desk.log().len());
-    let page = platform.metrics.page(entries, record.as_deref());
+    let page = platform.metrics.page((entries, platform.roles.leads()), record.as_deref());
     ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], page).into_response()
 }

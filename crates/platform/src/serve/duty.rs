@@ -133,6 +133,9 @@ pub(super) async fn rounds(platform: Weak<Platform>) {
     for round in 0_u64.. {
         ticks.tick().await;
         let Some(platform) = platform.upgrade() else { return };
+        if !platform.roles.leads() {
+            continue;
+        }
         platform.look_after_the_way().await;
         let _turn = platform.turn.lock().await;
         platform.publish_reliefs().await;

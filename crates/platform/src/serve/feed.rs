@@ -1,10 +1,11 @@
 //! The feed as it is offered, and kept in step with the journal.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::convert::Infallible;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use anyhow::Context;
 use axum::extract::{Path, Query, State};
 use axum::http::header::{
     ACCEPT_RANGES, CACHE_CONTROL, CONTENT_RANGE, CONTENT_TYPE, ETAG, IF_NONE_MATCH, RANGE,
@@ -13,30 +14,35 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use credence_credit::ActId;
-use credence_feed::{Entry, Loose};
+use credence_feed::{Entry, Loose, pack_shard};
 use credence_law::Signed;
 use credence_law::party::Party;
-use tokio::sync::watch;
-use tokio::time::{Instant, timeout_at};
+use tokio::sync::{OwnedMutexGuard, watch};
+use tokio::task::spawn_blocking;
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tracing::{error, warn};
 
 use super::door::{Refused, absent};
 use super::{Platform, now};
+use crate::bucket::{ASKED_EACH_TIME, FOR_EVER};
 use crate::example::{Parties, Place};
-use crate::feed::{Feed, due};
-use crate::keys::unhex;
+use crate::feed::{Feed, HEAD, Offered, due};
+use crate::keys::{hex, unhex};
+use crate::published::replace;
+use crate::store::Shelved;
 
 /// How long is waited for more when something has changed, so that one head tells all that came together.
 const GATHERS: Duration = Duration::from_millis(20);
-/// How many times as long as a round takes is rested after it, and how long at most: whoever hands in comes first.
-const RESTS: u32 = 9;
-const RESTS_MAX: Duration = Duration::from_secs(10);
+/// How long is rested after a round that took long, at most; after others as long as they took.
+const RESTS_MAX: Duration = Duration::from_millis(100);
+/// How many entries of the journal are read together.
+const READS: u32 = 256;
 /// How often it is looked whether time alone has changed something.
 const ROUND: Duration = Duration::from_secs(5);
+/// How often it is looked whether a manifest is due.
+const STATES: Duration = Duration::from_secs(1);
 /// The longest that somebody listens for what is new, in seconds; then they ask again.
 const LISTENS_MAX: u64 = 300;
-/// What never changes may be kept for ever.
-const FOR_EVER: &str = "public, max-age=31536000, immutable";
 const BYTES: &str = "application/octet-stream";
 
 /// The feed of a platform, the bytes that it has read from the journal, and who listens.
@@ -44,15 +50,36 @@ const BYTES: &str = "application/octet-stream";
 pub(super) struct Fed {
     feed: Feed,
     sent: HashMap<ActId, Loose>,
-    /// Who makes manifests here: the parties of an example world, and how long they wait before they state something new.
-    parties: Option<(Parties, u64)>,
+    /// How many rules the desk had when they were read last. Of a draft that was erased since there is nothing to be read.
+    rules: usize,
+    /// Who makes manifests here: the parties of an example world. Others are asked to make theirs.
+    parties: Option<Parties>,
     since: HashMap<Party, u64>,
+    /// Whether something was published that nobody was shown so far.
+    is_unshown: bool,
+    /// The names of files that other processes on the same database find there.
+    shelved: HashSet<[u8; 32]>,
 }
 
-/// The serial that is published, for whoever listens: its session, and itself.
-pub(super) type Bell = watch::Sender<(u64, u64)>;
+impl Fed {
+    /// What is put together.
+    pub(super) const fn feed(&mut self) -> &mut Feed {
+        &mut self.feed
+    }
+}
+
+/// The feed while a round works on it, which may be on a thread where it holds nobody up.
+type Held = OwnedMutexGuard<Option<Fed>>;
+
+/// What is published, for whoever asks, and whoever listens for what is new: nobody waits for a round.
+pub(super) type Bell = watch::Sender<Option<Arc<Offered>>>;
 
 impl Platform {
+    /// What is published of the feed.
+    pub(super) fn offered(&self) -> Option<Arc<Offered>> {
+        self.bell.borrow().clone()
+    }
+
     /// Begins the feed, if the operator's key is at hand to sign it.
     pub(super) async fn begin_feed(&self) -> anyhow::Result<()> {
         let Some(key) = self.settings.offices.operator() else { return Ok(()) };
@@ -60,19 +87,28 @@ impl Platform {
         if self.read(|desk| desk.law().is_err()) {
             return Ok(());
         }
-        let feed = Feed::open(directory.clone(), self.world, key.clone(), self.rules().await?)?;
-        let parties = self.settings.attests.as_ref().map(|(place, waits)| {
-            let parties = Parties::new(Place::new(place), self.world, now());
-            (parties, *waits)
+        let rules = self.read(|desk| desk.rules().to_vec());
+        let shelved = self.fetch(directory).await?;
+        let feed = Feed::open(directory.clone(), self.world, key.clone(), self.rules(&rules).await?)?;
+        let parties = self.settings.parties.as_ref();
+        let parties = parties.map(|place| Parties::new(Place::new(place), self.world, now()));
+        let rules = rules.len();
+        *self.fed.lock().await = Some(Fed {
+            feed,
+            sent: HashMap::new(),
+            rules,
+            parties,
+            since: HashMap::new(),
+            is_unshown: true,
+            shelved,
         });
-        *self.fed.lock().await = Some(Fed { feed, sent: HashMap::new(), parties, since: HashMap::new() });
         Ok(())
     }
 
-    /// All rules, from the journal.
-    async fn rules(&self) -> anyhow::Result<Vec<Entry>> {
+    /// The rules at these places of the journal.
+    pub(super) async fn rules(&self, places: &[u64]) -> anyhow::Result<Vec<Entry>> {
         let mut rules = Vec::new();
-        for place in self.read(|desk| desk.rules().to_vec()) {
+        for &place in places {
             let entry = self.store.read(place, 1).await?.pop().filter(|entry| entry.place == place);
             // A draft that was kept long enough is gone; what was adopted by it stands by its signatures.
             if let Some((accepted, sent)) = entry.and_then(|entry| Some((entry.accepted, entry.sent?))) {
@@ -82,53 +118,151 @@ impl Platform {
         Ok(rules)
     }
 
-    /// Publishes what is in force, if it is something else than before.
-    pub(super) async fn feed(&self) -> anyhow::Result<()> {
-        let mut fed = self.fed.lock().await;
-        let Some(fed) = fed.as_mut() else { return Ok(()) };
-        if self.read(|desk| desk.rules().len()) != fed.feed.rules().len() as usize {
-            let rules = self.rules().await?;
-            if rules.len() != fed.feed.rules().len() as usize {
-                fed.feed.adopt(rules)?;
-            }
-        }
-        let at = now();
-        let (size, _) = self.checkpoint();
-        let wanted = self.read(|desk| fed.feed.wants(desk, size, at))?;
-        for (id, place) in &wanted {
-            if !fed.sent.contains_key(id)
-                && let Some(entry) = self.store.read(*place, 1).await?.pop().filter(|entry| entry.id == *id)
-                && let Some(sent) = entry.sent
-            {
+    /// The acts at these places of the journal, which rise.
+    pub(super) async fn acts(&self, places: &[u64]) -> anyhow::Result<HashMap<ActId, Loose>> {
+        let mut acts = HashMap::new();
+        let mut rest = places;
+        while let Some(&first) = rest.first() {
+            let entries = self.store.read(first, READS).await?;
+            let behind = entries.last().map_or(first, |last| last.place) + 1;
+            let (here, further) = rest.split_at(rest.partition_point(|place| *place < behind));
+            for entry in entries.into_iter().filter(|entry| here.binary_search(&entry.place).is_ok()) {
+                let Some(sent) = entry.sent else { continue };
                 let signed = Signed::decode(&sent)?;
-                fed.sent.insert(*id, Loose { place: *place, accepted: entry.accepted, signed });
+                acts.insert(entry.id, Loose { place: entry.place, accepted: entry.accepted, signed });
             }
+            rest = further;
         }
-        let wanted: std::collections::HashSet<_> = wanted.into_iter().map(|(id, _)| id).collect();
-        fed.sent.retain(|id, _| wanted.contains(id));
-        let published = self.read(|desk| {
-            let root = desk.log().root(size).unwrap_or_default();
-            fed.feed.publish(desk.book(), &fed.sent, (size, root), at)
-        })?;
-        if let (Some(_), Some((_, session, serial))) = (published, fed.feed.head()) {
-            self.bell.send_replace((session, serial));
+        Ok(acts)
+    }
+
+    /// Publishes what is in force, if it is something else than before.
+    async fn feed(self: &Arc<Self>) -> anyhow::Result<()> {
+        let mut held = Arc::clone(&self.fed).lock_owned().await;
+        let Some(fed) = held.as_mut() else { return Ok(()) };
+        let rules = self.read(|desk| desk.rules().to_vec());
+        if rules.len() != fed.rules {
+            fed.feed.adopt(self.rules(&rules).await?)?;
+            fed.rules = rules.len();
+        }
+        let (at, (size, _)) = (now(), self.checkpoint());
+        let wanted = self.beside(held, move |platform, fed| {
+            let wanted = platform.read(|desk| fed.feed.wants(desk, size, at))?;
+            let ids: HashSet<_> = wanted.iter().map(|(id, _)| *id).collect();
+            fed.sent.retain(|id, _| ids.contains(id));
+            let mut missing: Vec<_> =
+                wanted.into_iter().filter(|(id, _)| !fed.sent.contains_key(id)).collect();
+            missing.sort_unstable_by_key(|(_, place)| *place);
+            Ok(missing.into_iter().map(|(_, place)| place).collect::<Vec<_>>())
+        });
+        let (mut held, missing) = wanted.await?;
+        if let Some(fed) = held.as_mut() {
+            fed.sent.extend(self.acts(&missing).await?);
+        }
+        let published = self.beside(held, move |platform, fed| {
+            let root = platform.read(|desk| desk.log().root(size)).unwrap_or_default();
+            let parts = platform.read(|desk| fed.feed.parts(desk.book(), &fed.sent, at));
+            fed.feed.put_out(parts, (size, root), at)
+        });
+        let (mut held, published) = published.await?;
+        let Some(fed) = held.as_mut() else { return Ok(()) };
+        fed.is_unshown |= published.is_some();
+        if fed.is_unshown {
+            let offered = fed.feed.offered();
+            if let Some(offered) = &offered
+                && !self.shelve(offered, &mut fed.shelved).await?
+            {
+                // It is begun anew behind that one.
+                *held = None;
+                anyhow::bail!("another process has published a newer head");
+            }
+            self.bell.send_replace(offered);
+            fed.is_unshown = false;
         }
         Ok(())
     }
 
-    /// Makes the manifests that are due, where the parties' keys are here.
-    async fn attest(&self) -> anyhow::Result<()> {
+    /// Fetches what was published last, by whatever process, into a directory. Returns the names of its files.
+    async fn fetch(&self, directory: &std::path::Path) -> anyhow::Result<HashSet<[u8; 32]>> {
+        let mut names = HashSet::new();
+        if self.roles.own().is_none() {
+            return Ok(names);
+        }
+        std::fs::create_dir_all(directory)?;
+        let Some(head) = self.store.shelved().await? else { return Ok(names) };
+        for name in self.store.shelved_names().await? {
+            let path = directory.join(hex(&name));
+            if !path.exists()
+                && let Some(bytes) = self.store.shelved_file(&name).await?
+            {
+                replace(&path, &bytes)?;
+            }
+            names.insert(name);
+        }
+        replace(&directory.join(HEAD), &head.head)?;
+        Ok(names)
+    }
+
+    /// Puts what is published where whoever leads next finds it, before anybody is shown it. Whether there is no newer head.
+    async fn shelve(&self, offered: &Offered, there: &mut HashSet<[u8; 32]>) -> anyhow::Result<bool> {
+        if self.roles.own().is_none() {
+            return Ok(true);
+        }
+        let new = offered.files().iter().filter(|(name, _)| !there.contains(*name));
+        let new: Vec<_> = new.map(|(name, bytes)| (*name, bytes.to_vec())).collect();
+        let gone: Vec<_> = there.iter().filter(|name| offered.file(name).is_none()).copied().collect();
+        let head = Shelved { version: offered.version(), head: offered.head().to_vec() };
+        let is_newer = self.way.writer().await?.shelve(&head, &new, &gone).await?;
+        if is_newer {
+            *there = offered.files().keys().copied().collect();
+        }
+        Ok(is_newer || self.store.shelved().await?.as_ref() == Some(&head))
+    }
+
+    /// Works on the feed on a thread where signatures, packing and files hold nobody up who asks for something.
+    pub(super) async fn beside<T: Send + 'static>(
+        self: &Arc<Self>,
+        mut held: Held,
+        work: impl FnOnce(&Self, &mut Fed) -> anyhow::Result<T> + Send + 'static,
+    ) -> anyhow::Result<(Held, T)> {
+        let platform = Arc::clone(self);
+        spawn_blocking(move || {
+            let fed = held.as_mut().context("there is no feed")?;
+            let done = work(&platform, fed)?;
+            Ok((held, done))
+        })
+        .await?
+    }
+
+    /// Makes the manifests that are due, where the parties' keys are here, and asks for them elsewhere. The rows are packed before
+    /// they are stated here, so that no round has to.
+    async fn attest(self: &Arc<Self>) -> anyhow::Result<()> {
         let at = now();
-        let manifests = {
-            let mut fed = self.fed.lock().await;
-            let Some(Fed { feed, parties: Some((parties, waits)), since, .. }) = fed.as_mut() else {
-                return Ok(());
-            };
-            let due = self.read(|desk| due(feed, desk.book(), desk.law()?, since, (at, *waits)))?;
-            let sign = |(party, shard)| parties.manifest(party, &shard, at);
-            due.into_iter().map(sign).collect::<anyhow::Result<Vec<_>>>()?
-        };
-        for manifest in manifests {
+        let held = Arc::clone(&self.fed).lock_owned().await;
+        if held.is_none() {
+            return Ok(());
+        }
+        let due = self.beside(held, move |platform, fed| {
+            let (waits, Fed { feed, parties, since, .. }) = (platform.settings.attest_after, fed);
+            let due = platform.read(|desk| due(feed, desk.book(), desk.law()?, since, (at, waits)))?;
+            Ok((due, parties.is_some()))
+        });
+        let (held, (due, are_here)) = due.await?;
+        drop(held);
+        if !are_here {
+            return self.ask(due).await;
+        }
+        for (party, shard) in due {
+            let (packed, rows) = (shard.clone(), shard);
+            let packed = spawn_blocking(move || pack_shard(&packed)).await?;
+            let held = Arc::clone(&self.fed).lock_owned().await;
+            let signed = self.beside(held, move |_, fed| {
+                fed.feed.keep_packed(&rows, packed)?;
+                fed.feed.propose(party, &rows);
+                fed.parties.as_mut().context("nobody's keys are here")?.manifest(party, &rows, now())
+            });
+            let (held, manifest) = signed.await?;
+            drop(held);
             if let Err(fault) = self.submit(&manifest).await {
                 warn!(%fault, "a manifest was not taken");
             }
@@ -140,30 +274,52 @@ impl Platform {
 /// Keeps the feed in step, as long as there is a platform.
 pub(super) async fn rounds(platform: Weak<Platform>) {
     let Some(mut written) = platform.upgrade().map(|platform| platform.written.subscribe()) else { return };
-    if let Some(platform) = platform.upgrade()
-        && let Err(fault) = platform.begin_feed().await
-    {
-        error!("there is no feed: {fault:#}");
-    }
+    tokio::spawn(manifests(Weak::clone(&platform)));
+    let mut has_begun = false;
     loop {
-        let Some(platform) = platform.upgrade() else { return };
         let begun = Instant::now();
-        if let Err(fault) = platform.attest().await {
-            warn!("manifests could not be made: {fault:#}");
-        }
-        match platform.feed().await {
-            Ok(()) => {}
-            Err(fault) => {
+        {
+            let Some(platform) = platform.upgrade() else { return };
+            if !platform.roles.leads() {
+                let mut role = platform.roles.changes();
+                *platform.fed.lock().await = None;
+                has_begun = false;
+                drop(platform);
+                // Whoever leads begins where the one before has ended.
+                let _ = timeout(ROUND, role.changed()).await;
+                continue;
+            }
+            if !has_begun {
+                has_begun = true;
+                if let Err(fault) = platform.begin_feed().await {
+                    error!("there is no feed: {fault:#}");
+                }
+            }
+            if let Err(fault) = platform.feed().await {
                 platform.metrics.unfed();
+                has_begun = platform.fed.lock().await.is_some();
                 error!("nothing new is published: {fault:#}");
             }
         }
-        drop(platform);
-        let rest = (begun.elapsed() * RESTS).clamp(GATHERS, RESTS_MAX);
+        let took = begun.elapsed();
         // Whether it was an entry or the time makes no difference.
-        let _ = tokio::time::timeout(ROUND, written.changed()).await;
-        tokio::time::sleep(rest).await;
+        let _ = timeout(ROUND, written.changed()).await;
+        sleep(took.clamp(GATHERS, RESTS_MAX)).await;
         written.mark_unchanged();
+    }
+}
+
+/// Makes manifests, as long as there is a platform. Nothing waits for one: what is new travels act by act until then.
+async fn manifests(platform: Weak<Platform>) {
+    loop {
+        {
+            let Some(platform) = platform.upgrade() else { return };
+            if let Err(fault) = platform.attest().await {
+                warn!("manifests could not be made: {fault:#}");
+            }
+        }
+        // What was stated is published by then, and not stated again.
+        sleep(STATES).await;
     }
 }
 
@@ -180,12 +336,15 @@ pub(super) async fn rounds(platform: Weak<Platform>) {
     ),
 )]
 pub(super) async fn head(State(platform): State<Arc<Platform>>, headers: HeaderMap) -> Response {
-    let head = platform.fed.lock().await.as_ref().and_then(|fed| fed.feed.head());
-    let Some((head, session, serial)) = head else { return absent() };
-    let tag = format!("\"{session}-{serial}\"");
+    let Some(offered) = platform.offered() else { return absent() };
+    let tag = offered.tag();
     let has = headers.get(IF_NONE_MATCH).is_some_and(|known| known.as_bytes() == tag.as_bytes());
-    let headers = [(ETAG, tag.as_str()), (CACHE_CONTROL, "no-cache"), (CONTENT_TYPE, BYTES)];
-    if has { (StatusCode::NOT_MODIFIED, headers).into_response() } else { (headers, head).into_response() }
+    let headers = [(ETAG, tag), (CACHE_CONTROL, ASKED_EACH_TIME), (CONTENT_TYPE, BYTES)];
+    if has {
+        (StatusCode::NOT_MODIFIED, headers).into_response()
+    } else {
+        (headers, offered.head()).into_response()
+    }
 }
 
 /// A rule by its number
@@ -198,9 +357,8 @@ pub(super) async fn head(State(platform): State<Arc<Platform>>, headers: HeaderM
     responses((status = 200, body = [u8], content_type = "application/octet-stream"), (status = 404, body = Refused)),
 )]
 pub(super) async fn rule(State(platform): State<Arc<Platform>>, Path(number): Path<u32>) -> Response {
-    let fed = platform.fed.lock().await;
-    let entry = fed.as_ref().and_then(|fed| fed.feed.rules().entries().get(number as usize)?.encode().into());
-    entry.map_or_else(absent, |entry: Vec<u8>| {
+    let entry = platform.offered().and_then(|offered| offered.rule(number));
+    entry.map_or_else(absent, |entry| {
         ([(CACHE_CONTROL, FOR_EVER), (CONTENT_TYPE, BYTES)], entry).into_response()
     })
 }
@@ -224,10 +382,7 @@ pub(super) async fn file(
     Path(name): Path<String>,
     headers: HeaderMap,
 ) -> Response {
-    let found = match unhex(&name) {
-        Some(hash) => platform.fed.lock().await.as_ref().and_then(|fed| fed.feed.file(&hash)),
-        None => None,
-    };
+    let found = unhex(&name).and_then(|hash| platform.offered()?.file(&hash));
     let Some(bytes) = found else { return absent() };
     let kept = [(CACHE_CONTROL, FOR_EVER), (CONTENT_TYPE, BYTES), (ACCEPT_RANGES, "bytes")];
     let Some(range) = headers.get(RANGE) else { return (kept, bytes).into_response() };
@@ -267,7 +422,8 @@ pub(super) async fn events(
     let until = Instant::now() + Duration::from_secs(seconds).max(Duration::from_millis(1));
     let rings = futures_util::stream::unfold(bell, move |mut bell| async move {
         timeout_at(until, bell.changed()).await.ok()?.ok()?;
-        let (session, serial) = *bell.borrow_and_update();
+        // Before there is a feed there is no version of it.
+        let (session, serial) = bell.borrow_and_update().as_ref().map_or((0, 0), |offered| offered.version());
         let event = Event::default().event("head").data(format!("{session} {serial}"));
         Some((Ok::<_, Infallible>(event), bell))
     });

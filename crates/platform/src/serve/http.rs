@@ -9,7 +9,7 @@ use axum::http::header::{CONTENT_SECURITY_POLICY, REFERRER_POLICY, X_CONTENT_TYP
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::Response;
 
-use super::{Platform, api, door};
+use super::{Platform, api, door, forward};
 use crate::portal;
 
 /// All that is answered.
@@ -19,7 +19,13 @@ pub fn router(platform: Arc<Platform>) -> Router {
     let api = api
         .layer(DefaultBodyLimit::max(1 << 16))
         .route_layer(from_fn_with_state(Arc::clone(&platform), door::guarded));
-    Router::new().merge(api).merge(portal::router()).layer(from_fn(guarded)).with_state(platform)
+    let leader = from_fn_with_state(Arc::clone(&platform), forward::forwarded);
+    Router::new()
+        .merge(api)
+        .merge(portal::router())
+        .layer(leader)
+        .layer(from_fn(guarded))
+        .with_state(platform)
 }
 
 /// No script, no frame, nothing from elsewhere, on any page.

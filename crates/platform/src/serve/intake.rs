@@ -171,6 +171,9 @@ impl Platform {
 
     /// Finds out whether the way to the journal is still there, and has the desk mend it where it is not.
     pub(super) async fn look_after_the_way(&self) {
+        if !self.roles.leads() {
+            return;
+        }
         self.way.look().await;
         if self.way.is_broken()
             && let Ok(permit) = Arc::clone(&self.waiting).try_acquire_many_owned(0)
@@ -179,6 +182,11 @@ impl Platform {
             // A desk that does not take it mends it already, or has given up.
             drop(self.inbox.try_send(Handed { items: Vec::new(), answer, _permit: permit }));
         }
+    }
+
+    /// Whether others may take this process's place.
+    const fn is_one_of_several(&self) -> bool {
+        self.roles.own().is_some()
     }
 
     fn decide(&self, item: &Item, entries: &mut Vec<Entry>) -> Answer {
@@ -229,13 +237,17 @@ impl Platform {
             let (log, new) = (desk.log(), entries.len() as u64);
             [log.len() - new, log.len()].map(|len| End::of(log, len))
         });
-        runtime.block_on(self.way.mend(&self.store, entries, ends))?;
+        runtime.block_on(self.way.mend(&self.store, entries, ends)).map_err(|fault| match fault {
+            // Nobody takes the place of one that is alone: whoever has the lock looks at the journal, and lets go of it.
+            Unmended::Taken(fault) if !self.is_one_of_several() => Unmended::NotYet(fault.to_string()),
+            fault => fault,
+        })?;
         info!("the journal is written again");
         self.publish()
     }
 
     /// Publishes the checkpoint of what is on disk, which is all that there is.
-    fn publish(&self) -> Result<(), Unmended> {
+    pub(super) fn publish(&self) -> Result<(), Unmended> {
         let checkpoint = self.read(|desk| (desk.log().len(), self.signer.checkpoint(desk.log())));
         self.published.note(&checkpoint.1).map_err(|fault| Unmended::NotYet(format!("{fault:#}")))?;
         if checkpoint.0 > self.on_disk() {
@@ -268,6 +280,10 @@ impl Intake {
     pub(super) fn run(mut self) {
         while let Some(batch) = self.next() {
             let Some(platform) = self.platform.upgrade() else { return };
+            if !platform.roles.leads() {
+                batch.into_iter().for_each(|handed| platform.put_off(handed));
+                continue;
+            }
             let taken = platform.take(batch, &self.runtime);
             drop(platform);
             if let Err((entries, fault)) = taken
@@ -291,11 +307,14 @@ impl Intake {
         Some(batch)
     }
 
-    /// Tries to write entries until they are on disk. Whether they are.
+    /// Tries to write entries until they are on disk, or another process leads: then nobody was told that they are. Whether it is worth
+    /// going on.
     fn retry(&mut self, entries: &[Entry], mut fault: Unmended) -> bool {
         loop {
             match fault {
                 Unmended::NotYet(_) => self.put_off_for_now(),
+                Unmended::Taken(_) | Unmended::Other(_) if self.depose() => return true,
+                Unmended::Taken(_) => return false,
                 Unmended::Other(_) => {
                     error!(%fault, "somebody else has written to the journal; nothing more is taken by this process");
                     return false;
@@ -309,6 +328,15 @@ impl Intake {
             }
             warn!(%fault, "the journal cannot be written; it is tried again");
         }
+    }
+
+    /// Another process has the lock, or has had it: this one follows it from now on. Whether there may be another one.
+    fn depose(&self) -> bool {
+        let Some(platform) = self.platform.upgrade().filter(|platform| platform.is_one_of_several()) else {
+            return false;
+        };
+        platform.roles.depose();
+        true
     }
 
     /// Puts those off who hand something in until it is tried again.

@@ -1,9 +1,10 @@
 //! What is counted.
 
 use credence_law::Institution;
-use prometheus::{IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncoder};
+use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder};
 
 use super::intake::Answer;
+use crate::bucket::Conditions;
 use crate::desk::Rejection;
 use crate::gate::Turned;
 
@@ -17,7 +18,10 @@ pub(super) struct Metrics {
     refused: IntCounterVec,
     unfed: IntCounter,
     entries: IntGauge,
+    leads: IntGauge,
     inquiries: IntCounter,
+    /// Of the copy in a bucket.
+    pub(super) bucket: Copies,
     /// How the institution does, in the order of [`FIGURES`].
     figures: Vec<IntGauge>,
 }
@@ -66,6 +70,12 @@ impl Metrics {
         let entries =
             IntGauge::new("credence_platform_log_entries", "Entries of the log").expect("a good name");
         registry.register(Box::new(entries.clone())).expect("a name of its own");
+        let leads = IntGauge::new(
+            "credence_platform_leads",
+            "Whether this process takes acts in: 1, or 0 while another one does",
+        );
+        let leads = leads.expect("a good name");
+        registry.register(Box::new(leads.clone())).expect("a name of its own");
         let figures = FIGURES.map(|(name, help, _)| {
             let gauge = IntGauge::new(format!("credence_platform_{name}"), help).expect("a good name");
             registry.register(Box::new(gauge.clone())).expect("a name of its own");
@@ -91,8 +101,10 @@ impl Metrics {
                 "Signatures of objects whose signatures were looked at",
             ),
             inquiries: counter("credence_platform_inquiries_total", "Subjects that were asked for"),
+            bucket: Copies::new(&registry),
             refused,
             entries,
+            leads,
             registry,
         }
     }
@@ -117,13 +129,71 @@ impl Metrics {
         self.inquiries.inc();
     }
 
-    /// The page for Prometheus, while the log has so many entries, and the institution's own record where there are rules.
-    pub(super) fn page(&self, entries: u64, record: Option<&Institution>) -> String {
+    /// The page for Prometheus, while the log has so many entries and this process leads or not, and the institution's own record where
+    /// there are rules.
+    pub(super) fn page(&self, (entries, leads): (u64, bool), record: Option<&Institution>) -> String {
         self.entries.set(entries as i64);
+        self.leads.set(leads.into());
         for ((_, _, read), gauge) in FIGURES.iter().zip(&self.figures) {
             gauge.set(record.map_or(0, read) as i64);
         }
         TextEncoder::new().encode_to_string(&self.registry.gather()).expect("counters can be written")
+    }
+}
+
+/// How the copy in a bucket goes on.
+#[derive(Debug)]
+pub(super) struct Copies {
+    written: IntCounter,
+    failures: IntCounter,
+    success: IntGauge,
+    conditions: IntGaugeVec,
+}
+
+impl Copies {
+    fn new(registry: &Registry) -> Self {
+        let written = IntCounter::new(
+            "credence_platform_bucket_objects_written_total",
+            "Objects that were written to the bucket",
+        );
+        let failures = IntCounter::new(
+            "credence_platform_bucket_failures_total",
+            "Times that the bucket could not be brought up to date; what is there stays whole",
+        );
+        let success = IntGauge::new(
+            "credence_platform_bucket_last_success_timestamp_seconds",
+            "When the bucket last held all that was published; 0 for never",
+        );
+        let conditions = Opts::new(
+            "credence_platform_bucket_conditions",
+            "What the bucket makes of a write on the condition that nothing is there: 1 for the word that was found",
+        );
+        let copies = Self {
+            written: written.expect("a good name"),
+            failures: failures.expect("a good name"),
+            success: success.expect("a good name"),
+            conditions: IntGaugeVec::new(conditions, &["answer"]).expect("a good name"),
+        };
+        registry.register(Box::new(copies.written.clone())).expect("a name of its own");
+        registry.register(Box::new(copies.failures.clone())).expect("a name of its own");
+        registry.register(Box::new(copies.success.clone())).expect("a name of its own");
+        registry.register(Box::new(copies.conditions.clone())).expect("a name of its own");
+        copies
+    }
+
+    /// The bucket holds everything at `at`, in Unix seconds, after so many objects were written.
+    pub(super) fn written(&self, objects: u64, at: u64) {
+        self.written.inc_by(objects);
+        self.success.set(at as i64);
+    }
+
+    pub(super) fn failed(&self) {
+        self.failures.inc();
+    }
+
+    pub(super) fn conditions(&self, found: Conditions) {
+        self.conditions.reset();
+        self.conditions.with_label_values(&[found.name()]).set(1);
     }
 }
 

@@ -13,7 +13,7 @@ use super::Platform;
 /// The address that a request comes from.
 ///
 /// Behind a proxy it is the last one of `X-Forwarded-For`, which the proxy has put there itself; those before it are what its
-/// client wrote.
+/// client wrote. Another process of the same platform that hands a request on is such a proxy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Peer(pub(crate) IpAddr);
 
@@ -22,7 +22,8 @@ impl FromRequestParts<Arc<Platform>> for Peer {
 
     async fn from_request_parts(parts: &mut Parts, platform: &Arc<Platform>) -> Result<Self, Infallible> {
         let connected = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|peer| peer.0.ip());
-        let forwarded = platform.settings.is_behind_proxy.then(|| forwarded(&parts.headers)).flatten();
+        let is_believed = platform.settings.is_behind_proxy || platform.is_from_peer(&parts.headers);
+        let forwarded = is_believed.then(|| forwarded(&parts.headers)).flatten();
         // Nobody is known where requests come from within the process.
         Ok(Self(forwarded.or(connected).unwrap_or(IpAddr::V6(Ipv6Addr::UNSPECIFIED))))
     }

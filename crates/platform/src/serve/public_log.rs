@@ -78,12 +78,7 @@ pub(super) async fn checkpoint(State(platform): State<Arc<Platform>>) -> Respons
     responses((status = 200, body = String, content_type = "text/plain"), (status = 404, body = Refused)),
 )]
 pub(super) async fn witnessed(State(platform): State<Arc<Platform>>) -> Response {
-    let seen = platform.cosigned(|cosigned| cosigned.values().map(|(size, _)| *size).max());
-    let checkpoint = seen.and_then(|size| {
-        let checkpoint = platform.read(|desk| platform.signer.checkpoint_of(desk.log(), size))?;
-        Some([checkpoint, platform.lines(size)].concat())
-    });
-    checkpoint.map_or_else(absent, |checkpoint| note(&checkpoint))
+    platform.witnessed().map_or_else(absent, |(_, checkpoint)| note(&checkpoint))
 }
 
 fn note(text: &[u8]) -> Response {
@@ -139,6 +134,13 @@ fn seen(platform: &Platform, log: &Log, handed: &[u8]) -> Option<u64> {
 impl Platform {
     fn cosigned<T>(&self, read: impl FnOnce(&super::Cosigned) -> T) -> T {
         read(&self.cosigned.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The newest checkpoint that a witness has seen, with the lines of all who have: how long the log was, and the note.
+    pub(super) fn witnessed(&self) -> Option<(u64, Vec<u8>)> {
+        let size = self.cosigned(|cosigned| cosigned.values().map(|(size, _)| *size).max())?;
+        let checkpoint = self.read(|desk| self.signer.checkpoint_of(desk.log(), size))?;
+        Some((size, [checkpoint, self.lines(size)].concat()))
     }
 
     /// What witnesses have said of the log at a size.

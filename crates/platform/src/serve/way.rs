@@ -40,6 +40,9 @@ pub(super) enum Unmended {
     /// It can be tried again.
     #[error("{0}")]
     NotYet(String),
+    /// Another process has the lock.
+    #[error("{0}")]
+    Taken(StoreError),
     /// Somebody else has written, or the database is another one.
     #[error("the journal ends with entry {0:?}, which is not where this process has left it")]
     Other(Option<u64>),
@@ -50,7 +53,10 @@ pub(super) enum Unmended {
 
 impl From<StoreError> for Unmended {
     fn from(fault: StoreError) -> Self {
-        Self::NotYet(fault.to_string())
+        match fault {
+            StoreError::Taken => Self::Taken(fault),
+            fault => Self::NotYet(fault.to_string()),
+        }
     }
 }
 
@@ -79,6 +85,20 @@ impl End {
 impl Way {
     pub(super) fn new(writer: Writer) -> Self {
         Self { state: Mutex::new(State::Open(writer)), is_broken: AtomicBool::new(false) }
+    }
+
+    /// Not there so far: another process has it.
+    pub(super) fn elsewhere() -> Self {
+        Self { state: Mutex::new(State::Broken), is_broken: AtomicBool::new(true) }
+    }
+
+    /// It is there, behind a journal that was read to its end.
+    pub(super) async fn open(&self, writer: Writer) {
+        let mut state = self.state.lock().await;
+        if !matches!(*state, State::Closed) {
+            *state = State::Open(writer);
+            self.is_broken.store(false, Ordering::Relaxed);
+        }
     }
 
     /// Whether it is broken, as far as is known.
@@ -243,7 +263,7 @@ mod tests {
         let other = store.writer().await.unwrap();
         let log = log(&entries(0..1));
         let ends = [End::of(&log, 1); 2];
-        assert!(matches!(way.mend(&store, &[], ends).await, Err(Unmended::NotYet(_))));
+        assert!(matches!(way.mend(&store, &[], ends).await, Err(Unmended::Taken(_))));
         other.close().await.unwrap();
         assert!(way.mend(&store, &[], ends).await.is_ok() && !way.is_broken());
     }

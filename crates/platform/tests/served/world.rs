@@ -68,6 +68,14 @@ impl Site {
         Place::new(self.path())
     }
 
+    /// The same world in another directory, as it is handed to another host: with the same database, and nothing that was published.
+    pub(crate) fn twin(&self) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let copied = Command::new("cp").arg("-r").arg(self.path().join(".")).arg(directory.path()).status();
+        assert!(copied.unwrap().success());
+        Self { directory, world: self.world }
+    }
+
     /// Works on the journal's database, behind everybody's back.
     pub(crate) fn behind<T>(&self, work: impl AsyncFnOnce(&mut AnyConnection) -> sqlx::Result<T>) -> T {
         let url = match Address::of(self.path()).unwrap() {
@@ -119,8 +127,13 @@ impl Site {
 
     /// With these arguments besides.
     pub(crate) fn serve_with(&self, more: &[&str]) -> Server {
+        self.serve_on("127.0.0.1:0", more)
+    }
+
+    /// At this address, with these arguments besides.
+    pub(crate) fn serve_on(&self, listen: &str, more: &[&str]) -> Server {
         let mut process = program()
-            .args(["serve", "--dir", self.dir(), "--listen", "127.0.0.1:0"])
+            .args(["serve", "--dir", self.dir(), "--listen", listen])
             .args(more)
             .env("NO_COLOR", "1")
             .stderr(Stdio::piped())
@@ -227,22 +240,7 @@ impl Server {
         more: &str,
         body: &[u8],
     ) -> std::io::Result<Answer> {
-        let mut stream = TcpStream::connect(&self.address)?;
-        let head = format!(
-            "{method} {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\nContent-Length: {}\r\n{more}\r\n",
-            self.address,
-            body.len()
-        );
-        stream.write_all(head.as_bytes())?;
-        // What is too large is answered before all of it was read.
-        let _ = stream.write_all(body);
-        let mut bytes = Vec::new();
-        stream.read_to_end(&mut bytes)?;
-        let end = bytes.windows(4).position(|four| four == b"\r\n\r\n");
-        let end = end.ok_or(std::io::ErrorKind::UnexpectedEof)?;
-        let head = String::from_utf8_lossy(&bytes[..end]).into_owned();
-        let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
-        Ok(Answer { status: status.unwrap(), head, body: bytes[end + 4..].to_vec() })
+        ask(&self.address, method, path, more, body)
     }
 
     #[track_caller]
@@ -287,4 +285,29 @@ impl Drop for Server {
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
+}
+
+/// Asks whoever is at an address, with these lines in the head besides.
+pub(crate) fn ask(
+    address: &str,
+    method: &str,
+    path: &str,
+    more: &str,
+    body: &[u8],
+) -> std::io::Result<Answer> {
+    let mut stream = TcpStream::connect(address)?;
+    let head = format!(
+        "{method} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\nContent-Length: {}\r\n{more}\r\n",
+        body.len()
+    );
+    stream.write_all(head.as_bytes())?;
+    // What is too large is answered before all of it was read.
+    let _ = stream.write_all(body);
+    let mut bytes = Vec::new();
+    stream.read_to_end(&mut bytes)?;
+    let end = bytes.windows(4).position(|four| four == b"\r\n\r\n");
+    let end = end.ok_or(std::io::ErrorKind::UnexpectedEof)?;
+    let head = String::from_utf8_lossy(&bytes[..end]).into_owned();
+    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
+    Ok(Answer { status: status.unwrap(), head, body: bytes[end + 4..].to_vec() })
 }

@@ -75,10 +75,9 @@ impl Journal {
         self.whole.iter().chain(self.steps.iter().flat_map(|step| &step.deltas))
     }
 
-    /// The session and the serial of its head, as they are written there.
-    pub(super) fn version(&self) -> Option<(u64, u64)> {
-        let head = Object::<Head>::decode(self.head.bytes()).ok()?.body;
-        Some((head.session, head.serial))
+    /// Whether its head states this root.
+    pub(super) fn states(&self, root: &[u8; 32]) -> bool {
+        Object::<Head>::decode(self.head.bytes()).is_ok_and(|head| head.body.root == *root)
     }
 
     /// The root of the state to which all of it leads.

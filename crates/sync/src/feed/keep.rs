@@ -14,7 +14,6 @@ use credence_feed::{Entry, FileRef, Head, Reject, Rulebook, State};
 use credence_law::Signed;
 use credence_law::layout::Layout;
 use credence_law::party::World;
-use sha2::{Digest, Sha256};
 
 use super::journal::{Came, Journal};
 use super::refresh::FILES_BYTES_MAX;
@@ -156,70 +155,44 @@ impl Kept {
             Ok(trusted) => kept.trusted = trusted,
             Err(fault) => faults.push(fault),
         }
-        match rules(disk, world) {
+        match rules(disk, world, None) {
             Ok(rules) => kept.rules = rules,
             Err(fault) => faults.push(fault),
         }
         if let Some(rules) = &kept.rules {
             match held(disk, rules, HELD, None) {
-                Ok(held) => kept.held = held,
+                Ok(Some((trusted, held))) => {
+                    // Where what was trusted is damaged, this much of it stands by the head's own signatures.
+                    if kept.trusted.version() < trusted.version() {
+                        kept.trusted = trusted;
+                    }
+                    kept.held = Some(held);
+                }
+                Ok(None) => {}
                 Err(fault) => faults.push(fault),
             }
         }
         (kept, faults)
     }
-}
 
-impl Copy {
-    /// The file that says what belongs to it.
-    const fn file(self) -> &'static str {
-        match self {
-            Self::Taken => TAKEN,
-            Self::Offered => HELD,
-        }
-    }
-
-    /// The session and the serial of it, as they are written there; nothing of it is checked.
-    pub(super) fn version(self, disk: &impl Disk) -> Option<(u64, u64)> {
-        Journal::read(disk, self.file()).ok()??.version()
-    }
-}
-
-/// What a gateway reads of what its follower keeps of a world: all is checked once more, and what it has checked already is not read
-/// again.
-#[derive(Debug)]
-pub struct Copies {
-    world: World,
-    /// The rules, with the SHA-256 of the file that had them.
-    rules: Option<([u8; 32], Arc<Rulebook>)>,
-}
-
-impl Copies {
-    /// Nothing was read yet.
-    pub const fn of(world: World) -> Self {
-        Self { world, rules: None }
-    }
-
-    /// What the gateway has put in force, or what is offered to it, checked as if it had just come; none where there is nothing. Where it
-    /// goes on from what is held already, it takes as long as there is new in it.
+    /// What the gateway has put in force of a world, or what is offered to it, checked as if it had just come, but for what was
+    /// checked `before`; none where there is nothing. Where it goes on from there, no more is read than what is new.
     ///
     /// # Errors
     /// When it cannot be read, or does not stand.
-    pub fn read(
-        &mut self,
+    pub fn of(
         disk: &impl Disk,
+        world: World,
         which: Copy,
         before: Option<&Held>,
     ) -> Result<Option<Held>, Unkept> {
-        let Some(bytes) = disk.read(RULES, FILES_BYTES_MAX)? else { return Ok(None) };
-        let sum: [u8; 32] = Sha256::digest(&bytes).into();
-        let rules = match &self.rules {
-            Some((known, rules)) if *known == sum => Arc::clone(rules),
-            _ => rules_of(&bytes, self.world)?,
+        let name = match which {
+            Copy::Taken => TAKEN,
+            Copy::Offered => HELD,
         };
-        self.rules = Some((sum, Arc::clone(&rules)));
-        let before = before.map(|before| &before.state).filter(|before| Arc::ptr_eq(before.rules(), &rules));
-        held(disk, &rules, which.file(), before)
+        let Some(rules) = rules(disk, world, before.map(|held| held.state.rules()))? else { return Ok(None) };
+        let held = held(disk, &rules, name, before)?;
+        Ok(held.map(|(_, held)| held))
     }
 }
 
@@ -228,12 +201,17 @@ fn trusted(disk: &impl Disk) -> Result<Trusted, Unkept> {
     Trusted::decode(&bytes).ok_or(Unkept::Damaged(TRUSTED))
 }
 
-fn rules(disk: &impl Disk, world: World) -> Result<Option<Arc<Rulebook>>, Unkept> {
-    disk.read(RULES, FILES_BYTES_MAX)?.map(|bytes| rules_of(&bytes, world)).transpose()
-}
-
-fn rules_of(bytes: &[u8], world: World) -> Result<Arc<Rulebook>, Unkept> {
-    let mut rest = bytes;
+/// The rules, of which those that are `known` were checked before.
+fn rules(
+    disk: &impl Disk,
+    world: World,
+    known: Option<&Arc<Rulebook>>,
+) -> Result<Option<Arc<Rulebook>>, Unkept> {
+    let Some(bytes) = disk.read(RULES, FILES_BYTES_MAX)? else { return Ok(None) };
+    if let Some(known) = known.filter(|known| rules_bytes(known) == bytes) {
+        return Ok(Some(Arc::clone(known)));
+    }
+    let mut rest = &bytes[..];
     let mut book: Option<Rulebook> = None;
     while let Some((len, behind)) = rest.split_first_chunk() {
         let len = u32::from_be_bytes(*len) as usize;
@@ -245,7 +223,7 @@ fn rules_of(bytes: &[u8], world: World) -> Result<Arc<Rulebook>, Unkept> {
         }
         rest = behind;
     }
-    book.filter(|_| rest.is_empty()).map(Arc::new).ok_or(Unkept::Damaged(RULES))
+    if rest.is_empty() { Ok(book.map(Arc::new)) } else { Err(Unkept::Damaged(RULES)) }
 }
 
 /// What the file of this name says is in force, checked by these rules; what `before` has checked by them is not checked again.
@@ -253,16 +231,18 @@ fn held(
     disk: &impl Disk,
     rules: &Arc<Rulebook>,
     name: &'static str,
-    before: Option<&State>,
-) -> Result<Option<Held>, Unkept> {
+    before: Option<&Held>,
+) -> Result<Option<(Trusted, Held)>, Unkept> {
     let Some(journal) = Journal::read(disk, name)? else { return Ok(None) };
     let head = Head::open(&journal.head, rules.law()?)?;
+    let before = before.map(|held| &held.state).filter(|before| Arc::ptr_eq(before.rules(), rules));
     let state = State::check(rules, journal.parts(disk, before)?, before, head.issued)?;
     if state.root() != head.root {
         return Err(Reject::State.into());
     }
     let (session, serial) = (head.session, head.serial);
-    Ok(Some(Held { session, serial, state, came: Arc::new(Came::Nothing) }))
+    let held = Held { session, serial, state, came: Arc::new(Came::Nothing) };
+    Ok(Some((Trusted::of(&journal.head, &head, 0), held)))
 }
 
 /// Writes rules down.
@@ -270,13 +250,18 @@ fn held(
 /// # Errors
 /// When they are not on the disk.
 pub fn keep_rules(disk: &mut impl Disk, rules: &Rulebook) -> io::Result<()> {
+    disk.write(RULES, &rules_bytes(rules))
+}
+
+/// The file of rules.
+fn rules_bytes(rules: &Rulebook) -> Vec<u8> {
     let mut bytes = Vec::new();
     for entry in rules.entries() {
         let entry = entry.encode();
         bytes.extend((entry.len() as u32).to_be_bytes());
         bytes.extend(entry);
     }
-    disk.write(RULES, &bytes)
+    bytes
 }
 
 /// Writes down what is never to be older again. What rests on it may be used when this returns.
@@ -303,13 +288,13 @@ pub fn keep_state(disk: &mut impl Disk, head: &Signed, held: &Held) -> io::Resul
     disk.names()?.iter().filter(is_stale).try_for_each(|name| disk.remove(name))
 }
 
-/// Notes that the gateway has put in force what has this version, if that is what came last.
+/// Notes that the gateway has put in force the state of this root, if that is what came last.
 ///
 /// # Errors
 /// When it is not on the disk.
-pub fn keep_taken(disk: &mut impl Disk, session: u64, serial: u64) -> io::Result<()> {
+pub fn keep_taken(disk: &mut impl Disk, root: &[u8; 32]) -> io::Result<()> {
     let Some(bytes) = disk.read(HELD, FILES_BYTES_MAX)? else { return Ok(()) };
-    if Copy::Offered.version(disk) == Some((session, serial)) {
+    if Journal::read(disk, HELD).ok().flatten().is_some_and(|journal| journal.states(root)) {
         disk.write(TAKEN, &bytes)?;
         if does_wait(disk)? {
             disk.remove(WAITS)?;

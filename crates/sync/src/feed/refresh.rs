@@ -9,6 +9,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use credence_feed::log::{is_consistent, stated};
+use credence_feed::tiles::{TILE_BYTES_MAX, TiledProof};
 use credence_feed::witness::cosignatures;
 use credence_feed::{
     Delta, Entry, FileRef, HEAD_BYTES_MAX, Head, Reject, Rulebook, SKEW, SnapshotList, State,
@@ -39,6 +40,8 @@ pub enum Ask {
     Witnessed,
     /// The proof that the log of the second size begins with that of the first.
     Consistency(u64, u64),
+    /// A tile of the log's hashes by its path, where such a proof is not to be had: from a mirror that serves files alone.
+    Tile(String),
     /// A file.
     File(FileRef),
 }
@@ -51,6 +54,7 @@ impl Ask {
             Self::Head => "feed/head".to_owned(),
             Self::Witnessed => "log/checkpoint/witnessed".to_owned(),
             Self::Consistency(before, size) => format!("log/consistency/{before}/{size}"),
+            Self::Tile(path) => format!("log/{path}"),
             Self::File(file) => format!("feed/files/{}", file.name()),
         }
     }
@@ -62,6 +66,7 @@ impl Ask {
             Self::Head => HEAD_BYTES_MAX,
             Self::Witnessed => CHECKPOINT_BYTES_MAX,
             Self::Consistency(..) => PROOF_BYTES_MAX,
+            Self::Tile(_) => TILE_BYTES_MAX,
             Self::File(file) => file.len as usize,
         }
     }
@@ -114,6 +119,8 @@ enum Stage {
     Witnessed,
     /// That the log goes on from what was known of it, and that what witnesses have seen is the same log.
     Log(VecDeque<Lengths>),
+    /// The same, from tiles.
+    Tiles(VecDeque<Lengths>, TiledProof),
     Deltas(VecDeque<FileRef>, Read),
     List,
     Shards(SnapshotList, VecDeque<FileRef>, Read),
@@ -162,6 +169,7 @@ impl<'a> Refresh<'a> {
             Stage::Log(lengths) => {
                 lengths.front().map(|((before, _), (size, _))| Ask::Consistency(*before, *size))
             }
+            Stage::Tiles(_, proof) => proof.wants().map(Ask::Tile),
             Stage::Deltas(files, _) | Stage::Shards(_, files, _) => files.front().cloned().map(Ask::File),
             Stage::List => self.head.as_ref().map(|(_, head)| Ask::File(head.snapshot.clone())),
             Stage::Over => None,
@@ -192,7 +200,8 @@ impl<'a> Refresh<'a> {
             Stage::Rules => self.rule(bytes),
             Stage::Head => self.opened(&bytes.ok_or(Reject::Hash)?),
             Stage::Witnessed => self.seen(bytes.as_deref()),
-            Stage::Log(lengths) => self.goes_on(lengths, bytes.as_deref()),
+            Stage::Log(lengths) => self.proved(lengths, bytes.as_deref()),
+            Stage::Tiles(lengths, proof) => self.tiled(lengths, proof, Some(bytes.ok_or(Reject::Log)?)),
             Stage::Deltas(files, read) => self.delta(files, read, bytes),
             Stage::List => self.list(bytes.ok_or(Reject::Hash)?),
             Stage::Shards(list, files, read) => self.shard(list, files, read, bytes.ok_or(Reject::Hash)?),
@@ -346,16 +355,40 @@ impl<'a> Refresh<'a> {
         Ok(None)
     }
 
+    /// The proof that one log is the beginning of another. Where there is none, tiles may show it.
+    fn proved(&mut self, lengths: VecDeque<Lengths>, bytes: Option<&[u8]>) -> Result<Option<Done>, Reject> {
+        let Some(bytes) = bytes else {
+            let ((before, _), log) = *lengths.front().ok_or(Reject::State)?;
+            return self.tiled(lengths, TiledProof::new(before, log).ok_or(Reject::Log)?, None);
+        };
+        let proof: Proof = serde_json::from_slice(bytes).map_err(|_| Reject::Log)?;
+        let path: Option<Vec<[u8; 32]>> = proof.path.iter().map(|hash| unhex(hash)).collect();
+        self.goes_on(lengths, &path.ok_or(Reject::Log)?)
+    }
+
+    /// A tile, as soon as one has come.
+    fn tiled(
+        &mut self,
+        lengths: VecDeque<Lengths>,
+        mut proof: TiledProof,
+        bytes: Option<Vec<u8>>,
+    ) -> Result<Option<Done>, Reject> {
+        bytes.into_iter().for_each(|bytes| proof.take(bytes));
+        if proof.wants().is_none() {
+            return self.goes_on(lengths, &proof.proof().ok_or(Reject::Log)?);
+        }
+        self.stage = Stage::Tiles(lengths, proof);
+        Ok(None)
+    }
+
     /// That one log is the beginning of another.
     fn goes_on(
         &mut self,
         mut lengths: VecDeque<Lengths>,
-        bytes: Option<&[u8]>,
+        proof: &[[u8; 32]],
     ) -> Result<Option<Done>, Reject> {
         let ((before, was), (size, root)) = lengths.pop_front().ok_or(Reject::State)?;
-        let proof: Proof = bytes.and_then(|bytes| serde_json::from_slice(bytes).ok()).ok_or(Reject::Log)?;
-        let path: Option<Vec<[u8; 32]>> = proof.path.iter().map(|hash| unhex(hash)).collect();
-        if !is_consistent(&path.ok_or(Reject::Log)?, size, &root, (before, &was)) {
+        if !is_consistent(proof, size, &root, (before, &was)) {
             return Err(Reject::Log);
         }
         self.prove(lengths)
@@ -470,16 +503,7 @@ impl<'a> Refresh<'a> {
 
     fn end(&mut self, state: Option<State>, came: Came) -> Result<Option<Done>, Reject> {
         let (signed, head) = self.head.take().ok_or(Reject::State)?;
-        let trusted = Trusted {
-            session: head.session,
-            serial: head.serial,
-            head: Head::hash(&signed),
-            issued: head.issued,
-            log_size: head.log_size,
-            log_root: head.log_root,
-            witnessed: self.witnessed,
-            rules: head.rules,
-        };
+        let trusted = Trusted::of(&signed, &head, self.witnessed);
         Ok(Some(Done::New(Box::new(Next { trusted, head: signed, state, came }))))
     }
 }

@@ -3,13 +3,13 @@
 use credence_credit::{Amended, Guarded, Guards, Issuer, Keeper, Published, Record};
 use credence_law::book::Issuers;
 use credence_law::party::World;
-use credence_sync::feed::{Copies, Copy, Held, keep_taken};
+use credence_sync::feed::{Copy, Held, Kept, keep_taken};
 
 use crate::stage::{Gateway, Memory, Publisher};
 
 /// What puts in force what a follower keeps.
 struct InForce {
-    copies: Copies,
+    world: World,
     held: Held,
     guards: Guards,
     keeper: Keeper,
@@ -21,16 +21,15 @@ type Told = (Record, Issuer, Guarded);
 impl InForce {
     /// All that was kept, made anew. Addresses for examples count, since the members of this world hold no others.
     fn of(disk: &Memory, world: World) -> Self {
-        let mut copies = Copies::of(world);
-        let held = copies.read(disk, Copy::Offered, None).unwrap().unwrap();
+        let held = Kept::of(disk, world, Copy::Offered, None).unwrap().unwrap();
         let guards = Guards::default().staged(held.state.rules().staged().unwrap());
         let keeper = Keeper::build(&Published::default(), vec![held.snapshot().unwrap()], &guards).unwrap();
-        Self { copies, held, guards, keeper }
+        Self { world, held, guards, keeper }
     }
 
     /// Puts in force what has come since, by what has changed alone; how many prefixes that were.
     fn follow(&mut self, disk: &Memory) -> usize {
-        let next = self.copies.read(disk, Copy::Offered, Some(&self.held)).unwrap().unwrap();
+        let next = Kept::of(disk, self.world, Copy::Offered, Some(&self.held)).unwrap().unwrap();
         let amendments = self.held.state.amendments(&next.state).unwrap().expect("the rules are the same");
         let issuers = Issuers::of(next.state.rules().law().unwrap().register());
         let sources = [next.header()];
@@ -102,7 +101,7 @@ fn changes_lead_where_all_of_it_made_anew_does() {
         assert_eq!(in_force.keeper.cache().sources(), anew.keeper.cache().sources(), "step {step}");
         assert_eq!(in_force.told().len(), gateway.records().len(), "step {step}");
         if random(2) == 0 {
-            keep_taken(&mut gateway.disk, in_force.held.session, in_force.held.serial).unwrap();
+            keep_taken(&mut gateway.disk, &in_force.held.state.root()).unwrap();
         }
     }
     assert!(changed > 40 && in_force.told().len() > 10, "{changed} changes");

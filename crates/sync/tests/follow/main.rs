@@ -2,7 +2,10 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 mod amended;
+mod asked;
 mod attacks;
+mod bucket;
+mod rows;
 mod stage;
 mod ways;
 mod witnesses;

@@ -74,7 +74,16 @@ pub(super) const STEPS: &[Step] = &[
         limit: minutes(12),
         run: demo,
     },
+    Step {
+        name: LENGTH,
+        about: "the tests that can go on for longer, at their full length",
+        limit: minutes(90),
+        run: at_length,
+    },
 ];
+
+/// The step of the full run alone.
+pub(super) const LENGTH: &str = "length";
 
 fn format(tools: &Tools, limit: Duration) -> Result<Option<String>> {
     process::run(&mut tools.cargo("fmt --all --check"), limit)?;
@@ -117,8 +126,8 @@ fn tests(tools: &Tools, limit: Duration) -> Result<Option<String>> {
 }
 
 fn benches(tools: &Tools, limit: Duration) -> Result<Option<String>> {
-    // The platform's shows that it runs as well when built as the tests are, which is there already.
-    for benches in ["bench", "bench --package credence-platform --profile dev"] {
+    // Those of the platform and its followers show that they run as well when built as the tests are, which is there already.
+    for benches in ["bench", "bench --package credence-platform --package credence-sync --profile dev"] {
         process::run(tools.cargo(benches).env("CREDENCE_BENCH_SMOKE", "1"), limit)?;
     }
     Ok(None)
@@ -145,6 +154,13 @@ fn demo(tools: &Tools, limit: Duration) -> Result<Option<String>> {
     process::run(&mut tools.cargo("build --release --package credence"), limit)?;
     let mut demo = tools.cargo("run --release --quiet --package credence -- demo --seconds 3 --format json");
     judge_demo(&process::read(&mut demo, minutes(1))?)?;
+    Ok(None)
+}
+
+/// Tests with `at_length` in their names do the whole of what they can only begin in the usual run.
+fn at_length(tools: &Tools, limit: Duration) -> Result<Option<String>> {
+    let mut tests = tools.cargo("test --release --package credence-tests --package credence-sync at_length");
+    process::run(tests.env("CREDENCE_AT_LENGTH", "1"), limit)?;
     Ok(None)
 }
 

@@ -113,8 +113,10 @@ const AXE_CORE: (&str, &str) = ("axe-core@4.10.3", "AXE_CORE");
 /// What comes out of the package prometheus, and the variable by which the tests know where it is.
 const PROMETHEUS: [(&str, &str); 2] = [("promtool", "PROMTOOL"), ("prometheus", "PROMETHEUS")];
 
-/// A Python package that the tests read with, and the variable by which they know the interpreter that has it.
-const STIX2: (&str, &str) = ("stix2==3.0.1", "STIX2_PYTHON");
+/// Python packages that the tests need, and the variable by which they know each one's program: the interpreter that has it, and a server
+/// of S3.
+const PYTHON: [(&str, &str, &str); 2] =
+    [("stix2==3.0.1", "python3", "STIX2_PYTHON"), ("moto[server,s3]==5.2.5", "moto_server", "MOTO_SERVER")];
 
 /// A program that cargo builds.
 struct CargoTool {
@@ -161,8 +163,11 @@ impl Tools {
         if self.axe_core().exists() {
             command.env(AXE_CORE.1, self.axe_core());
         }
-        if self.python().exists() {
-            command.env(STIX2.1, self.python());
+        for (_, name, variable) in PYTHON {
+            let program = self.python(name);
+            if program.exists() {
+                command.env(variable, program);
+            }
         }
         command
     }
@@ -191,9 +196,9 @@ impl Tools {
         self.directory.join("usr/bin").join(name)
     }
 
-    /// The interpreter that has the packages the tests need, and none of the system's.
-    fn python(&self) -> PathBuf {
-        self.directory.join("python/bin/python3")
+    /// A program of the environment that has the Python packages the tests need, and none of the system's.
+    fn python(&self, name: &str) -> PathBuf {
+        self.directory.join("python/bin").join(name)
     }
 
     /// Brings everything that is missing.
@@ -211,7 +216,7 @@ impl Tools {
         fs::create_dir_all(&self.directory)?;
         self.install_system_tools(limit)?;
         self.install_prometheus(limit)?;
-        self.install_stix2(limit)?;
+        self.install_python(limit)?;
         for tool in CARGO_TOOLS {
             if !process::succeeds(&mut self.cargo(&tool.ask.join(" ")), ASK) {
                 let mut install = self.cargo("install --locked");
@@ -279,15 +284,19 @@ impl Tools {
         Ok(())
     }
 
-    /// Puts a Python package into an environment of its own.
-    fn install_stix2(&self, limit: Duration) -> Result<()> {
-        if process::succeeds(self.command(self.python()).args(["-c", "import stix2"]), ASK) {
+    /// Puts Python packages into an environment of their own.
+    fn install_python(&self, limit: Duration) -> Result<()> {
+        let has_stix2 =
+            process::succeeds(self.command(self.python("python3")).args(["-c", "import stix2"]), ASK);
+        if has_stix2 && PYTHON.iter().all(|(_, name, _)| self.python(name).exists()) {
             return Ok(());
         }
         let directory = self.directory.join("python");
         process::run(self.command("python3").args(["-m", "venv", "--clear"]).arg(&directory), limit)
             .context("`python3 -m venv` fails: run `sudo apt-get install python3-venv`")?;
-        process::run(self.command(self.python()).args(["-m", "pip", "install", "--quiet", STIX2.0]), limit)
+        let mut install = self.command(self.python("python3"));
+        install.args(["-m", "pip", "install", "--quiet"]).args(PYTHON.map(|(package, ..)| package));
+        process::run(&mut install, limit)
     }
 
     fn has_prometheus(&self) -> bool {

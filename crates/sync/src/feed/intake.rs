@@ -1,0 +1,129 @@
+//! The gateway's end of a feed: what lies on the disk is checked once more before it is put in force.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use credence_credit::{Amendment, Header, Issuer, Snapshot};
+use credence_feed::Reject;
+use credence_law::book::Issuers;
+use credence_law::party::World;
+use credence_prefix::Prefix;
+
+use super::{Copy, Disk, Held, Kept, Unkept};
+
+/// What of a feed is in force here.
+#[derive(Debug)]
+pub struct Intake {
+    world: World,
+    /// The version in force: nothing older is ever taken.
+    version: (u64, u64),
+    /// What was checked last, with the number of its records: what stays the same is not checked again.
+    checked: Option<(Arc<Held>, usize)>,
+    /// The same of what is in force, where that is known.
+    in_force: Option<(Arc<Held>, usize)>,
+}
+
+/// What a feed says.
+#[derive(Debug)]
+pub struct Fed {
+    held: Arc<Held>,
+    /// What members of an example world hold: addresses for examples, which its records may name.
+    pub staged: Vec<Prefix>,
+    records: usize,
+    from: From,
+}
+
+/// How what a feed says was found.
+#[derive(Debug)]
+enum From {
+    /// By what is another in it than in what was in force.
+    Before(Vec<Amendment>),
+    /// All of it.
+    Nothing(Box<Snapshot>),
+    /// It is in force, and that is over.
+    Settled,
+}
+
+impl Fed {
+    /// Which version it is.
+    pub fn header(&self) -> Header {
+        self.held.header()
+    }
+
+    /// How many records there are.
+    pub const fn records(&self) -> usize {
+        self.records
+    }
+
+    /// All records.
+    ///
+    /// # Errors
+    /// When they break a rule of snapshots.
+    pub fn snapshot(&self) -> Result<Cow<'_, Snapshot>, Reject> {
+        match &self.from {
+            From::Nothing(snapshot) => Ok(Cow::Borrowed(snapshot)),
+            From::Before(_) | From::Settled => self.held.snapshot().map(Cow::Owned),
+        }
+    }
+
+    /// What is another in it than in what was in force when it was read, and the issuers of both; none where anything may be.
+    pub fn amendments(&self) -> Option<(Vec<Issuer>, &[Amendment])> {
+        let From::Before(amendments) = &self.from else { return None };
+        let issuers = Issuers::of(self.held.state.rules().law().ok()?.register());
+        Some((issuers.names().to_vec(), amendments))
+    }
+
+    /// The same without what led here, which takes memory.
+    #[must_use]
+    pub fn settled(self) -> Self {
+        Self { from: From::Settled, ..self }
+    }
+}
+
+impl Intake {
+    /// Nothing is in force yet of this world.
+    pub const fn new(world: World) -> Self {
+        Self { world, version: (0, 0), checked: None, in_force: None }
+    }
+
+    /// What lies on the disk of what was put in force, or is offered. Whoever put it there has met strangers, and every signature is
+    /// checked once more. None where there is nothing. It takes as long as there is new in it, where the rules are the same.
+    ///
+    /// # Errors
+    /// When it cannot be read, does not stand, or is older than what is in force.
+    pub fn read(&mut self, disk: &impl Disk, which: Copy) -> Result<Option<Fed>, Unkept> {
+        let read = |before: Option<&Held>| Kept::of(disk, self.world, which, before);
+        let checked = self.checked.as_ref().map(|(held, _)| &**held);
+        // Whoever keeps it may have put another in its place in between, or have begun anew.
+        let Some(held) = read(checked).or_else(|_| read(None))? else { return Ok(None) };
+        let found = (held.session, held.serial);
+        if found < self.version {
+            return Err(Reject::Rollback { known: self.version.1, found: found.1 }.into());
+        }
+        let fed = self.after(Arc::new(held))?;
+        self.checked = Some((Arc::clone(&fed.held), fed.records));
+        Ok(Some(fed))
+    }
+
+    /// What is held, after what is in force.
+    fn after(&self, held: Arc<Held>) -> Result<Fed, Reject> {
+        let staged = held.state.rules().staged()?;
+        if let Some((before, records)) = &self.in_force
+            && let Some(amendments) = before.state.amendments(&held.state)?
+        {
+            let comes = amendments.iter().filter(|it| it.after.is_some()).count();
+            let goes = amendments.iter().filter(|it| it.before.is_some()).count();
+            let records = records + comes - goes;
+            return Ok(Fed { held, staged, records, from: From::Before(amendments) });
+        }
+        let snapshot = held.snapshot()?;
+        let records = snapshot.records().len();
+        Ok(Fed { held, staged, records, from: From::Nothing(Box::new(snapshot)) })
+    }
+
+    /// Notes that what has this header is in force.
+    pub fn put(&mut self, header: Header) {
+        self.version = (header.session, header.serial);
+        self.in_force = self.checked.clone().filter(|(held, _)| held.header() == header);
+    }
+}
