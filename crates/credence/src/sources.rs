@@ -4,15 +4,16 @@
 //! Each part changes by itself. What is put in force is always built from all of them, so that a part that waits for the
 //! operator holds up no other.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use credence_credit::file::{self, Fault, FileError};
-use credence_credit::{Guards, Keeper, Published, Record, Snapshot};
+use credence_credit::{Amended, Changes, Guards, Header, Issuer, Keeper, Published, Record, Snapshot};
 use credence_prefix::Prefix;
-use credence_sync::feed::{Copy, Folder, Intake};
+use credence_sync::feed::{Copy, Fed, Folder, Intake};
 use credence_sync::lists::shelf::Shelf;
 use credence_sync::lists::{Plan, judge};
 use tracing::warn;
@@ -58,30 +59,80 @@ impl fmt::Display for Part {
     }
 }
 
+/// What a part says.
+#[derive(Debug)]
+enum Says {
+    /// All of it, in snapshots.
+    Snapshots(Vec<Snapshot>),
+    /// A feed, which changes record by record.
+    Fed(Fed),
+}
+
+impl Says {
+    /// How many records there are.
+    fn records(&self) -> usize {
+        match self {
+            Self::Snapshots(snapshots) => snapshots.iter().map(|copy| copy.records().len()).sum(),
+            Self::Fed(fed) => fed.records(),
+        }
+    }
+
+    fn headers(&self) -> Vec<Header> {
+        match self {
+            Self::Snapshots(snapshots) => snapshots.iter().map(Snapshot::header).collect(),
+            Self::Fed(fed) => vec![fed.header()],
+        }
+    }
+
+    /// The snapshots, which a feed makes when they are wanted.
+    fn snapshots(&self) -> anyhow::Result<Vec<Cow<'_, Snapshot>>> {
+        match self {
+            Self::Snapshots(snapshots) => Ok(snapshots.iter().map(Cow::Borrowed).collect()),
+            Self::Fed(fed) => Ok(vec![fed.snapshot()?]),
+        }
+    }
+
+    fn list(&self) -> Option<&Snapshot> {
+        match self {
+            Self::Snapshots(snapshots) => snapshots.first(),
+            Self::Fed(_) => None,
+        }
+    }
+}
+
 /// A part as it is to be.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct Update {
     pub(crate) part: Part,
     /// The new state of all of the part.
-    pub(crate) snapshots: Vec<Snapshot>,
+    says: Says,
 }
 
 impl Update {
-    /// The operator's exceptions, as they are to be.
-    pub(crate) fn of_exceptions(snapshot: Snapshot) -> Self {
-        Self { part: Part::Exceptions, snapshots: vec![snapshot] }
+    fn of(part: Part, snapshots: Vec<Snapshot>) -> Self {
+        Self { part, says: Says::Snapshots(snapshots) }
     }
 
-    /// The number of the copy, where the part is a list.
+    /// The operator's exceptions, as they are to be.
+    pub(crate) fn of_exceptions(snapshot: Snapshot) -> Self {
+        Self::of(Part::Exceptions, vec![snapshot])
+    }
+
+    /// The number of the copy, where the part is a list or the feed.
     pub(crate) fn serial(&self) -> u64 {
-        self.snapshots.first().map_or(0, |snapshot| snapshot.header().serial)
+        self.says.headers().first().map_or(0, |header| header.serial)
+    }
+
+    /// How many records it has.
+    pub(crate) fn records(&self) -> usize {
+        self.says.records()
     }
 }
 
 /// The parts in force.
 #[derive(Debug)]
 pub(crate) struct Sources {
-    parts: BTreeMap<Part, Vec<Snapshot>>,
+    parts: BTreeMap<Part, Says>,
     plans: Vec<Plan>,
     shelf: Shelf,
     /// What of the feed that is followed is in force, and where it is kept.
@@ -131,8 +182,8 @@ impl Sources {
             warn!("what the feed says is passed over: {fault}");
             None
         })?;
-        self.staged = fed.staged;
-        Some(Update { part: Part::Feed, snapshots: vec![fed.snapshot] })
+        self.staged.clone_from(&fed.staged);
+        Some(Update { part: Part::Feed, says: Says::Fed(fed) })
     }
 
     /// The copy of the list `name` that is offered under the number `serial`, if it is there and what it should be.
@@ -148,7 +199,7 @@ impl Sources {
         let name = &plan.name;
         match file::read(path) {
             Ok(snapshot) if judge::is_of(&snapshot, plan) => {
-                Some(Update { part: Part::List(name.clone()), snapshots: vec![snapshot] })
+                Some(Update::of(Part::List(name.clone()), vec![snapshot]))
             }
             Ok(_) => {
                 warn!("the copy {} is none of the list {name} and is passed over", path.display());
@@ -169,14 +220,13 @@ impl Sources {
 
     /// How many records of what is fetched are in force, by its name.
     pub(crate) fn records(&self) -> impl Iterator<Item = (&str, usize)> {
-        let count = |snapshots: &Vec<Snapshot>| snapshots.iter().map(|copy| copy.records().len()).sum();
-        self.parts.iter().filter_map(move |(part, snapshots)| Some((part.source()?, count(snapshots))))
+        self.parts.iter().filter_map(|(part, says)| Some((part.source()?, says.records())))
     }
 
     /// Why an update of a list waits for the operator by itself, whatever it would do to traffic.
     pub(crate) fn hold(&self, update: &Update, now_s: u64) -> Option<String> {
         let Part::List(name) = &update.part else { return None };
-        let (old, new) = (self.parts.get(&update.part)?.first()?, update.snapshots.first()?);
+        let (old, new) = (self.parts.get(&update.part)?.list()?, update.says.list()?);
         let (missing, of) = judge::missing(old, new, now_s);
         (missing > ALWAYS_FREE && missing * 2 > of)
             .then(|| format!("the list {name} lacks {missing} of the {of} prefixes that it had"))
@@ -192,23 +242,57 @@ impl Sources {
         guards: &Guards,
         published: &Published,
     ) -> anyhow::Result<Keeper> {
-        let mut parts: BTreeMap<&Part, &Vec<Snapshot>> = self.parts.iter().collect();
-        parts.extend(updates.into_iter().map(|update| (&update.part, &update.snapshots)));
-        let exceptions = parts.remove(&Part::Exceptions).map_or(&[][..], Vec::as_slice);
-        let others = parts.into_values().flatten();
-        let heard: anyhow::Result<Vec<Snapshot>> = others.map(|other| overruled(other, exceptions)).collect();
-        let snapshots = heard?.into_iter().chain(exceptions.iter().cloned()).collect();
+        let mut parts: BTreeMap<&Part, &Says> = self.parts.iter().collect();
+        parts.extend(updates.into_iter().map(|update| (&update.part, &update.says)));
+        let exceptions: Vec<Snapshot> = match parts.remove(&Part::Exceptions) {
+            Some(Says::Snapshots(exceptions)) => exceptions.clone(),
+            _ => Vec::new(),
+        };
+        let mut snapshots = Vec::new();
+        for says in parts.into_values() {
+            for other in says.snapshots()? {
+                snapshots.push(overruled(other, &exceptions)?);
+            }
+        }
+        snapshots.extend(exceptions);
         Ok(Keeper::build(published, snapshots, &self.guards(guards))?)
+    }
+
+    /// What is to change in `keeper`'s cache, which is of the parts in force, for an update to take effect; none where a cache had better be
+    /// built of all parts anew.
+    pub(crate) fn changes(&self, update: &Update, keeper: &Keeper, guards: &Guards) -> Option<Changes> {
+        let Says::Fed(fed) = &update.says else { return None };
+        let (issuers, amendments) = fed.amendments()?;
+        let others = || self.parts.iter().filter(|(part, _)| **part != Part::Feed);
+        let snapshots: Vec<&Snapshot> = others()
+            .flat_map(|(_, says)| match says {
+                Says::Snapshots(snapshots) => snapshots.as_slice(),
+                Says::Fed(_) => &[],
+            })
+            .collect();
+        let is_elsewhere =
+            |record: &Record, issuer: &Issuer| snapshots.iter().any(|other| says(other, record, issuer));
+        let headers = |part: &Part, says: &Says| {
+            if *part == Part::Feed { vec![fed.header()] } else { says.headers() }
+        };
+        let sources: Vec<Header> = self.parts.iter().flat_map(|(part, says)| headers(part, says)).collect();
+        let amended = Amended { issuers: &issuers, amendments, sources: &sources };
+        keeper.amend(amended, &self.guards(guards), is_elsewhere)
     }
 
     /// Notes that a part is in force.
     pub(crate) fn put(&mut self, update: Update) {
-        if let (Part::Feed, Some((intake, _)), Some(snapshot)) =
-            (&update.part, &mut self.feed, update.snapshots.first())
-        {
-            intake.put(snapshot.header());
-        }
-        self.parts.insert(update.part, update.snapshots);
+        let Update { part, says } = update;
+        let says = match says {
+            Says::Fed(fed) => {
+                if let Some((intake, _)) = &mut self.feed {
+                    intake.put(fed.header());
+                }
+                Says::Fed(fed.settled())
+            }
+            says @ Says::Snapshots(_) => says,
+        };
+        self.parts.insert(part, says);
     }
 
     /// Forgets the files, where nothing is ever built of them again: they are read anew whenever they may have changed.
@@ -221,10 +305,10 @@ impl Sources {
 
 /// What is heard of `other` beside the operator's exceptions. A signed act is outranked by them wherever it lies. An entry of a
 /// list has the same rank as they have, and of two the narrower or harder is heard: those inside an exception are left out.
-fn overruled(other: &Snapshot, exceptions: &[Snapshot]) -> anyhow::Result<Snapshot> {
+fn overruled(other: Cow<'_, Snapshot>, exceptions: &[Snapshot]) -> anyhow::Result<Snapshot> {
     let mut ahead = exceptions.iter().flat_map(Snapshot::records).map(|record| record.prefix).peekable();
     if ahead.peek().is_none() {
-        return Ok(other.clone());
+        return Ok(other.into_owned());
     }
     let mut cover: Option<Prefix> = None;
     let is_heard = |record: &&Record| {
@@ -240,6 +324,17 @@ fn overruled(other: &Snapshot, exceptions: &[Snapshot]) -> anyhow::Result<Snapsh
     Ok(Snapshot::new(other.header(), other.issuers().to_vec(), records)?)
 }
 
+/// Whether a snapshot has a record in these very words. Those with a signature are heard wherever they lie.
+fn says(snapshot: &Snapshot, record: &Record, issuer: &Issuer) -> bool {
+    let records = snapshot.records();
+    let behind = &records[records.partition_point(|own| own.prefix < record.prefix)..];
+    let about = behind.iter().take_while(|own| own.prefix == record.prefix);
+    about.filter(|own| snapshot.issuer(own.issuer) == issuer).any(|own| {
+        let own = Record { issuer: record.issuer, ..own.clone() };
+        own == *record
+    })
+}
+
 /// The configured snapshot files. Why one cannot be read is added to `faults`.
 pub(crate) fn files(config: &Config, faults: &mut Vec<String>) -> Update {
     let mut snapshots = Vec::new();
@@ -249,7 +344,7 @@ pub(crate) fn files(config: &Config, faults: &mut Vec<String>) -> Update {
             Err(error) => faults.push(error.to_string()),
         }
     }
-    Update { part: Part::Files, snapshots }
+    Update::of(Part::Files, snapshots)
 }
 
 #[cfg(test)]
@@ -336,10 +431,7 @@ mod tests {
     fn a_list_that_loses_more_than_half_waits_and_a_short_one_does_not() {
         let directory = tempfile::tempdir().unwrap();
         let mut sources = Sources::begin(&config(directory.path()), &mut Vec::new());
-        let of = |records| Update {
-            part: Part::List("bad".to_owned()),
-            snapshots: vec![copy(ISSUER, 1, records, |_| {})],
-        };
+        let of = |records| Update::of(Part::List("bad".to_owned()), vec![copy(ISSUER, 1, records, |_| {})]);
         assert_eq!(sources.hold(&of(1), NOW_S), None, "there was none before");
         for (before, after, waits) in
             [(40, 20, false), (40, 19, true), (40, 80, false), (10, 1, false), (12, 1, true)]
@@ -375,13 +467,13 @@ mod tests {
             };
             let (listed, except) = (prefixes(&listed), prefixes(&except));
             let exceptions = [snapshot(&except, OperatorList)];
-            let heard = overruled(&snapshot(&listed, OperatorList), &exceptions).unwrap();
+            let heard = overruled(Cow::Owned(snapshot(&listed, OperatorList)), &exceptions).unwrap();
             let outside = listed.iter().filter(|prefix| !except.iter().any(|except| except.covers(**prefix)));
             let expected: Vec<Prefix> = outside.copied().collect();
             let heard: Vec<Prefix> = heard.records().iter().map(|record| record.prefix).collect();
             prop_assert_eq!(heard, expected);
             let acts = snapshot(&listed, Decision);
-            prop_assert_eq!(overruled(&acts, &exceptions).unwrap(), acts);
+            prop_assert_eq!(overruled(Cow::Borrowed(&acts), &exceptions).unwrap(), acts);
         }
     }
 }

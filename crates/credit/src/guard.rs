@@ -25,6 +25,7 @@ pub use change::{
 };
 pub use never_block::{DOCUMENTATION, NEVER_BLOCK, NeverBlock};
 pub use recent::Recent;
+pub(crate) use space::slash_64s;
 use space::{SLASH_64S_IN_48, Space};
 
 /// The shortest prefix that a signed feed may have enforced. Registries allocate /32 to a provider by default, so that
@@ -44,6 +45,9 @@ pub const OPERATOR_LEN_MIN: u8 = 29;
 /// How much of one /32 records with a single signature may constrain together, in /48s: a sixteenth. Without this bound,
 /// 65,536 adjacent /48s on one signature would be the /32 that needs two.
 pub const SINGLE_48S_PER_32_MAX: u32 = 4_096;
+
+/// The same in /64s.
+pub(crate) const SINGLE_64S_PER_32_MAX: u128 = SINGLE_48S_PER_32_MAX as u128 * SLASH_64S_IN_48;
 
 /// What the guards say of a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -197,26 +201,27 @@ fn slash_32(record: &Record) -> u128 {
 /// Keeps all records on a single signature of one /32 back when together they cover too much of it. All, since any
 /// choice among them would enforce an arbitrary part of what was signed.
 fn keep_crowd(records: &[Record], verdicts: &mut [Guarded]) {
-    let single = |record: &Record, verdict: Guarded| {
-        verdict == Guarded::Enforce
-            && record.authority.is_signed()
-            && record.signatures < WIDE_SIGNATURES_MIN
-            && record.measure.constrains()
-    };
     let mut space = Space::default();
     for (record, &verdict) in records.iter().zip(&*verdicts) {
-        if single(record, verdict) {
+        if is_single(record, verdict) {
             space.add(record.prefix);
         }
     }
-    if space.slash_64s() <= u128::from(SINGLE_48S_PER_32_MAX) * SLASH_64S_IN_48 {
+    if space.slash_64s() <= SINGLE_64S_PER_32_MAX {
         return;
     }
     for (record, verdict) in records.iter().zip(verdicts) {
-        if single(record, *verdict) {
+        if is_single(record, *verdict) {
             *verdict = Guarded::Keep(KeepReason::Crowded);
         }
     }
+}
+
+/// Whether a record counts among those of its /32 that stand on a single signature, whether these are kept back together or not.
+pub(crate) fn is_single(record: &Record, verdict: Guarded) -> bool {
+    matches!(verdict, Guarded::Enforce | Guarded::Keep(KeepReason::Crowded))
+        && record.is_of_feed()
+        && record.signatures < WIDE_SIGNATURES_MIN
 }
 
 #[cfg(test)]

@@ -35,7 +35,7 @@ mod snapshot;
 mod subject;
 
 pub use anonymise::{Anonymiser, AnonymiserKey, KeyError};
-pub use cache::{Cache, Changes, Entry, Follower, Keeper, Published, Reader, Standing};
+pub use cache::{Amended, Amendment, Cache, Changes, Entry, Follower, Keeper, Published, Reader, Standing};
 pub use diff::{Diff, diff};
 pub use export::{ExportFormat, export};
 pub use guard::{Guarded, Guards, KeepReason};

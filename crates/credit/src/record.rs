@@ -91,6 +91,11 @@ impl Record {
         now < self.expires
     }
 
+    /// Whether a feed asks that traffic be constrained: what the guards count.
+    pub(crate) const fn is_of_feed(&self) -> bool {
+        self.authority.is_signed() && self.measure.constrains()
+    }
+
     /// Whose word this is, for comparing with others about the same address.
     pub const fn precedence(&self) -> Precedence {
         Precedence::of(self.authority, self.measure)

@@ -10,7 +10,7 @@ use crate::{Issuer, IssuerId, Record};
 pub const RECORDS_MAX: usize = 1 << 24;
 
 /// The most records about one prefix, so that walking them stays a bounded step of the look-up.
-const RECORDS_PER_PREFIX_MAX: usize = 16;
+pub(crate) const RECORDS_PER_PREFIX_MAX: usize = 16;
 
 /// The most issuers, since an [`IssuerId`] has 16 bits.
 const ISSUERS_MAX: usize = 1 << 16;

@@ -140,9 +140,17 @@ impl SnapshotList {
         self,
         rules: &Arc<Rulebook>,
         before: Option<&State>,
-        mut read: impl FnMut(&FileRef) -> Option<&'f [u8]>,
+        read: impl FnMut(&FileRef) -> Option<&'f [u8]>,
         at: u64,
     ) -> Result<State, Reject> {
+        State::check(rules, self.parts(read)?, before, at)
+    }
+
+    /// What the state is made of, whose shards' files `read` has; not checked yet.
+    ///
+    /// # Errors
+    /// When a file is missing or another one.
+    pub fn parts<'f>(self, mut read: impl FnMut(&FileRef) -> Option<&'f [u8]>) -> Result<Parts, Reject> {
         let mut issued = BTreeMap::new();
         for ShardRef { party, manifest, count, file } in self.shards.0 {
             let bytes = read(&file).ok_or(Reject::Hash)?;
@@ -150,7 +158,7 @@ impl SnapshotList {
             issued.insert(party, (manifest, unpack_shard(bytes, count)?));
         }
         let loose = self.loose.0.into_iter().map(|one| (one.place, one)).collect();
-        State::check(rules, Parts { issued, loose }, before, at)
+        Ok(Parts { issued, loose })
     }
 }
 

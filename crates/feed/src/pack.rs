@@ -129,7 +129,7 @@ pub fn unpack_shard(file: &[u8], count: u32) -> Result<Shard, Reject> {
             before.checked_add(u128::from_be_bytes(columns.field(column::FIRST))).ok_or(Reject::Order)?;
         read.push(columns.read(before)?);
     }
-    Shard::in_pages(read, bits)
+    Shard::in_pages(&read, bits)
 }
 
 /// The columns of all rows, at one of them.

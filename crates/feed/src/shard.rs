@@ -3,12 +3,15 @@
 //! Rows lie in pages by a hash of their prefix, some sixteen to a page, and the digest is one over the pages' digests. So the digest
 //! of a shard of a million rows after ten thousand changes takes ten thousand pages to hash and not all rows.
 
+mod page;
+
 use std::sync::Arc;
 
 use credence_credit::{ActRef, RECORDS_MAX};
-use credence_law::layout::{Layout, in_order};
+use credence_law::layout::in_order;
 use sha2::{Digest, Sha256};
 
+use self::page::{Page, Written};
 use crate::reject::Reject;
 use crate::row::{Key, Row, page};
 
@@ -25,22 +28,17 @@ pub struct Shard {
     bits: u8,
     count: u32,
     /// Shared with older states where nothing has changed.
-    pages: Arc<Vec<Arc<Page>>>,
+    pages: Arc<Pages>,
 }
 
-#[derive(Debug)]
-struct Page {
-    /// In the order of their keys.
-    rows: Vec<Row>,
-    digest: [u8; 32],
-}
-
-impl Page {
-    fn new(rows: Vec<Row>) -> Arc<Self> {
-        let mut bytes = Vec::with_capacity(rows.len() * 48);
-        rows.iter().for_each(|row| row.put(&mut bytes));
-        Arc::new(Self { rows, digest: Sha256::digest(&bytes).into() })
-    }
+/// All pages, shared as a whole with copies.
+#[derive(Clone, Debug)]
+struct Pages {
+    pages: Vec<Page>,
+    /// Of each page the SHA-256 of its rows: one behind the other, since all are read for one digest.
+    digests: Vec<[u8; 32]>,
+    /// Of each page the end of the row that ends first, in Unix seconds.
+    soonest: Vec<u64>,
 }
 
 /// What leads from one shard to another.
@@ -52,10 +50,25 @@ pub struct Changes {
     pub gone: Vec<Key>,
 }
 
+impl Changes {
+    fn of(differing: Vec<(Option<Row>, Option<Row>)>) -> Self {
+        let mut changes = Self::default();
+        for (before, after) in differing {
+            match (before, after) {
+                (_, Some(after)) => changes.put.push(after),
+                (before, None) => changes.gone.extend(before.map(|before| before.key())),
+            }
+        }
+        changes.put.sort_unstable_by_key(Row::key);
+        changes.gone.sort_unstable();
+        changes
+    }
+}
+
 /// One without rows.
 impl Default for Shard {
     fn default() -> Self {
-        Self { bits: 0, count: 0, pages: Arc::new(vec![Page::new(Vec::new())]) }
+        Self::of(0, 0, vec![Page::empty()])
     }
 }
 
@@ -64,7 +77,7 @@ impl Shard {
     ///
     /// # Errors
     /// When they are not in the order of their keys, each once, or too many.
-    pub fn new(rows: Vec<Row>) -> Result<Self, Reject> {
+    pub fn new(rows: &[Row]) -> Result<Self, Reject> {
         let bits = suits(rows.len());
         Self::in_pages(rows, bits)
     }
@@ -73,13 +86,34 @@ impl Shard {
     ///
     /// # Errors
     /// When they are not in the order of their keys, each once, or too many, or fewer than pages.
-    pub fn in_pages(rows: Vec<Row>, bits: u8) -> Result<Self, Reject> {
-        in_order(&rows, Row::key).map_err(|_| Reject::Order)?;
+    pub fn in_pages(rows: &[Row], bits: u8) -> Result<Self, Reject> {
+        in_order(rows, Row::key).map_err(|_| Reject::Order)?;
         let count = within(rows.len(), bits)?;
-        let mut pages = vec![Vec::new(); 1 << bits];
-        // In their order, so that each page is in order as well.
-        rows.into_iter().for_each(|row| pages[page(row.prefix, bits)].push(row));
-        Ok(Self { bits, count, pages: Arc::new(pages.into_iter().map(Page::new).collect()) })
+        // Where in the order of pages each page's rows begin, and then the rows by page: stable, so that each page is in order as well.
+        let mut ends = vec![0_u32; (1 << bits) + 1];
+        rows.iter().for_each(|row| ends[page(row.prefix, bits) + 1] += 1);
+        for number in 1..ends.len() {
+            ends[number] += ends[number - 1];
+        }
+        let mut by_page = vec![0_u32; rows.len()];
+        for (place, row) in (0..).zip(rows) {
+            let end = &mut ends[page(row.prefix, bits)];
+            by_page[*end as usize] = place;
+            *end += 1;
+        }
+        let begins = std::iter::once(0).chain(ends.iter().copied());
+        let spans = begins.zip(&ends).take(1 << bits);
+        let pages = spans.map(|(begin, &end)| {
+            let places = &by_page[begin as usize..end as usize];
+            Page::of(places.iter().map(|&place| &rows[place as usize]))
+        });
+        Ok(Self::of(bits, count, pages.collect()))
+    }
+
+    fn of(bits: u8, count: u32, pages: Vec<Page>) -> Self {
+        let digests = pages.iter().map(Page::digest).collect();
+        let soonest = pages.iter().map(Page::soonest).collect();
+        Self { bits, count, pages: Arc::new(Pages { pages, digests, soonest }) }
     }
 
     /// How many rows there are.
@@ -102,26 +136,34 @@ impl Shard {
     pub fn digest(&self) -> [u8; 32] {
         let mut hash = Sha256::new_with_prefix(DOMAIN);
         hash.update([self.bits]);
-        self.pages.iter().for_each(|page| hash.update(page.digest));
+        hash.update(self.pages.digests.as_flattened());
         hash.finalize().into()
     }
 
     /// The rows, in no order.
-    pub fn rows(&self) -> impl Iterator<Item = &Row> {
-        self.pages.iter().flat_map(|page| &page.rows)
+    pub fn rows(&self) -> impl Iterator<Item = Row> {
+        self.pages.pages.iter().flat_map(Page::rows).map(Written::read)
     }
 
     /// The rows in the order of their keys.
-    pub fn in_order(&self) -> Vec<&Row> {
+    pub fn in_order(&self) -> Vec<Row> {
         let mut rows: Vec<_> = self.rows().collect();
-        rows.sort_unstable_by_key(|row| row.key());
+        rows.sort_unstable_by_key(Row::key);
         rows
     }
 
+    /// The rows that end after one moment and not after another, both in Unix seconds. Pages without one that ends so soon are not
+    /// looked at.
+    pub(crate) fn ending(&self, after: u64, until: u64) -> impl Iterator<Item = Row> {
+        let Pages { pages, soonest, .. } = &*self.pages;
+        let soon = pages.iter().zip(soonest).filter(move |(_, soonest)| **soonest <= until);
+        let rows = soon.flat_map(|(page, _)| page.rows()).map(Written::read);
+        rows.filter(move |row| after < row.expires && row.expires <= until)
+    }
+
     /// The row of that key.
-    pub fn row(&self, key: Key) -> Option<&Row> {
-        let rows = &self.pages[page(key.0, self.bits)].rows;
-        rows.binary_search_by_key(&key, Row::key).ok().map(|place| &rows[place])
+    pub fn row(&self, key: Key) -> Option<Row> {
+        self.pages.pages[page(key.0, self.bits)].find(key).map(Written::read)
     }
 
     /// Whether the row of that key comes from this act.
@@ -149,23 +191,20 @@ impl Shard {
         by_page.sort_by_key(|(page, _)| *page);
         let mut next = self.clone();
         let mut count = self.count as usize;
-        let mut rest = by_page.into_iter().peekable();
-        while let Some((number, first)) = rest.next() {
-            let mut rows = self.pages[number].rows.clone();
-            count -= rows.len();
-            change(&mut rows, first)?;
-            while let Some((_, one)) = rest.next_if(|(page, _)| *page == number) {
-                change(&mut rows, one)?;
-            }
-            count += rows.len();
-            Arc::make_mut(&mut next.pages)[number] = Page::new(rows);
+        for changes in by_page.chunk_by(|(one, _), (other, _)| one == other) {
+            let number = changes[0].0;
+            let own = &self.pages.pages[number];
+            let (page, more, fewer) = own.changed(changes.iter().map(|(_, change)| change))?;
+            let all = Arc::make_mut(&mut next.pages);
+            (all.digests[number], all.soonest[number]) = (page.digest(), page.soonest());
+            (all.pages[number], count) = (page, count + more - fewer);
         }
         next.count = within(count, bits)?;
         Ok(next)
     }
 
     fn paged_anew(&self, put: Vec<Row>, gone: &[Key], bits: u8) -> Result<Self, Reject> {
-        let mut rows: Vec<Row> = self.in_order().into_iter().cloned().collect();
+        let mut rows = self.in_order();
         let before = rows.len();
         rows.retain(|row| gone.binary_search(&row.key()).is_err());
         if before - rows.len() != gone.len() {
@@ -174,7 +213,7 @@ impl Shard {
         rows.retain(|row| put.binary_search_by_key(&row.key(), Row::key).is_err());
         rows.extend(put);
         rows.sort_unstable_by_key(Row::key);
-        Self::in_pages(rows, bits)
+        Self::in_pages(&rows, bits)
     }
 
     /// The shard of these rows, in order, with the pages of this one as long as their number suits roughly: a number that moves about a
@@ -185,9 +224,9 @@ impl Shard {
     pub fn followed_by(&self, rows: &[Row]) -> Result<Self, Reject> {
         let bits = self.bits_for(rows.len());
         in_order(rows, Row::key).map_err(|_| Reject::Order)?;
-        let mut changes = Changes::default();
-        differences(self.in_order().into_iter(), rows.iter(), &mut changes);
-        self.changed(changes, bits)
+        let mut found = Vec::new();
+        differences(self.in_order().into_iter(), rows.iter().cloned(), &mut found);
+        self.changed(Changes::of(found), bits)
     }
 
     /// The shard after some changes, in pages as [`followed_by`](Self::followed_by) has them.
@@ -214,18 +253,21 @@ impl Shard {
 
     /// What leads from this shard to `next`. Pages that both share are not looked at.
     pub fn changes_to(&self, next: &Self) -> Changes {
-        let mut changes = Changes::default();
+        Changes::of(self.differing(next))
+    }
+
+    /// What each of both says of the keys of which they say different things, in no order. Pages that both share are not looked at.
+    pub(crate) fn differing(&self, next: &Self) -> Vec<(Option<Row>, Option<Row>)> {
+        let mut found = Vec::new();
         if self.bits == next.bits {
-            let pairs = self.pages.iter().zip(next.pages.iter());
-            for (old, new) in pairs.filter(|(old, new)| !Arc::ptr_eq(old, new)) {
-                differences(old.rows.iter(), new.rows.iter(), &mut changes);
+            let pairs = self.pages.pages.iter().zip(&next.pages.pages);
+            for (old, new) in pairs.filter(|(old, new)| !old.is(new)) {
+                differences(old.rows(), new.rows(), &mut found);
             }
         } else {
-            differences(self.in_order().into_iter(), next.in_order().into_iter(), &mut changes);
+            differences(self.in_order().into_iter(), next.in_order().into_iter(), &mut found);
         }
-        changes.put.sort_unstable_by_key(Row::key);
-        changes.gone.sort_unstable();
-        changes
+        found
     }
 }
 
@@ -241,45 +283,42 @@ fn within(rows: usize, bits: u8) -> Result<u32, Reject> {
     if is_fine { Ok(rows as u32) } else { Err(Reject::TooLarge) }
 }
 
-/// Puts a row into a page, or takes one out.
-fn change(rows: &mut Vec<Row>, change: Result<Row, Key>) -> Result<(), Reject> {
-    let key = change.as_ref().map_or_else(|key| *key, Row::key);
-    match (rows.binary_search_by_key(&key, Row::key), change) {
-        (Ok(place), Ok(row)) => rows[place] = row,
-        (Err(place), Ok(row)) => rows.insert(place, row),
-        (Ok(place), Err(_)) => drop(rows.remove(place)),
-        (Err(_), Err(_)) => return Err(Reject::Order),
-    }
-    Ok(())
+/// Something that stands for a row: the row itself, or its bytes.
+trait Stated: PartialEq {
+    type Key: Ord;
+    fn by(&self) -> Self::Key;
+    fn row(self) -> Row;
 }
 
-/// Adds what leads from some rows to others, both in order.
-fn differences<'a>(
-    old: impl Iterator<Item = &'a Row>,
-    new: impl Iterator<Item = &'a Row>,
-    changes: &mut Changes,
+impl Stated for Row {
+    type Key = Key;
+
+    fn by(&self) -> Key {
+        self.key()
+    }
+
+    fn row(self) -> Row {
+        self
+    }
+}
+
+/// Adds what each of two lists says, both in order, where they say different things.
+fn differences<S: Stated>(
+    old: impl Iterator<Item = S>,
+    new: impl Iterator<Item = S>,
+    found: &mut Vec<(Option<Row>, Option<Row>)>,
 ) {
-    let (mut old, mut new) = (old.peekable(), new.peekable());
-    loop {
-        match (old.peek(), new.peek()) {
-            (None, None) => return,
-            (Some(before), after) if after.is_none_or(|after| before.key() < after.key()) => {
-                changes.gone.push(before.key());
-                old.next();
-            }
-            (before, Some(after)) => {
-                let is_there = before.is_some_and(|before| before.key() == after.key());
-                if before != Some(after) {
-                    changes.put.push((*after).clone());
-                }
-                if is_there {
-                    old.next();
-                }
-                new.next();
-            }
-            (Some(_), None) => unreachable!("the arm before takes it"),
+    let mut old = old.peekable();
+    for after in new {
+        while let Some(before) = old.next_if(|before| before.by() < after.by()) {
+            found.push((Some(before.row()), None));
+        }
+        let before = old.next_if(|before| before.by() == after.by());
+        if before.as_ref() != Some(&after) {
+            found.push((before.map(Stated::row), Some(after.row())));
         }
     }
+    found.extend(old.map(|before| (Some(before.row()), None)));
 }
 
 #[cfg(test)]

@@ -5,17 +5,18 @@
 //! judged by the same law as on the platform. An act that nobody's manifest lists counts for an hour after it was made, so that
 //! nobody can show it for longer when it was taken back.
 
-use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
+mod records;
 
-use credence_credit::{ActRef, Authority, Header, Record, Snapshot};
-use credence_law::acts::{Manifest, Proposal};
-use credence_law::book::Issuers;
+use std::collections::BTreeMap;
+use std::sync::{Arc, OnceLock};
+
+use credence_law::acts::Manifest;
 use credence_law::layout::{Layout, fields};
 use credence_law::party::Party;
-use credence_law::{Accepted, Act, Acts, Book, Law, Refusal, Signed};
+use credence_law::{Accepted, Act, Book, Law, Refusal, Signed};
 use sha2::{Digest, Sha256};
 
+use self::records::Alone;
 use crate::reject::Reject;
 use crate::row::Row;
 use crate::rules::Rulebook;
@@ -72,6 +73,8 @@ pub struct State {
     loose: BTreeMap<u64, Arc<Judged>>,
     /// The moment at which it was checked, in Unix seconds.
     at: u64,
+    /// What acts that travel by themselves come to, once somebody has asked.
+    alone: OnceLock<Arc<Alone>>,
 }
 
 impl State {
@@ -119,7 +122,7 @@ impl State {
             book.enter(one.act.clone());
             loose.insert(place, one);
         }
-        Ok(Self { rules: Arc::clone(rules), issued, loose, at })
+        Ok(Self { rules: Arc::clone(rules), issued, loose, at, alone: OnceLock::new() })
     }
 
     /// The rules by which it was checked.
@@ -171,86 +174,6 @@ impl State {
         });
         tree::root(&[acts].into_iter().chain(issuers).collect::<Vec<_>>())
     }
-
-    /// The records that follow, as a snapshot with this header.
-    ///
-    /// # Errors
-    /// When they break a rule of snapshots.
-    pub fn snapshot(&self, header: Header) -> Result<Snapshot, Reject> {
-        let (issuers, records) = self.records()?;
-        let names = issuers.names().to_vec();
-        Snapshot::new(header, names, records).map_err(|fault| Reject::Records(fault.to_string()))
-    }
-
-    /// The records that follow, in the order of a snapshot, and who issued them.
-    ///
-    /// # Errors
-    /// Never for a state that was checked.
-    pub fn records(&self) -> Result<(Issuers, Vec<Record>), Reject> {
-        let law = self.rules.law()?;
-        let issuers = Issuers::of(law.register());
-        let acts = self.acts();
-        let mut records = self.judged(law, &acts);
-        for (party, one) in &self.issued {
-            let id = issuers.id(*party);
-            // What takes an act back travels until the act is over, and not beyond: a clock that is late must not find it in force.
-            let is_heard = |row: &&Row| row.authority != Authority::Restriction && self.at < row.expires;
-            let rows = one.shard.rows().filter(is_heard);
-            let rows = rows.filter(|row| !acts.contains_key(&(*party, row.act)));
-            records.extend(rows.map(|row| row.record(id, one.signatures)));
-        }
-        let key = |record: &Record| (record.prefix, record.authority, record.issuer);
-        let strength = |record: &Record| (record.measure, record.expires, record.act);
-        records.sort_unstable_by(|left, right| {
-            key(left).cmp(&key(right)).then_with(|| strength(right).cmp(&strength(left)))
-        });
-        records.dedup_by(|later, first| key(later) == key(first));
-        Ok((issuers, records))
-    }
-
-    /// The acts that travel by themselves, by issuer and what a row keeps of their identities.
-    fn acts(&self) -> HashMap<(Party, ActRef), &Accepted> {
-        let acts = self.loose.values().map(|one| &one.act);
-        acts.map(|accepted| ((accepted.act.issuer(), accepted.id.short()), accepted)).collect()
-    }
-
-    /// The records of acts that travel by themselves, as far as a manifest lists them or they are new.
-    fn judged(&self, law: &Law, acts: &HashMap<(Party, ActRef), &Accepted>) -> Vec<Record> {
-        let mut book = Book::of_public_acts();
-        self.loose.values().for_each(|one| book.enter(one.act.clone()));
-        let (_, mut records) = book.records(law, self.at);
-        let by_act: HashMap<ActRef, &Accepted> = acts.iter().map(|((_, act), one)| (*act, *one)).collect();
-        records.retain(|record| {
-            let accepted = record.act.and_then(|act| by_act.get(&act));
-            accepted.is_some_and(|accepted| self.counts(&book, record, accepted))
-        });
-        records
-    }
-
-    /// Whether an act counts that travels by itself: because it is new, or its issuer's manifest lists it.
-    fn counts(&self, book: &Book, record: &Record, accepted: &Accepted) -> bool {
-        let issuer =
-            if record.authority == Authority::Restriction { Party::Body } else { accepted.act.issuer() };
-        let is_listed = self
-            .issued
-            .get(&issuer)
-            .is_some_and(|one| one.shard.lists((record.prefix, record.authority), accepted.id.short()));
-        let newest = match &accepted.act {
-            Act::Proposal(proposal) => last_word(book, accepted, proposal),
-            act => act.preamble().issued,
-        };
-        is_listed || self.at < newest.saturating_add(UNLISTED_LASTS)
-    }
-}
-
-/// When members last had a word on a proposal, in Unix seconds: whoever is silent until it closes has said nothing against it.
-fn last_word(book: &Book, accepted: &Accepted, proposal: &Proposal) -> u64 {
-    let citing = book.citing(&accepted.id);
-    let votes = citing.iter().filter_map(|id| match book.act(id) {
-        Some(Act::Vote(vote)) => Some(vote.preamble.issued),
-        _ => None,
-    });
-    votes.max().unwrap_or(proposal.closes).min(proposal.closes)
 }
 
 impl Issued {
@@ -285,7 +208,7 @@ impl Issued {
         };
         match known {
             Some(known) => known.shard.changes_to(&shard).put.iter().try_for_each(judge)?,
-            None => shard.rows().try_for_each(judge)?,
+            None => shard.rows().try_for_each(|row| judge(&row))?,
         }
         Ok(Self { manifest, stated, signatures: accepted.signatures, shard })
     }

@@ -66,7 +66,7 @@ fn head() -> Head {
 
 #[test]
 fn a_feed_has_the_bytes_that_are_published() {
-    let shard = Shard::in_pages(rows(), 1).unwrap();
+    let shard = Shard::in_pages(&rows(), 1).unwrap();
     let file = pack_shard(&shard);
     let columns = unpack(&file[5..], 1 << 20).unwrap();
     let told = |row: &Row| json!({ "prefix": row.prefix.to_string(), "bytes": hex(&row.to_bytes()), "page": page(row.prefix, 1) });

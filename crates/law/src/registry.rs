@@ -211,12 +211,16 @@ impl Register {
 
     /// The holding that all of `prefix` lies in, and whose it is: the most specific one.
     pub fn holder(&self, prefix: Prefix) -> Option<(&Holding, MemberId)> {
-        (0..=prefix.len()).rev().find_map(|len| {
-            let cover = Prefix::containing(prefix.first(), len);
-            let place = self.holdings.binary_search_by_key(&cover, |(held, _)| held.prefix).ok()?;
-            let (held, id) = &self.holdings[place];
-            Some((held, *id))
-        })
+        let mut within = prefix;
+        loop {
+            let behind = self.holdings.partition_point(|(held, _)| held.prefix <= within);
+            let (held, id) = self.holdings.get(behind.checked_sub(1)?)?;
+            if held.prefix.covers(prefix) {
+                return Some((held, *id));
+            }
+            // Whatever covers it covers its neighbour as well, and what both have in common.
+            within = prefix.common(held.prefix);
+        }
     }
 
     /// Whether another member holds a part of `prefix`, which is `holder`'s as a whole.
@@ -311,6 +315,8 @@ fn holdings(registry: &Registry) -> Result<Vec<(Holding, MemberId)>, RegistryErr
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::world::{NOW, held, registry, text};
 
@@ -360,6 +366,25 @@ mod tests {
             it.members.iter_mut().for_each(|member| member.organisation = one.clone());
         });
         assert_eq!(seats, RegistryError::Quorum { quorum: 3, seats: 1 });
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        /// However holdings lie in each other, the search finds what asking each of them does.
+        #[test]
+        fn a_holder_is_who_holds_the_longest_cover(
+            all in proptest::collection::btree_set((0_u32..64, 26_u8..=32), 0..40), asked in (0_u32..64, 26_u8..=40),
+        ) {
+            let prefix = |(bits, len): (u32, u8)| Prefix::containing(0x2a00 << 112 | u128::from(bits) << 96, len);
+            let all: std::collections::BTreeSet<_> = all.into_iter().map(prefix).collect();
+            let holdings: Vec<_> = (0..).zip(all).map(|(id, prefix)| (Holding { prefix, delegated: None }, MemberId(id))).collect();
+            let register = Register { holdings: holdings.clone(), ..Register::new(registry()).unwrap() };
+            let asked = prefix(asked);
+            let covers = holdings.iter().filter(|(held, _)| held.prefix.covers(asked));
+            let expected = covers.max_by_key(|(held, _)| held.prefix.len()).map(|(held, id)| (held, *id));
+            prop_assert_eq!(register.holder(asked), expected);
+        }
     }
 
     #[test]

@@ -8,6 +8,7 @@
 mod client;
 pub mod evidence;
 mod intake;
+mod journal;
 mod keep;
 mod mirror;
 mod refresh;
@@ -24,6 +25,7 @@ use credence_law::party::World;
 
 pub use client::{Client, Plan, listen};
 pub use intake::{Fed, Intake};
+use journal::Came;
 pub use keep::{
     Copy, Disk, Folder, Kept, Unkept, does_wait, keep_rules, keep_state, keep_taken, keep_trusted,
     keep_waiting,
@@ -69,6 +71,8 @@ pub struct Held {
     pub serial: u64,
     /// What is in force.
     pub state: State,
+    /// The files that it was had by.
+    came: Arc<Came>,
 }
 
 impl Held {
@@ -77,8 +81,12 @@ impl Held {
     /// # Errors
     /// When they break a rule of snapshots.
     pub fn snapshot(&self) -> Result<Snapshot, Reject> {
-        let header = Header { session: self.session, serial: self.serial, created: self.state.at() };
-        self.state.snapshot(header)
+        self.state.snapshot(self.header())
+    }
+
+    /// Which version it is.
+    pub const fn header(&self) -> Header {
+        Header { session: self.session, serial: self.serial, created: self.state.at() }
     }
 }
 
@@ -126,9 +134,11 @@ impl Follower {
 
     /// Believes what a refresh has ended with. It is written down first.
     pub fn commit(&mut self, next: Next) {
-        let Next { trusted, head, state } = next;
-        let state = state.or_else(|| self.held.take().map(|held| held.state));
-        self.held = state.map(|state| Held { session: trusted.session, serial: trusted.serial, state });
+        let Next { trusted, head, state, came } = next;
+        let new = state.map(|state| (state, Arc::new(came)));
+        let held = new.or_else(|| self.held.take().map(|held| (held.state, held.came)));
+        let (session, serial) = trusted.version();
+        self.held = held.map(|(state, came)| Held { session, serial, state, came });
         (self.trusted, self.head) = (trusted, Some(head));
     }
 

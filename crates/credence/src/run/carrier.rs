@@ -143,6 +143,31 @@ impl Carrier {
         }
     }
 
+    /// Makes changes to `keeper`'s cache and to what is in force, where that is done [by record](Self::is_by_record).
+    ///
+    /// # Errors
+    /// When they could not all be made; the next update is to be put in force whole.
+    pub(super) fn amend(&mut self, keeper: &mut Keeper, changes: Changes) -> anyhow::Result<()> {
+        match self {
+            Self::Xdp(enforcement) => enforcement.change(keeper, changes),
+            Self::Nftables(_) => Err(anyhow!("nftables exchanges records whole")),
+        }
+    }
+
+    /// Whether single records of what is in force can be changed: rules of nftables are exchanged whole.
+    pub(super) const fn is_by_record(&self) -> bool {
+        match self {
+            Self::Xdp(enforcement) => enforcement.is_following(),
+            Self::Nftables(_) => false,
+        }
+    }
+
+    /// Whether changes may take effect for sure. Where they may not, all that is in force is looked at, which says why.
+    pub(super) fn passes(&self, keeper: &Keeper, changes: &Changes) -> bool {
+        let recent = self.recent().lock().unwrap_or_else(PoisonError::into_inner);
+        recent.passes(keeper, changes, unix_s())
+    }
+
     /// Whether what is in force can be changed in step with the cache that was put in force last.
     pub(super) const fn is_following(&self) -> bool {
         match self {

@@ -62,6 +62,16 @@ impl Merged {
         })
     }
 
+    /// Each prefix with its records, and what the guards say of them.
+    pub(super) fn about(&self) -> impl Iterator<Item = (Prefix, impl Iterator<Item = (&Record, Guarded)>)> {
+        let mut verdicts = &self.verdicts[..];
+        self.records.chunk_by(|left, right| left.prefix == right.prefix).map(move |same| {
+            let (own, rest) = verdicts.split_at(same.len());
+            verdicts = rest;
+            (same[0].prefix, same.iter().zip(own.iter().copied()))
+        })
+    }
+
     /// The number of the last record about each prefix.
     pub(super) fn lasts(&self) -> impl Iterator<Item = u32> {
         let same = self.records.chunk_by(|left, right| left.prefix == right.prefix);

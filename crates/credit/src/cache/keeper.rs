@@ -6,16 +6,21 @@
 //! what held before a change or by what holds after it, each of many changes is seen within microseconds of being made,
 //! and nobody waits.
 
+mod amend;
 mod changes;
+mod foresee;
+mod tally;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::{Relaxed, Release};
 
+pub use amend::{Amended, Amendment};
 pub use changes::Changes;
 use credence_prefix::{Elsewhere, Mirror, NO_MATCH, Prefix, Publisher};
 
 use self::changes::Change;
+use self::tally::{Tally, Weight};
 use super::build::Merged;
 use super::published::Shared;
 use super::{Cache, CacheError, Entry, Published, link};
@@ -40,6 +45,7 @@ pub struct Keeper {
     free: Vec<u32>,
     /// Numbers that somebody may still be reading by, with the epoch in which they went out of reach.
     leaving: VecDeque<(u64, u32)>,
+    tally: Tally,
 }
 
 /// Somebody who keeps what the entries say once more, by the same numbers: for the kernel's program. Told in an order in which each
@@ -101,9 +107,13 @@ impl Keeper {
             next[last as usize] = NO_MATCH;
         }
         let room = merged.len() + merged.len() / 4 + ROOM;
-        let cache = merged.into_cache(Arc::clone(publisher.shared()), room);
+        let mut tally = Tally::default();
+        for (prefix, records) in merged.about() {
+            tally.weigh(prefix, Weight::default(), Weight::of(records));
+        }
+        let cache = Shared::new(merged.into_cache(Arc::clone(publisher.shared()), room));
         let (free, leaving) = (Vec::new(), VecDeque::new());
-        Ok(Self { published: published.clone(), publisher, cache: Shared::new(cache), next, free, leaving })
+        Ok(Self { published: published.clone(), publisher, cache, next, free, leaving, tally })
     }
 
     /// Publishes the cache in the place of the one before, whole, and returns its generation.
@@ -195,12 +205,14 @@ impl Keeper {
         gone: &mut Vec<(u32, Prefix)>,
         follower: &mut dyn Follower,
     ) -> Result<(), Crowded> {
+        let (weighed, weighs) = (self.weight(change.prefix), change.weight());
         let Change { prefix, records } = change;
         let mut before: Vec<u32> = self.numbers(prefix).collect();
         if let ([number], [(record, guarded)]) = (&before[..], &records[..])
             && self.lasts_longer(*number, record, *guarded)
         {
             self.cache.slots.extend(*number, record.expires);
+            self.tally.weigh(prefix, weighed, weighs);
             follower.changed(*number, self.cache.entry(*number));
             return Ok(());
         }
@@ -221,6 +233,7 @@ impl Keeper {
             numbers.push(number);
         }
         self.lead_to(prefix, &numbers, &fresh, follower)?;
+        self.tally.weigh(prefix, weighed, weighs);
         for number in before {
             self.count(self.cache.entry(number).guarded(), false);
             self.cache.slots.leave(number);
@@ -320,6 +333,16 @@ impl Keeper {
         core::iter::successors(Some(first), |&number| {
             Some(self.next[number as usize]).filter(|&next| next != NO_MATCH)
         })
+    }
+
+    /// The records about exactly this prefix with what the guards say of them, from the one that is heard first.
+    fn about(&self, prefix: Prefix) -> impl Iterator<Item = (Record, Guarded)> + use<'_> {
+        self.numbers(prefix).map(|number| (self.cache.record(number), self.cache.entry(number).guarded()))
+    }
+
+    /// What the records about exactly this prefix weigh.
+    fn weight(&self, prefix: Prefix) -> Weight {
+        Weight::of(self.about(prefix))
     }
 
     /// Whether a record says that, and the guards the same of it.

@@ -1,13 +1,13 @@
 //! Where records lie.
 //!
 //! A record has a number for as long as it is there: its slot. What the packet path needs of it lies in one array, four to a
-//! line; the rest, a line each, in another. A slot is written before anything leads to it, and again only when nobody can
+//! line; the rest, five words each, in another. A slot is written before anything leads to it, and again only when nobody can
 //! still be reading it; in between, only its end and its parent change.
 
 use core::sync::atomic::Ordering::{Relaxed, Release};
 use core::sync::atomic::{AtomicU32, AtomicU64};
 
-use credence_memory::{Line, Lines};
+use credence_memory::Lines;
 use credence_prefix::Prefix;
 
 use super::Entry;
@@ -15,6 +15,10 @@ use crate::{ActRef, Guarded, IssuerId, Reasons, Record};
 
 /// Entries of a line.
 const ENTRIES: usize = 4;
+/// Words of a record.
+const WORDS: usize = 5;
+/// Words of a line.
+const LINE: usize = 8;
 /// Set in the last word of a record that comes from an act.
 const HAS_ACT: u64 = 1 << 48;
 
@@ -25,6 +29,8 @@ pub(super) struct Slots {
     /// The words of a record: the first address of its prefix, most significant first; the act; the end; and issuer, signatures
     /// and reasons, sixteen bits each from bit 0 on.
     records: Lines,
+    /// How many records there is room for.
+    room: usize,
     /// Slots below have been used.
     used: AtomicU32,
 }
@@ -34,14 +40,15 @@ impl Slots {
     pub(super) fn new(len: usize) -> Self {
         Self {
             entries: Lines::zeroed(len.div_ceil(ENTRIES)),
-            records: Lines::zeroed(len),
+            records: Lines::zeroed((len * WORDS).div_ceil(LINE)),
+            room: len,
             used: AtomicU32::new(0),
         }
     }
 
     /// How many records there is room for.
-    pub(super) fn room(&self) -> usize {
-        self.records.len()
+    pub(super) const fn room(&self) -> usize {
+        self.room
     }
 
     /// All numbers that were ever given out are below.
@@ -51,13 +58,19 @@ impl Slots {
 
     /// The memory that records have taken, in bytes.
     pub(super) fn bytes(&self) -> usize {
-        self.used() as usize * (size_of::<Entry>() + size_of::<Line>())
+        self.used() as usize * (size_of::<Entry>() + WORDS * size_of::<u64>())
     }
 
     #[inline(always)]
     fn words(&self, number: u32) -> &[AtomicU64; 2] {
         let line = &self.entries[number as usize / ENTRIES];
         &line.0.as_chunks::<2>().0[number as usize % ENTRIES]
+    }
+
+    /// A word of a record beyond its entry.
+    fn word(&self, number: u32, word: usize) -> &AtomicU64 {
+        let at = number as usize * WORDS + word;
+        &self.records[at / LINE].0[at % LINE]
     }
 
     #[inline(always)]
@@ -74,8 +87,8 @@ impl Slots {
             | u64::from(u16::from(record.reasons)) << 32
             | if record.act.is_some() { HAS_ACT } else { 0 };
         let words = [(first >> 64) as u64, first as u64, act, record.expires, last];
-        for (cell, word) in self.records[number as usize].0.iter().zip(words) {
-            cell.store(word, Relaxed);
+        for (at, word) in words.into_iter().enumerate() {
+            self.word(number, at).store(word, Relaxed);
         }
         Entry::new(record, guarded).store(self.words(number));
         // Release: whoever counts on the number finds the record.
@@ -84,7 +97,7 @@ impl Slots {
 
     /// Gives a record another end.
     pub(super) fn extend(&self, number: u32, expires: u64) {
-        self.records[number as usize].0[3].store(expires, Relaxed);
+        self.word(number, 3).store(expires, Relaxed);
         self.entry(number).ending(expires).relink(self.words(number));
     }
 
@@ -106,8 +119,8 @@ impl Slots {
     /// The record of a slot.
     pub(super) fn record(&self, number: u32) -> Record {
         let entry = self.entry(number);
-        let [high, low, act, expires, last, ..] =
-            self.records[number as usize].0.each_ref().map(|word| word.load(Relaxed));
+        let [high, low, act, expires, last] =
+            core::array::from_fn::<_, WORDS, _>(|at| self.word(number, at).load(Relaxed));
         Record {
             prefix: Prefix::containing(u128::from(high) << 64 | u128::from(low), entry.prefix_len()),
             rating: entry.rating(),

@@ -131,7 +131,7 @@ fn a_batch_answers_like_single_look_ups() {
     for (&addr, number) in addrs.iter().zip(numbers) {
         assert_eq!(cache.longest_match(addr).unwrap_or(NO_MATCH), number);
     }
-    assert!(cache.bytes() > 200 * (64 + size_of::<Entry>()));
+    assert!(cache.bytes() > 200 * (40 + size_of::<Entry>()));
 }
 
 #[test]

@@ -66,8 +66,7 @@ impl Change {
 
 /// The prefixes in force in their order, each once, with the hardest measure that is asked for it.
 fn in_force(cache: &Cache, now: u64) -> Vec<(Prefix, Measure)> {
-    let counts =
-        |record: &Record| record.authority.is_signed() && record.measure.constrains() && record.is_live(now);
+    let counts = |record: &Record| record.is_of_feed() && record.is_live(now);
     let records = cache.iter().filter(|(number, _)| cache.entry(*number).is_enforceable());
     let mut force: Vec<_> = records
         .filter(|(_, record)| counts(record))
@@ -174,6 +173,13 @@ impl Limits {
         let removed =
             over(change.removed, self.removed).then_some(Hold::Removed { removed: change.removed, before });
         [space, added, removed].into_iter().flatten().collect()
+    }
+
+    /// Whether an update passes for sure of which no more is known than `bound`: at least as much is in force before, and no more is
+    /// added, taken back and constrained afterwards.
+    pub fn passes(&self, bound: &Change) -> bool {
+        // Where nothing was in force for sure, a first snapshot cannot be told from any other.
+        self.holds(bound).is_empty() && (bound.before > 0 || bound.added <= ALWAYS_FREE)
     }
 
     /// Whether an update waits because of `recent` flows looked at, `hit` would fare worse than before it.

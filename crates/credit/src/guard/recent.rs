@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::{Change, Hold, Limits};
-use crate::{Cache, Measure};
+use crate::{Cache, Changes, Keeper, Measure};
 
 /// How long a flow counts as recent.
 const RECENT: Duration = Duration::from_secs(600);
@@ -36,6 +36,20 @@ impl Recent {
         };
         let hit = self.0.iter().filter(|(_, source)| is_hit(*source)).count();
         (hit as u64, self.0.len() as u64)
+    }
+
+    /// Whether changes to what `keeper` has in force pass all limits for sure.
+    pub fn passes(&self, keeper: &Keeper, changes: &Changes, now_s: u64) -> bool {
+        let limits = Limits::default();
+        if !limits.passes(&keeper.bound(changes, now_s)) {
+            return false;
+        }
+        let sources: Vec<u128> = self.0.iter().map(|(_, source)| *source).collect();
+        let is_hit = |(before, after): &(Measure, Measure)| after.constrains() && after > before;
+        keeper.foresee(changes, &sources, now_s).is_ok_and(|measures| {
+            let hit = measures.iter().filter(|both| is_hit(both)).count();
+            limits.newly_hit(hit as u64, sources.len() as u64).is_none()
+        })
     }
 
     /// All reasons for which an update from `old` to `new` waits for the operator; none means that it may take effect.

@@ -5,6 +5,14 @@ use credence_prefix::Prefix;
 /// How many /64s a /48 has.
 pub(super) const SLASH_64S_IN_48: u128 = 1 << 16;
 
+/// How many /64s a prefix has; a longer one counts as its whole /64.
+pub(crate) const fn slash_64s(prefix: Prefix) -> u128 {
+    match prefix.len() {
+        len @ ..64 => 1 << (64 - len),
+        _ => 1,
+    }
+}
+
 /// Adds prefixes up without counting anything twice. The unit is the /64, which is what one household or one host can
 /// use at will; a longer prefix counts as its whole /64.
 #[derive(Clone, Copy, Debug, Default)]

@@ -36,7 +36,7 @@ prop_compose! {
 }
 
 fn sorted(shard: &Shard) -> Vec<Row> {
-    shard.in_order().into_iter().cloned().collect()
+    shard.in_order()
 }
 
 proptest! {
@@ -45,13 +45,13 @@ proptest! {
     /// Whatever way leads to some rows, the shard is the same as one that is made of them.
     #[test]
     fn a_shard_that_was_changed_is_the_one_of_its_rows(old in any_rows(300), new in any_rows(300), more: bool) {
-        let before = Shard::new(old.clone()).unwrap();
+        let before = Shard::new(&old).unwrap();
         let after = before.followed_by(&new).unwrap();
         prop_assert_eq!(sorted(&after), new.clone());
         let changes = before.changes_to(&after);
         let again = before.changed(changes.clone(), after.bits()).unwrap();
         prop_assert_eq!(again.digest(), after.digest());
-        prop_assert_eq!(again.digest(), Shard::in_pages(new.clone(), after.bits()).unwrap().digest());
+        prop_assert_eq!(again.digest(), Shard::in_pages(&new, after.bits()).unwrap().digest());
         // As a list would do it.
         let mut list: Vec<Row> = old.into_iter().filter(|row| !changes.gone.contains(&row.key())).collect();
         list.retain(|row| changes.put.iter().all(|put| put.key() != row.key()));
@@ -61,12 +61,12 @@ proptest! {
         // In other pages.
         let bits = if more && new.len() > 1 { 1 } else { 0 };
         let paged = before.changed(changes, bits).unwrap();
-        prop_assert_eq!((sorted(&paged), paged.digest()), (new.clone(), Shard::in_pages(new, bits).unwrap().digest()));
+        prop_assert_eq!((sorted(&paged), paged.digest()), (new.clone(), Shard::in_pages(&new, bits).unwrap().digest()));
     }
 
     #[test]
     fn a_file_holds_a_shard_and_nothing_else(rows in any_rows(200), at: prop::sample::Index, byte: u8) {
-        let shard = Shard::new(rows).unwrap();
+        let shard = Shard::new(&rows).unwrap();
         let file = pack_shard(&shard);
         let read = unpack_shard(&file, shard.len()).unwrap();
         prop_assert_eq!((sorted(&read), read.digest()), (sorted(&shard), shard.digest()));
@@ -85,14 +85,14 @@ proptest! {
     #[test]
     fn a_digest_is_of_its_rows_alone(rows in any_rows(60), change in any_row(), at: prop::sample::Index) {
         prop_assume!(!rows.is_empty());
-        let digest = Shard::new(rows.clone()).unwrap().digest();
+        let digest = Shard::new(&rows).unwrap().digest();
         let mut other = rows.clone();
         other.remove(at.index(rows.len()));
-        prop_assert_ne!(Shard::new(other).unwrap().digest(), digest);
+        prop_assert_ne!(Shard::new(&other).unwrap().digest(), digest);
         let mut other = rows.clone();
         let place = at.index(rows.len());
         other[place] = Row { prefix: rows[place].prefix, authority: rows[place].authority, ..change };
-        prop_assert_eq!(Shard::new(other.clone()).unwrap().digest() == digest, other == rows);
+        prop_assert_eq!(Shard::new(&other).unwrap().digest() == digest, other == rows);
     }
 }
 
@@ -111,7 +111,7 @@ fn what_does_not_fit_is_refused() {
             act: ActRef([1; 8]),
         })
         .collect();
-    let shard = Shard::new(rows.clone()).unwrap();
+    let shard = Shard::new(&rows).unwrap();
     assert_eq!((shard.len(), shard.bits()), (64, 2));
     let refused =
         |put: Vec<Row>, gone: Vec<Key>, bits| shard.changed(Changes { put, gone }, bits).unwrap_err();
@@ -122,7 +122,7 @@ fn what_does_not_fit_is_refused() {
     assert_eq!(refused(Vec::new(), vec![rows[1].key(), rows[1].key()], 2), Reject::Order);
     assert_eq!(refused(Vec::new(), Vec::new(), 7), Reject::TooLarge, "more pages than rows");
     assert_eq!(refused(Vec::new(), Vec::new(), 64), Reject::TooLarge);
-    let twice = Shard::new(vec![rows[0].clone(), rows[0].clone()]);
+    let twice = Shard::new(&[rows[0].clone(), rows[0].clone()]);
     assert_eq!(twice.unwrap_err(), Reject::Order);
 }
 

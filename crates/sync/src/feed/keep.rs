@@ -4,17 +4,19 @@
 //! Each file is written whole beside the old one, reaches the disk, and takes its place. What is trusted is written before what is in
 //! force is used, and after a failure in between what is in force is an older version, which is never taken for the newest.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use credence_feed::{Entry, FileRef, HEAD_BYTES_MAX, Head, Reject, Rulebook, SnapshotList};
+use credence_feed::{Entry, FileRef, HEAD_BYTES_MAX, Head, Reject, Rulebook, State};
+use credence_law::Signed;
+use credence_law::layout::Layout;
 use credence_law::party::World;
-use credence_law::{Object, Signed};
 
+use super::journal::{Came, Journal};
 use super::refresh::FILES_BYTES_MAX;
 use super::{Held, Next, Trusted};
 
@@ -24,8 +26,8 @@ const TRUSTED: &str = "trusted";
 const HEAD: &str = "head";
 /// The rules, one behind the other with their lengths.
 const RULES: &str = "rules";
-/// What is in force: the length of its head in four bytes, the head as it was signed, and the list of the rest, as it was packed
-/// here. In one file, so that they belong together after every failure.
+/// What is in force: its head as it was signed, and by which files it is had. In one file, so that they belong together after every
+/// failure.
 const HELD: &str = "held";
 /// What the gateway has put in force, in the same form: what a start begins with, so that a restart is no way past a guard.
 const TAKEN: &str = "taken";
@@ -187,7 +189,7 @@ impl Kept {
     }
 
     /// What the gateway has put in force of a world, or what is offered to it, checked as if it had just come, but for what was
-    /// checked `before`; none where there is nothing.
+    /// checked `before`; none where there is nothing. Where it goes on from there, no more is read than what is new.
     ///
     /// # Errors
     /// When it cannot be read, or does not stand.
@@ -244,35 +246,23 @@ fn rules(
     if rest.is_empty() { Ok(book.map(Arc::new)) } else { Err(Unkept::Damaged(RULES)) }
 }
 
-/// The head and the list that a file holds.
-fn parts(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
-    let (len, rest) = bytes.split_first_chunk()?;
-    rest.split_at_checked(u32::from_be_bytes(*len) as usize)
-}
-
+/// What the file of this name says is in force, checked by these rules; what `before` has checked by them is not checked again.
 fn held(
     disk: &impl Disk,
     rules: &Arc<Rulebook>,
     name: &'static str,
     before: Option<&Held>,
 ) -> Result<Option<(Trusted, Held)>, Unkept> {
-    let Some(bytes) = disk.read(name, FILES_BYTES_MAX)? else { return Ok(None) };
-    let (head, list) = parts(&bytes).ok_or(Unkept::Damaged(name))?;
-    let signed = Signed::decode(head).map_err(Reject::from)?;
-    let head = Head::open(&signed, rules.law()?)?;
-    let list = SnapshotList::decode(list)?;
-    let mut files = HashMap::new();
-    for shard in &list.shards.0 {
-        let bytes = disk.read(&shard.file.name(), u64::from(shard.file.len))?.ok_or(Unkept::Damaged(name))?;
-        files.insert(shard.file.hash, bytes);
-    }
-    let file = |file: &FileRef| files.get(&file.hash).map(|bytes| &bytes[..]);
-    let state = list.build(rules, before.map(|held| &held.state), file, head.issued)?;
+    let Some(journal) = Journal::read(disk, name)? else { return Ok(None) };
+    let head = Head::open(&journal.head, rules.law()?)?;
+    let before = before.map(|held| &held.state).filter(|before| Arc::ptr_eq(before.rules(), rules));
+    let state = State::check(rules, journal.parts(disk, before)?, before, head.issued)?;
     if state.root() != head.root {
         return Err(Reject::State.into());
     }
-    let held = Held { session: head.session, serial: head.serial, state };
-    Ok(Some((Trusted::of(&signed, &head, 0), held)))
+    let (session, serial) = (head.session, head.serial);
+    let held = Held { session, serial, state, came: Arc::new(Came::Nothing) };
+    Ok(Some((Trusted::of(&journal.head, &head, 0), held)))
 }
 
 /// Writes rules down.
@@ -308,25 +298,15 @@ pub fn keep_trusted(disk: &mut impl Disk, next: &Next) -> io::Result<()> {
 /// # Errors
 /// When it is not on the disk.
 pub fn keep_state(disk: &mut impl Disk, head: &Signed, held: &Held) -> io::Result<()> {
-    let names: HashSet<String> = disk.names()?.into_iter().collect();
-    let (list, files) = SnapshotList::of(&held.state, |_| None);
-    for (_, bytes) in files {
-        let name = FileRef::of(&bytes).name();
-        if !names.contains(&name) {
-            disk.write(&name, &bytes)?;
-        }
-    }
-    let head = head.encode();
-    let held = [&(head.len() as u32).to_be_bytes()[..], &head, &list.encode()].concat();
-    disk.write(HELD, &held)?;
-    let mut named: HashSet<String> = list.shards.0.iter().map(|shard| shard.file.name()).collect();
-    let taken = disk.read(TAKEN, FILES_BYTES_MAX)?;
-    if let Some(list) = taken.as_deref().and_then(parts).and_then(|(_, list)| SnapshotList::decode(list).ok())
-    {
-        named.extend(list.shards.0.iter().map(|shard| shard.file.name()));
-    }
+    // One that cannot be read is begun anew.
+    let before = Journal::read(disk, HELD).ok().flatten();
+    let journal = Journal::lead(before, (head, &held.state, &held.came), disk)?;
+    disk.write(HELD, &journal.to_bytes())?;
+    let taken = Journal::read(disk, TAKEN).ok().flatten();
+    let named: HashSet<String> =
+        journal.files().chain(taken.iter().flat_map(Journal::files)).map(FileRef::name).collect();
     let is_stale = |name: &&String| name.len() == 64 && !named.contains(*name);
-    names.iter().filter(is_stale).try_for_each(|name| disk.remove(name))
+    disk.names()?.iter().filter(is_stale).try_for_each(|name| disk.remove(name))
 }
 
 /// Notes that the gateway has put in force the state of this root, if that is what came last.
@@ -335,9 +315,7 @@ pub fn keep_state(disk: &mut impl Disk, head: &Signed, held: &Held) -> io::Resul
 /// When it is not on the disk.
 pub fn keep_taken(disk: &mut impl Disk, root: &[u8; 32]) -> io::Result<()> {
     let Some(bytes) = disk.read(HELD, FILES_BYTES_MAX)? else { return Ok(()) };
-    let head = parts(&bytes).and_then(|(head, _)| Signed::decode(head).ok());
-    let head = head.and_then(|signed| Object::<Head>::decode(signed.bytes()).ok());
-    if head.is_some_and(|head| head.body.root == *root) {
+    if Journal::read(disk, HELD).ok().flatten().is_some_and(|journal| journal.states(root)) {
         disk.write(TAKEN, &bytes)?;
         if does_wait(disk)? {
             disk.remove(WAITS)?;

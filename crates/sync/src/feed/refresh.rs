@@ -7,18 +7,19 @@
 mod files;
 mod log;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use credence_feed::tiles::{TILE_BYTES_MAX, TiledProof};
 use credence_feed::{
-    Delta, Entry, FileRef, HEAD_BYTES_MAX, Head, Reject, Rulebook, SKEW, SnapshotList, State,
-    is_operator_replaced,
+    Entry, FileRef, HEAD_BYTES_MAX, Head, Reject, Rulebook, SKEW, SnapshotList, State, is_operator_replaced,
 };
 use credence_law::{BYTES_MAX, Signed};
 
 use super::evidence::{Deceit, Evidence};
+use super::journal::Came;
 use super::{Follower, Trusted};
+pub(super) use files::len;
 use log::Lengths;
 
 /// The largest proof of the log, in bytes of JSON: some sixty hashes.
@@ -98,8 +99,12 @@ pub struct Next {
     pub head: Signed,
     /// What is in force; none where it is what was in force before.
     pub state: Option<State>,
+    /// The files that it was had by, which are kept as they came.
+    pub(super) came: Came,
 }
 
+/// Files that were read, in the order in which they came.
+type Read = Vec<(FileRef, Vec<u8>)>;
 /// Where a round stands.
 #[derive(Debug)]
 enum Stage {
@@ -110,9 +115,9 @@ enum Stage {
     Log(VecDeque<Lengths>),
     /// The same, from tiles.
     Tiles(VecDeque<Lengths>, TiledProof),
-    Deltas(VecDeque<FileRef>, Vec<Delta>),
+    Deltas(VecDeque<FileRef>, Read),
     List,
-    Shards(SnapshotList, VecDeque<FileRef>, BTreeMap<[u8; 32], Vec<u8>>),
+    Shards(SnapshotList, VecDeque<FileRef>, Read),
     Over,
 }
 
@@ -204,7 +209,7 @@ impl<'a> Refresh<'a> {
             Stage::Log(lengths) => self.goes_on(lengths, bytes.as_deref()),
             Stage::Tiles(lengths, proof) => self.tile(lengths, proof, bytes),
             Stage::Deltas(files, read) => self.delta(files, read, bytes),
-            Stage::List => self.list(&bytes.ok_or(Reject::Hash)?),
+            Stage::List => self.list(bytes.ok_or(Reject::Hash)?),
             Stage::Shards(list, files, read) => self.shard(list, files, read, bytes.ok_or(Reject::Hash)?),
             Stage::Over => Err(Reject::State),
         }

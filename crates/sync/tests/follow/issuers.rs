@@ -114,7 +114,6 @@ pub(crate) fn an_issuer_speaks_of_what_it_holds_and_states_itself() {
         .1
         .in_order()
         .into_iter()
-        .cloned()
         .map(|mut row| {
             row.authority = credence_credit::Authority::Decision;
             row

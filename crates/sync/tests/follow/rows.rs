@@ -86,11 +86,11 @@ impl Followed {
         self.rows.follow(book, law, &stated, now).unwrap();
         let (all, silent) = (rows(book, law, now), Shard::default());
         for (party, issuer) in self.rows.issuers() {
-            let followed: Vec<Row> = issuer.now().in_order().into_iter().cloned().collect();
+            let followed: Vec<Row> = issuer.now().in_order();
             let anew = all.get(&party).cloned().unwrap_or_default();
             assert_eq!(followed, anew, "{party}");
             let before = stated.get(&party).copied().unwrap_or(&silent);
-            let changes = before.changes_to(&Shard::new(anew).unwrap());
+            let changes = before.changes_to(&Shard::new(&anew).unwrap());
             assert_eq!(issuer.new_rows(), changes.put.len(), "{party}");
             let is_stated = changes.put.is_empty() && changes.gone.is_empty();
             assert_eq!(issuer.is_stated(), is_stated, "{party}");
@@ -130,7 +130,7 @@ fn travelling(book: &Book, law: &Law, stated: &Stated<'_>, at: u64) -> BTreeSet<
         };
         let party = act.issuer();
         let key = (act.subject().unwrap().prefix, authority);
-        let listed = stated.get(&party).and_then(|shard| shard.row(key)).cloned();
+        let listed = stated.get(&party).and_then(|shard| shard.row(key));
         let (speaks, is_listed) =
             (now(&party, key), listed.as_ref().is_some_and(|row| row.act == id.short()));
         let is_said = speaks.as_ref().is_some_and(|row| row.act == id.short()) || is_listed;

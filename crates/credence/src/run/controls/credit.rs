@@ -51,6 +51,9 @@ impl Controls {
     pub(in super::super) fn update(&mut self, update: Update) {
         self.held.remove(&update.part);
         self.tell_held();
+        if self.amend(&update) {
+            return self.take(vec![update]);
+        }
         let part = update.part.clone();
         let next = match self.sources.keeper([&update], &self.guards, self.status.credit()) {
             Ok(next) => next,
@@ -66,6 +69,34 @@ impl Controls {
             Some(why) => {
                 warn!("{part} wait for `credence control accept`, the old ones stay: {why}");
                 self.hold(update, why);
+            }
+        }
+    }
+
+    /// Puts an update in force by its changes alone, where these are known, few, and sure to pass the guards; whether it did.
+    fn amend(&mut self, update: &Update) -> bool {
+        let is_by_record = self.carrier.as_ref().is_none_or(Carrier::is_by_record);
+        if self.last.is_some() || !is_by_record || update.records() == 0 {
+            return false;
+        }
+        let Some(changes) = self.sources.changes(update, &self.keeper, &self.guards) else { return false };
+        if self.carrier.as_ref().is_some_and(|carrier| !carrier.passes(&self.keeper, &changes)) {
+            return false;
+        }
+        let (before, changed, part) = (self.keeper.cache().len(), changes.len(), &update.part);
+        let made = match &mut self.carrier {
+            Some(carrier) => carrier.amend(&mut self.keeper, changes),
+            None => self.keeper.apply(changes, &mut ()).map_err(Into::into),
+        };
+        match made {
+            Ok(()) => {
+                let records = self.keeper.cache().len();
+                info!(before, records, changed, "{part} changed in place");
+                true
+            }
+            Err(fault) => {
+                warn!("credit is put in force whole: {fault}");
+                false
             }
         }
     }
@@ -136,8 +167,7 @@ impl Controls {
         for update in updates {
             let serial = update.serial();
             if let Some(source) = update.part.source() {
-                let records = update.snapshots.iter().map(|snapshot| snapshot.records().len()).sum();
-                self.status.followed().holds_records(source, records);
+                self.status.followed().holds_records(source, update.records());
                 if let Some(follower) = &mut self.follower {
                     follower.order(&Order::Take { source: source.to_owned(), serial });
                 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use credence_prefix::Prefix;
 
 use super::Keeper;
+use super::tally::Weight;
 use crate::{Guarded, Header, Issuer, IssuerId, Record};
 
 /// The most changes that are made one by one, whatever the size.
@@ -35,6 +36,13 @@ pub(super) struct Change {
     pub(super) records: Vec<(Record, Guarded)>,
 }
 
+impl Change {
+    /// What its records weigh.
+    pub(super) fn weight(&self) -> Weight {
+        Weight::of(self.records.iter().map(|(record, guarded)| (record, *guarded)))
+    }
+}
+
 impl Changes {
     /// The number of prefixes of which something else is said.
     pub const fn len(&self) -> usize {
@@ -47,13 +55,18 @@ impl Changes {
     }
 }
 
+/// How many of so many prefixes are changed one by one at most.
+pub(super) fn few(prefixes: usize) -> usize {
+    ALWAYS.max(prefixes / SHARE)
+}
+
 impl Keeper {
     /// What is to change so that this cache says what the one of `other` does; none when that is so much that the other had better
     /// take its place.
     pub fn changes_to(&self, other: &Self) -> Option<Changes> {
         let (names, issuers) = self.adopt(&other.cache.issuers.load())?;
         let mut changes = Changes { list: Vec::new(), issuers, sources: other.cache.sources.load_full() };
-        let most = ALWAYS.max(self.publisher.trie().len() / SHARE);
+        let most = few(self.publisher.trie().len());
         let mut own = self.publisher.trie().iter().peekable();
         let mut others = other.publisher.trie().iter().peekable();
         loop {
@@ -89,7 +102,7 @@ impl Keeper {
         records
     }
 
-    fn says_all(&self, first: u32, records: &[(Record, Guarded)]) -> bool {
+    pub(super) fn says_all(&self, first: u32, records: &[(Record, Guarded)]) -> bool {
         let mut own = self.behind(first);
         let same = |(record, guarded): &(Record, Guarded)| {
             own.next().is_some_and(|number| self.says(number, record, *guarded))
@@ -100,7 +113,7 @@ impl Keeper {
     /// The numbers that another cache's issuers have here, and all issuers, if there are new ones among them; none when there would be
     /// too many.
     #[expect(clippy::type_complexity, reason = "a pair that is taken apart at once")]
-    fn adopt(&self, others: &[Issuer]) -> Option<(Vec<IssuerId>, Option<Arc<Vec<Issuer>>>)> {
+    pub(super) fn adopt(&self, others: &[Issuer]) -> Option<(Vec<IssuerId>, Option<Arc<Vec<Issuer>>>)> {
         let own = self.cache.issuers.load_full();
         let mut all: Vec<Issuer> = Vec::clone(&own);
         let known: HashMap<&Issuer, usize> = own.iter().zip(0..).collect();

@@ -1,6 +1,6 @@
 //! Caches that are changed, against ones that are built anew and against asking every record.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::atomic::AtomicBool;
 
 use credence_memory::Lines;
@@ -10,7 +10,7 @@ use super::*;
 use crate::cache::tests::{addr, stupid};
 use crate::record::tests::{listed, signed};
 use crate::snapshot::tests::{any_record, snapshot};
-use crate::{Authority, Header, Issuer, IssuerId, Measure};
+use crate::{Amended, Amendment, Authority, Header, Issuer, IssuerId, Measure};
 
 fn keeper(published: &Published, records: Vec<Record>) -> Keeper {
     Keeper::build(published, vec![snapshot(records)], &Guards::default()).unwrap()
@@ -358,4 +358,146 @@ fn a_reader_finds_what_was_before_or_what_is_after() {
         done.store(true, Relaxed);
     });
     assert!(live.cache.numbers() < 4_000);
+}
+
+impl Record {
+    fn about(self, prefix: Prefix) -> Self {
+        Self { prefix, ..self }
+    }
+}
+
+/// How one set of records becomes another.
+fn amendments(before: &[Record], after: &[Record]) -> Vec<Amendment> {
+    let by_key = |records: &[Record]| -> BTreeMap<_, Record> {
+        records.iter().map(|record| (record.key(), record.clone())).collect()
+    };
+    let (before, after) = (by_key(before), by_key(after));
+    let keys: BTreeSet<_> = before.keys().chain(after.keys()).collect();
+    let both = keys
+        .into_iter()
+        .map(|key| Amendment { before: before.get(key).cloned(), after: after.get(key).cloned() });
+    both.filter(|amendment| amendment.before != amendment.after).collect()
+}
+
+/// All records of a cache with their issuers' names and what the guards say of them, in an order.
+fn told(cache: &Cache) -> Vec<(Record, Issuer, Guarded)> {
+    let mut told: Vec<_> = cache
+        .iter()
+        .map(|(number, record)| (record.clone(), cache.issuer(record.issuer), cache.entry(number).guarded()))
+        .collect();
+    let key =
+        |(record, issuer, _): &(Record, Issuer, Guarded)| (record.prefix, record.authority, issuer.clone());
+    told.sort_by(|one, other| key(one).cmp(&key(other)).then_with(|| one.0.contest(&other.0)));
+    told
+}
+
+/// Amends `live`, which is of `before` beside `lists`, and compares it with what is built anew; with what was foretold of it as well.
+fn check_amended(live: &mut Keeper, sets: [&[Record]; 2], lists: &Snapshot, now: u64) {
+    let [before, after] = sets;
+    let (guards, next) = (Guards::default(), snapshot(after.to_vec()));
+    let sources = [lists.header(), next.header()];
+    let anew = Keeper::build(&Published::default(), vec![lists.clone(), next.clone()], &guards).unwrap();
+    let amendments = amendments(before, after);
+    let update = Amended { issuers: next.issuers(), amendments: &amendments, sources: &sources };
+    let is_elsewhere = |record: &Record, issuer: &Issuer| {
+        lists.records().iter().any(|own| own == record && lists.issuer(own.issuer) == issuer)
+    };
+    let changes = live.amend(update, &guards, is_elsewhere);
+    let expected = live.changes_to(&anew).map(|changes| changes.len());
+    assert_eq!(changes.as_ref().map(Changes::len), expected, "what has changed and nothing else");
+    let Some(changes) = changes else { return *live = anew };
+    let exact = crate::guard::Change::between(&live.cache, &anew.cache, now);
+    let bound = live.bound(&changes, now);
+    assert_eq!((bound.added, bound.removed), (exact.added, exact.removed));
+    assert!(bound.before <= exact.before && bound.space_64s >= exact.space_64s, "{bound:?} {exact:?}");
+    let asked: Vec<u128> = (0..256).map(|bits| addr("2a00:1000::") | bits << 88).collect();
+    let ruling = |cache: &Cache, addr: u128| {
+        let ruling = cache.effective(addr, now).ruling;
+        ruling.map_or(Measure::None, |number| cache.entry(number).allowed())
+    };
+    let was: Vec<Measure> = asked.iter().map(|&addr| ruling(&live.cache, addr)).collect();
+    let foreseen = live.foresee(&changes, &asked, now).unwrap();
+    live.apply(changes, &mut ()).unwrap();
+    let is: Vec<Measure> = asked.iter().map(|&addr| ruling(&live.cache, addr)).collect();
+    let differ = |both: &(Measure, Measure)| both.0 != both.1;
+    let changed: Vec<_> = was.into_iter().zip(is).filter(differ).collect();
+    assert_eq!(foreseen.into_iter().filter(differ).collect::<Vec<_>>(), changed);
+    assert_eq!(told(&live.cache), told(&anew.cache));
+    assert!(live.changes_to(&anew).unwrap().is_empty());
+    assert_eq!(live.cache.sources(), anew.cache.sources());
+    for reason in crate::KeepReason::ALL {
+        assert_eq!(live.cache.kept(reason), anew.cache.kept(reason), "{reason:?}");
+    }
+    assert_eq!(
+        (live.tally.least(now), live.tally.space_64s()),
+        (anew.tally.least(now), anew.tally.space_64s())
+    );
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Whatever one snapshot of several becomes, the cache becomes what one is that is built anew.
+    #[test]
+    fn an_amended_cache_is_what_one_built_anew_is(
+        sets in proptest::collection::vec(some_records(), 2..6), lists in some_records(), shared in any::<u64>(), now in 0u64..9,
+    ) {
+        // Some of what the lists say the feed says in the same words.
+        let mut said: Vec<Vec<Record>> = sets;
+        for set in &mut said {
+            set.extend(lists.iter().zip(0..).filter(|(_, at)| shared >> at & 1 == 1).map(|(record, _)| record.clone()));
+            set.sort_by_key(Record::key);
+            set.dedup_by_key(|record| record.key());
+        }
+        let lists = snapshot(lists);
+        let first = vec![lists.clone(), snapshot(said[0].clone())];
+        let mut live = Keeper::build(&Published::default(), first, &Guards::default()).unwrap();
+        for pair in said.windows(2) {
+            check_amended(&mut live, [&pair[0], &pair[1]], &lists, now);
+        }
+    }
+}
+
+/// So many neighbouring sites of a /32 on one signature each, beside so many elsewhere that nothing is built anew for them.
+fn neighbours(sites: u128, len: u8) -> Vec<Record> {
+    let alert = |prefix| Record { expires: 30_000, ..signed("::/0", Authority::OwnAlert, 1) }.about(prefix);
+    let near = (0..sites).map(|site| Prefix::containing(addr("2a00:1000::") | site << 80, len));
+    let elsewhere = (0..40_000).map(|site| Prefix::containing(addr("2a01::") | site << 96, 64));
+    near.chain(elsewhere).map(alert).collect()
+}
+
+/// One site more and all of a /32 are kept back; one less, or some narrower, and they are in force again.
+#[test]
+fn what_is_kept_back_together_is_judged_together() {
+    let mut narrower = neighbours(4_097, 48);
+    for record in &mut narrower[7..9] {
+        record.prefix = Prefix::containing(record.prefix.first(), 64);
+    }
+    let steps = [
+        neighbours(4_096, 48),
+        neighbours(4_097, 48),
+        neighbours(4_095, 48),
+        neighbours(4_097, 48),
+        narrower,
+    ];
+    let (lists, guards) = (snapshot(Vec::new()), Guards::default());
+    let first = vec![lists.clone(), snapshot(steps[0].clone())];
+    let mut live = Keeper::build(&Published::default(), first, &guards).unwrap();
+    let mut kept = Vec::new();
+    for pair in steps.windows(2) {
+        check_amended(&mut live, [&pair[0], &pair[1]], &lists, 9);
+        kept.push(live.cache.kept(crate::KeepReason::Crowded));
+    }
+    assert_eq!(kept, [4_097, 0, 4_097, 0]);
+}
+
+/// What is not what the cache was built of is not made up for: it is built anew.
+#[test]
+fn an_amendment_of_something_else_is_not_made() {
+    let live = keeper(&Published::default(), sites(9, Measure::Drop));
+    let [old, new] = [Measure::Mark, Measure::Observe].map(|measure| sites(1, measure).remove(0));
+    let amendments = [Amendment { before: Some(old), after: Some(new) }];
+    let names = snapshot(Vec::new());
+    let update = Amended { issuers: names.issuers(), amendments: &amendments, sources: &[] };
+    assert!(live.amend(update, &Guards::default(), |_, _| false).is_none());
 }

@@ -1,12 +1,13 @@
 //! The files that a head names, and the state that they come to.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use credence_feed::{Delta, FileRef, Reject, SnapshotList, State};
 
+use super::super::journal::Came;
 use super::super::{Held, Trusted};
-use super::{Done, FILES_BYTES_MAX, Next, Refresh, Stage};
+use super::{Done, FILES_BYTES_MAX, Next, Read, Refresh, Stage};
 
 impl Refresh<'_> {
     /// The files that lead to the head.
@@ -19,10 +20,10 @@ impl Refresh<'_> {
                 && rules.is_some_and(|rules| Arc::ptr_eq(rules, held.state.rules()))
         };
         if held.is_some_and(|held| is_same(&held)) {
-            return self.end(None);
+            return self.end(None, Came::Nothing);
         }
         let way = held.and_then(|held| head.way_from(held.serial));
-        self.stage = match way.filter(|way| bytes(way.iter().copied()) <= FILES_BYTES_MAX) {
+        self.stage = match way.filter(|way| len(way.iter().copied()) <= FILES_BYTES_MAX) {
             Some(way) => Stage::Deltas(way.into_iter().cloned().collect(), Vec::new()),
             None => Stage::List,
         };
@@ -32,17 +33,13 @@ impl Refresh<'_> {
     pub(super) fn delta(
         &mut self,
         mut files: VecDeque<FileRef>,
-        mut read: Vec<Delta>,
+        mut read: Read,
         bytes: Option<Vec<u8>>,
     ) -> Result<Option<Done>, Reject> {
         // Whatever is wrong with a delta, the whole state may still be had.
-        let delta = bytes.zip(files.pop_front()).map(|(bytes, file)| {
-            file.check(&bytes)?;
-            Delta::decode(&bytes)
-        });
-        match delta {
-            Some(Ok(delta)) => read.push(delta),
-            _ => {
+        match bytes.zip(files.pop_front()).filter(|(bytes, file)| file.check(bytes).is_ok()) {
+            Some((bytes, file)) => read.push((file, bytes)),
+            None => {
                 self.stage = Stage::List;
                 return Ok(None);
             }
@@ -51,8 +48,8 @@ impl Refresh<'_> {
             self.stage = Stage::Deltas(files, read);
             return Ok(None);
         }
-        match self.changed(read) {
-            Ok(state) => self.end(Some(state)),
+        match self.changed(&read) {
+            Ok((from, state)) => self.end(Some(state), Came::Deltas { from, files: read }),
             Err(_) => {
                 self.stage = Stage::List;
                 Ok(None)
@@ -60,32 +57,34 @@ impl Refresh<'_> {
         }
     }
 
-    /// The state to which deltas lead.
-    fn changed(&self, deltas: Vec<Delta>) -> Result<State, Reject> {
+    /// The root of what is in force, and the state to which deltas lead from there.
+    fn changed(&self, deltas: &Read) -> Result<([u8; 32], State), Reject> {
         let Held { state, serial, .. } = self.follower.held.as_ref().ok_or(Reject::State)?;
         let (_, head) = self.head.as_ref().ok_or(Reject::State)?;
         let (mut parts, mut serial) = (state.parts(), *serial);
-        for delta in deltas {
+        for (_, bytes) in deltas {
+            let delta = Delta::decode(bytes)?;
             let to = delta.to;
             delta.apply(serial, &mut parts)?;
             serial = to;
         }
         let next = State::check(self.rulebook()?, parts, Some(state), head.issued)?;
-        if next.root() == head.root { Ok(next) } else { Err(Reject::State) }
+        if next.root() == head.root { Ok((state.root(), next)) } else { Err(Reject::State) }
     }
 
-    pub(super) fn list(&mut self, read: &[u8]) -> Result<Option<Done>, Reject> {
+    pub(super) fn list(&mut self, bytes: Vec<u8>) -> Result<Option<Done>, Reject> {
         let (_, head) = self.head.as_ref().ok_or(Reject::State)?;
-        head.snapshot.check(read)?;
-        let list = SnapshotList::decode(read)?;
-        if bytes(list.shards.0.iter().map(|shard| &shard.file)) > FILES_BYTES_MAX {
+        head.snapshot.check(&bytes)?;
+        let list = SnapshotList::decode(&bytes)?;
+        if len(list.shards.0.iter().map(|shard| &shard.file)) > FILES_BYTES_MAX {
             return Err(Reject::TooLarge);
         }
         let files: VecDeque<_> = list.shards.0.iter().map(|shard| shard.file.clone()).collect();
+        let read = vec![(head.snapshot.clone(), bytes)];
         if files.is_empty() {
-            return self.built(list, &BTreeMap::new());
+            return self.built(list, read);
         }
-        self.stage = Stage::Shards(list, files, BTreeMap::new());
+        self.stage = Stage::Shards(list, files, read);
         Ok(None)
     }
 
@@ -93,41 +92,39 @@ impl Refresh<'_> {
         &mut self,
         list: SnapshotList,
         mut files: VecDeque<FileRef>,
-        mut read: BTreeMap<[u8; 32], Vec<u8>>,
+        mut read: Read,
         bytes: Vec<u8>,
     ) -> Result<Option<Done>, Reject> {
         let file = files.pop_front().ok_or(Reject::State)?;
         file.check(&bytes)?;
-        read.insert(file.hash, bytes);
+        read.push((file, bytes));
         if files.is_empty() {
-            return self.built(list, &read);
+            return self.built(list, read);
         }
         self.stage = Stage::Shards(list, files, read);
         Ok(None)
     }
 
-    fn built(
-        &mut self,
-        list: SnapshotList,
-        read: &BTreeMap<[u8; 32], Vec<u8>>,
-    ) -> Result<Option<Done>, Reject> {
+    fn built(&mut self, list: SnapshotList, read: Read) -> Result<Option<Done>, Reject> {
         let (_, head) = self.head.as_ref().ok_or(Reject::State)?;
         let before = self.follower.held.as_ref().map(|held| &held.state);
-        let file = |file: &FileRef| read.get(&file.hash).map(|bytes| &bytes[..]);
-        let state = list.build(self.rulebook()?, before, file, head.issued)?;
+        let by_hash: HashMap<_, _> = read.iter().map(|(file, bytes)| (file.hash, &bytes[..])).collect();
+        let state =
+            list.build(self.rulebook()?, before, |file| by_hash.get(&file.hash).copied(), head.issued)?;
         if state.root() != head.root {
             return Err(Reject::State);
         }
-        self.end(Some(state))
+        self.end(Some(state), Came::Whole(read))
     }
 
-    fn end(&mut self, state: Option<State>) -> Result<Option<Done>, Reject> {
+    fn end(&mut self, state: Option<State>, came: Came) -> Result<Option<Done>, Reject> {
         let (signed, head) = self.head.take().ok_or(Reject::State)?;
         let trusted = Trusted::of(&signed, &head, self.witnessed);
-        Ok(Some(Done::New(Box::new(Next { trusted, head: signed, state }))))
+        Ok(Some(Done::New(Box::new(Next { trusted, head: signed, state, came }))))
     }
 }
 
-fn bytes<'f>(files: impl Iterator<Item = &'f FileRef>) -> u64 {
+/// How many bytes files have together.
+pub(in super::super) fn len<'f>(files: impl Iterator<Item = &'f FileRef>) -> u64 {
     files.map(|file| u64::from(file.len)).sum()
 }

@@ -1,0 +1,146 @@
+//! What is to change in a cache when of all that it was built of one snapshot says some things otherwise.
+//!
+//! A snapshot of a million records of which ten thousand are others is neither made nor compared: what each of the amended prefixes
+//! comes to follows from the records about it, and what the guards say of it from it and its neighbours.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use credence_prefix::Prefix;
+
+use super::Keeper;
+use super::changes::{Change, Changes, few};
+use crate::snapshot::RECORDS_PER_PREFIX_MAX;
+use crate::{Authority, Guarded, Guards, Header, Issuer, IssuerId, Record};
+
+/// A record of a snapshot that is another in the next one: it comes, goes, or says something else.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Amendment {
+    /// The record before, if there was one.
+    pub before: Option<Record>,
+    /// The record now, if there is one. About the same prefix, by the same right and of the same issuer.
+    pub after: Option<Record>,
+}
+
+impl Amendment {
+    /// What tells it from all others of its snapshot, and the order in which they stand.
+    pub fn key(&self) -> Option<(Prefix, Authority, IssuerId)> {
+        self.after.as_ref().or(self.before.as_ref()).map(Record::key)
+    }
+
+    fn prefix(&self) -> Option<Prefix> {
+        self.key().map(|(prefix, ..)| prefix)
+    }
+}
+
+/// How one of the snapshots that a cache was built of becomes the next one.
+#[derive(Clone, Copy, Debug)]
+pub struct Amended<'a> {
+    /// The snapshot's issuers, before and after.
+    pub issuers: &'a [Issuer],
+    /// What is another, in the order of keys, each once.
+    pub amendments: &'a [Amendment],
+    /// Which versions of which sets the cache is of afterwards.
+    pub sources: &'a [Header],
+}
+
+impl Keeper {
+    /// What is to change so that this cache says what one would that is built of all snapshots anew, after one of them was amended.
+    /// `is_elsewhere` tells whether another snapshot has a record in the very same words. None where the cache had better be built anew: when
+    /// there is too much, or it does not say what the snapshot did before.
+    pub fn amend(
+        &self,
+        amended: Amended<'_>,
+        guards: &Guards,
+        is_elsewhere: impl Fn(&Record, &Issuer) -> bool,
+    ) -> Option<Changes> {
+        let (names, issuers) = self.adopt(amended.issuers)?;
+        let mut changed = Vec::new();
+        for same in amended.amendments.chunk_by(|one, other| one.prefix() == other.prefix()) {
+            let prefix = same.first()?.prefix()?;
+            let mut records: Vec<Record> = self.about(prefix).map(|(record, _)| record).collect();
+            for Amendment { before, after } in same {
+                for (record, comes) in
+                    before.iter().map(|it| (it, false)).chain(after.iter().map(|it| (it, true)))
+                {
+                    let at = usize::from(record.issuer.0);
+                    if !is_elsewhere(record, amended.issuers.get(at)?) {
+                        put(&mut records, Record { issuer: *names.get(at)?, ..record.clone() }, comes)?;
+                    }
+                }
+            }
+            records.sort_unstable_by(Record::contest);
+            if records.len() > RECORDS_PER_PREFIX_MAX {
+                return None;
+            }
+            changed.push((prefix, records));
+        }
+        let list = self.judged(changed, guards);
+        let is_few = list.len() <= few(self.publisher.trie().len());
+        is_few.then(|| Changes { list, issuers, sources: Arc::new(amended.sources.to_vec()) })
+    }
+
+    /// What is to change when these prefixes have other records, all of them: about themselves, and about others of the same /32, of which
+    /// the guards may say something else now.
+    fn judged(&self, changed: Vec<(Prefix, Vec<Record>)>, guards: &Guards) -> Vec<Change> {
+        let (mut list, mut rest) = (Vec::with_capacity(changed.len()), changed.into_iter().peekable());
+        while let Some(first) = rest.next() {
+            let slash_32 = first.0.first() >> 96;
+            let mut group = vec![first];
+            while let Some(next) = rest.next_if(|next| next.0.first() >> 96 == slash_32) {
+                group.push(next);
+            }
+            let judge = |(prefix, records): (Prefix, Vec<Record>)| {
+                let judged = records.into_iter().map(|record| {
+                    let guarded = guards.judge(&record);
+                    (record, guarded)
+                });
+                Change { prefix, records: judged.collect() }
+            };
+            let mut group: Vec<Change> = group.into_iter().map(judge).collect();
+            let weights = |change: &Change| (change.prefix, self.weight(change.prefix), change.weight());
+            if self.tally.can_crowd(slash_32 as u32, group.iter().map(weights)) {
+                group = self.crowd(slash_32, group, guards);
+            }
+            list.extend(group.into_iter().filter(|change| !self.has(change)));
+        }
+        list
+    }
+
+    /// All about a /32 whose records may be so many that they are kept back together, when these of them have changed.
+    fn crowd(&self, slash_32: u128, changed: Vec<Change>, guards: &Guards) -> Vec<Change> {
+        let own = self.publisher.trie().covered_by(Prefix::containing(slash_32 << 96, 32));
+        let mut all: BTreeMap<Prefix, Vec<Record>> = own
+            .map(|(prefix, &first)| (prefix, self.behind(first).map(|it| self.cache.record(it)).collect()))
+            .collect();
+        let records = |change: Change| change.records.into_iter().map(|(record, _)| record).collect();
+        all.extend(changed.into_iter().map(|change| (change.prefix, records(change))));
+        let together: Vec<Record> = all.values().flatten().cloned().collect();
+        let mut verdicts = guards.judge_all(&together).into_iter();
+        let judged = |records: Vec<Record>, verdicts: &mut dyn Iterator<Item = Guarded>| {
+            records.into_iter().zip(verdicts).collect()
+        };
+        all.into_iter()
+            .map(|(prefix, records)| Change { prefix, records: judged(records, &mut verdicts) })
+            .collect()
+    }
+
+    /// Whether the cache says all that of a prefix already.
+    fn has(&self, change: &Change) -> bool {
+        match self.publisher.trie().get(change.prefix) {
+            Some(&first) => self.says_all(first, &change.records),
+            None => change.records.is_empty(),
+        }
+    }
+}
+
+/// Puts a record among those about its prefix, where it is there once whoever says it, or takes it out; none where it is not there.
+fn put(records: &mut Vec<Record>, record: Record, comes: bool) -> Option<()> {
+    match (records.iter().position(|own| *own == record), comes) {
+        (None, true) => records.push(record),
+        (Some(_), true) => {}
+        (Some(at), false) => drop(records.swap_remove(at)),
+        (None, false) => return None,
+    }
+    Some(())
+}
