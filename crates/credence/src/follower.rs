@@ -20,7 +20,7 @@ use std::thread;
 
 use anyhow::{Context, ensure};
 use credence_engine::clock::unix_s;
-use credence_sync::feed::{Client, Folder, Told, listen};
+use credence_sync::feed::{Client, Folder, Told, listen, listen_to};
 use credence_sync::fetch::{Fetcher, Patience, Refused};
 use credence_sync::lists::shelf::Shelf;
 use credence_sync::lists::{Event, Lists, Machine};
@@ -169,7 +169,10 @@ fn follow(config: &Config, part: Option<Part>, format: Option<Format>) -> anyhow
             let folder = Folder::new(&feed(&config.sync.state)).context("the feed cannot be kept")?;
             let client = Client::new(fetcher.clone(), plan.clone(), folder, machine);
             let (bell, rings) = channel(1);
-            tokio::spawn(listen(fetcher, plan.mirrors, bell));
+            match config.sync.bus() {
+                Some(bus) => tokio::spawn(listen_to(bus, fetcher, plan.mirrors, bell)),
+                None => tokio::spawn(listen(fetcher, plan.mirrors, bell)),
+            };
             tokio::spawn(keep(client, (rings, ordered), send.clone()));
         }
         for plan in plans {

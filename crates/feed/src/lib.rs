@@ -40,7 +40,7 @@ mod vectors;
 pub mod witness;
 
 pub use files::{Delta, Many, Packed, ShardDelta, ShardRef, SnapshotList};
-pub use head::{DELTAS_MAX, DeltaRef, FileRef, HEAD_BYTES_MAX, HEAD_LASTS_MAX, Head, SKEW};
+pub use head::{DELTAS_MAX, DeltaRef, FileRef, HEAD_BYTES_MAX, HEAD_LASTS_MAX, Head, SKEW, subject};
 pub use pack::{pack_shard, unpack_shard};
 pub use reject::Reject;
 pub use row::{Key, Row};

@@ -2,6 +2,7 @@
 
 mod api;
 mod bucket;
+mod bus;
 mod door;
 mod duty;
 mod feed;
@@ -72,6 +73,8 @@ pub struct Settings {
     pub feed: Option<PathBuf>,
     /// A bucket that has a copy of everything that gateways follow.
     pub bucket: Option<Place>,
+    /// A server of NATS, by its URL, that rings for whoever follows.
+    pub bus: Option<String>,
     /// The directory of an example world whose parties' manifests are made here, and after how many seconds they state what is
     /// new.
     pub attests: Option<(PathBuf, u64)>,
@@ -184,6 +187,9 @@ impl Platform {
         tokio::spawn(duty::rounds(Arc::downgrade(&platform)));
         tokio::spawn(role::rounds(Arc::downgrade(&platform)));
         tokio::spawn(feed::rounds(Arc::downgrade(&platform)));
+        if let Some(url) = platform.settings.bus.clone() {
+            tokio::spawn(bus::rounds(Arc::downgrade(&platform), url));
+        }
         if let Some(place) = platform.settings.bucket.clone() {
             tokio::spawn(bucket::rounds(Arc::downgrade(&platform), place));
         }

@@ -4,6 +4,7 @@
 //! clock, so that a simulation can drive it. What it ends with is a [`Next`], which becomes what is believed when
 //! [`Follower::commit`] is told that it was written down.
 
+mod bus;
 mod client;
 mod keep;
 mod refresh;
@@ -16,6 +17,7 @@ use credence_credit::{Header, Snapshot};
 use credence_feed::{Reject, Rulebook, State, Witness};
 use credence_law::party::World;
 
+pub use bus::{Bus, BusError, listen_to};
 pub use client::{Client, Mirror, Plan, Told, listen};
 pub use keep::{
     Copy, Disk, Folder, Kept, Unkept, does_wait, keep_rules, keep_state, keep_taken, keep_trusted,

@@ -3,6 +3,7 @@
 
 mod attacks;
 mod bucket;
+mod bus;
 mod rows;
 mod stage;
 mod ways;
