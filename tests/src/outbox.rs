@@ -53,7 +53,7 @@ impl World {
         // Taken once, so that the platform comes back where it was.
         let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let config = format!(
-            "[sync]\nstate = {state:?}\n[sync.outbox]\nrule = {rule:?}\nplatforms = [\"http://{address}\"]\n\
+            "[sync]\nstate = {state:?}\nurl = \"http://{address}\"\nworld = \"{world}\"\nallow_example = true\nrefresh_s = 1\n[sync.outbox]\nrule = {rule:?}\nplatforms = [\"http://{address}\"]\n\
              world = \"{world}\"\nrules = {rules:?}\nmember = 1\nkey = {key:?}\n",
             state = directory.path().join("state"),
             key = made.member(1, Function::Alerts),
@@ -78,7 +78,10 @@ impl World {
     pub(crate) fn serve(&mut self) {
         let mut serve = Command::new(platform());
         serve.arg("serve").arg("--dir").arg(self.directory.path().join("served"));
-        serve.args(["--listen", &self.address.to_string()]).stdout(Stdio::null()).stderr(Stdio::null());
+        serve
+            .args(["--listen", &self.address.to_string(), "--attest-after", "1"])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
         self.platform = Some(serve.spawn().unwrap());
         let is_up = wait_for(|| TcpStream::connect(self.address).is_ok().then_some(()));
         assert!(is_up.is_some(), "the platform does not come up");
@@ -188,6 +191,26 @@ fn an_own_customers_alert_reaches_the_log_once_through_every_outage() {
     world.stands_once(&subject(3), "rate_limit");
     world.stands_once(&subject(1), "rate_limit");
     world.stands_once(&subject(2), "rate_limit");
+    names_nobody(&world.log());
+}
+
+/// Nobody but the member has its key: it is asked, and states what it has signed itself.
+#[test]
+fn a_member_states_its_own_word_when_the_platform_asks() {
+    let mut world = World::new("automatic");
+    world.serve();
+    world.follow();
+    world.alert(host(1));
+    world.stands_once(&subject(1), "rate_limit");
+    let asked = |world: &World| fetch(world.address, "/feed/proposals/1").0;
+    let has_stated = |world: &World| {
+        let log = fs::read_to_string(world.log()).unwrap_or_default();
+        log.contains("this member has stated what it says rows=1").then_some(())
+    };
+    assert!(wait_for(|| has_stated(&world)).is_some(), "{}", fs::read_to_string(world.log()).unwrap());
+    assert!(wait_for(|| (asked(&world) == 404).then_some(())).is_some(), "it is asked no more");
+    assert_eq!(fetch(world.address, "/feed/proposals/2").0, 404, "who says nothing is asked for nothing");
+    assert_eq!(fetch(world.address, "/feed/proposals/nobody").0, 404);
     names_nobody(&world.log());
 }
 

@@ -4,6 +4,7 @@
 //! while it still may start a program, and the follower itself, which the supervisor starts again whenever it dies. Both are
 //! ended by the kernel when the one that started them is gone, and what they keep on disk bears that at any moment.
 
+mod attest;
 mod once;
 mod outbox;
 mod supervisor;
@@ -20,13 +21,15 @@ use std::thread;
 
 use anyhow::{Context, ensure};
 use credence_engine::clock::unix_s;
-use credence_sync::feed::{Client, Folder, Told, listen, listen_to};
+use credence_feed::State;
+use credence_sync::feed::{Client, Folder, Offer, Told, listen, listen_to};
 use credence_sync::fetch::{Fetcher, Patience, Refused};
 use credence_sync::lists::shelf::Shelf;
 use credence_sync::lists::{Event, Lists, Machine};
 use credence_sync::pipe::{self, Heard, LINE_LEN_MAX, Order, Report, Words};
 use rustix::process::{Signal, set_parent_process_death_signal};
 use tokio::sync::mpsc::{Receiver, Sender, channel};
+use tokio::sync::watch;
 use tracing::warn;
 
 use crate::config::{Config, FEED};
@@ -165,6 +168,13 @@ fn follow(config: &Config, part: Option<Part>, format: Option<Format>) -> anyhow
         let lists = Lists::new(fetcher.clone(), shelf, machine);
         lists.found(&plans).iter().try_for_each(report)?;
         let (orders, ordered) = channel(EVENTS_MAX);
+        let (in_force, seen) = watch::channel(None);
+        if let Some((desk, _)) = &desk {
+            tokio::spawn(attest::keep(desk.hand(), fetcher.clone(), config.sync.outbox.asking(), seen));
+            if config.sync.feed().is_none() {
+                warn!("what this member says ends after an hour: name the platform in `sync.url`, so that it is stated anew");
+            }
+        }
         if let Some(plan) = config.sync.feed() {
             let folder = Folder::new(&feed(&config.sync.state)).context("the feed cannot be kept")?;
             let client = Client::new(fetcher.clone(), plan.clone(), folder, machine);
@@ -173,7 +183,7 @@ fn follow(config: &Config, part: Option<Part>, format: Option<Format>) -> anyhow
                 Some(bus) => tokio::spawn(listen_to(bus, fetcher, plan.mirrors, bell)),
                 None => tokio::spawn(listen(fetcher, plan.mirrors, bell)),
             };
-            tokio::spawn(keep(client, (rings, ordered), send.clone()));
+            tokio::spawn(keep(client, (rings, ordered), send.clone(), in_force));
         }
         for plan in plans {
             tokio::spawn(lists.clone().keep(Arc::new(plan), send.clone()));
@@ -239,13 +249,13 @@ async fn keep(
     mut client: Client,
     (mut rings, mut orders): (Receiver<()>, Receiver<Order>),
     events: Sender<Event>,
+    in_force: watch::Sender<Option<State>>,
 ) {
+    in_force.send_replace(client.in_force().cloned());
     let source = || FEED.to_owned();
     let mut reports = vec![Report::Known { source: source(), checked_s: client.fresh() }];
-    // What waited before this start does so after it: nobody knows any more which flows it would hit.
-    let mut was_held = client.does_wait();
-    let mut offered = client.offered();
-    reports.extend(offered.map(|(_, serial)| Report::Offered { source: source(), serial, was_held }));
+    let offer = |Offer { serial, was_held, .. }| Report::Offered { source: source(), serial, was_held };
+    reports.extend(client.offered().map(offer));
     loop {
         for report in reports.drain(..) {
             if events.send(Event::Report(report)).await.is_err() {
@@ -254,12 +264,9 @@ async fn keep(
         }
         tokio::select! {
             Some(order) = orders.recv() => {
-                let kept = match (order, offered) {
-                    (Order::Take { serial, .. }, Some((session, waits))) if waits == serial => {
-                        was_held = false;
-                        client.taken(session, serial)
-                    }
-                    (Order::Hold { .. }, _) => client.waits(),
+                let kept = match order {
+                    Order::Take { serial, .. } => client.taken(serial),
+                    Order::Hold { .. } => client.waits(),
                     _ => Ok(()),
                 };
                 if let Err(error) = kept {
@@ -268,10 +275,10 @@ async fn keep(
             }
             told = client.round(&mut rings) => match told {
                 Ok(Told::Fresh(at_s)) => reports.push(Report::Checked { source: source(), at_s, is_new: false }),
-                Ok(Told::New(session, serial)) => {
-                    offered = Some((session, serial));
+                Ok(Told::New(new)) => {
+                    in_force.send_replace(client.in_force().cloned());
                     reports.push(Report::Checked { source: source(), at_s: unix_s(), is_new: true });
-                    reports.push(Report::Offered { source: source(), serial, was_held });
+                    reports.push(offer(new));
                 }
                 Ok(Told::Refused(place, why)) => reports.push(Report::Refused { source: source(), place, why }),
                 Err(error) => {

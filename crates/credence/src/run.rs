@@ -14,7 +14,6 @@ mod following;
 mod nftables;
 mod notify;
 mod placement;
-mod updates;
 mod watch;
 
 use std::fs::{self, File, OpenOptions};

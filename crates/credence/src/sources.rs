@@ -11,9 +11,8 @@ use std::path::{Path, PathBuf};
 
 use credence_credit::file::{self, Fault, FileError};
 use credence_credit::{Guards, Keeper, Published, Record, Snapshot};
-use credence_law::party::World;
 use credence_prefix::Prefix;
-use credence_sync::feed::{Copy, Folder, Kept, Unkept};
+use credence_sync::feed::{Copy, Folder, Intake};
 use credence_sync::lists::shelf::Shelf;
 use credence_sync::lists::{Plan, judge};
 use tracing::warn;
@@ -85,10 +84,8 @@ pub(crate) struct Sources {
     parts: BTreeMap<Part, Vec<Snapshot>>,
     plans: Vec<Plan>,
     shelf: Shelf,
-    /// The world whose feed is followed, and where what is in force by it is kept.
-    feed: Option<(World, PathBuf)>,
-    /// The version of the feed in force: nothing older is ever taken.
-    version: (u64, u64),
+    /// What of the feed that is followed is in force, and where it is kept.
+    feed: Option<(Intake, PathBuf)>,
     /// What members of an example world hold that is followed all the same: addresses for examples, which its records may name.
     staged: Vec<Prefix>,
     /// Whether parts change that are none of the files, for which these are then needed again.
@@ -101,16 +98,11 @@ impl Sources {
     pub(crate) fn begin(config: &Config, faults: &mut Vec<String>) -> Self {
         let (shelf, plans) = (Shelf::new(follower::lists(&config.sync.state)), config.sync.plans());
         let is_mixed = config.sync.is_on() || config.credit.exceptions.is_some();
-        let feed = config.sync.feed().map(|plan| (plan.pinned.world, follower::feed(&config.sync.state)));
-        let mut this = Self {
-            parts: BTreeMap::new(),
-            plans,
-            shelf,
-            feed,
-            version: (0, 0),
-            staged: Vec::new(),
-            is_mixed,
-        };
+        let feed = config
+            .sync
+            .feed()
+            .map(|plan| (Intake::new(plan.pinned.world), follower::feed(&config.sync.state)));
+        let mut this = Self { parts: BTreeMap::new(), plans, shelf, feed, staged: Vec::new(), is_mixed };
         this.put(files(config, faults));
         if let Some(path) = &config.credit.exceptions {
             match Exceptions::read(path, config.policy.ladder) {
@@ -132,25 +124,15 @@ impl Sources {
         if self.staged.is_empty() { guards.clone() } else { guards.clone().staged(self.staged.clone()) }
     }
 
-    /// What the feed says that lies on the disk, with every signature checked once more: whoever put it there has met strangers.
+    /// What the feed says that lies on the disk.
     fn fed(&mut self, which: Copy) -> Option<Update> {
-        let (world, folder) = self.feed.as_ref()?;
-        let read = || -> Result<Option<(Vec<Prefix>, Snapshot)>, Unkept> {
-            let Some(held) = Kept::of(&Folder::to_read(folder), *world, which)? else { return Ok(None) };
-            Ok(Some((held.state.rules().staged()?, held.snapshot()?)))
-        };
-        // Whoever keeps it may have put another in its place in between.
-        let (staged, snapshot) = read().or_else(|_| read()).unwrap_or_else(|fault| {
+        let (intake, folder) = self.feed.as_mut()?;
+        let fed = intake.read(&Folder::to_read(folder), which).unwrap_or_else(|fault| {
             warn!("what the feed says is passed over: {fault}");
             None
         })?;
-        self.staged = staged;
-        let version = (snapshot.header().session, snapshot.header().serial);
-        if version < self.version {
-            warn!("what lies on the disk of the feed is older than what is in force, and is passed over");
-            return None;
-        }
-        Some(Update { part: Part::Feed, snapshots: vec![snapshot] })
+        self.staged = fed.staged;
+        Some(Update { part: Part::Feed, snapshots: vec![fed.snapshot] })
     }
 
     /// The copy of the list `name` that is offered under the number `serial`, if it is there and what it should be.
@@ -221,8 +203,10 @@ impl Sources {
 
     /// Notes that a part is in force.
     pub(crate) fn put(&mut self, update: Update) {
-        if let (Part::Feed, Some(snapshot)) = (&update.part, update.snapshots.first()) {
-            self.version = (snapshot.header().session, snapshot.header().serial);
+        if let (Part::Feed, Some((intake, _)), Some(snapshot)) =
+            (&update.part, &mut self.feed, update.snapshots.first())
+        {
+            intake.put(snapshot.header());
         }
         self.parts.insert(update.part, update.snapshots);
     }

@@ -5,13 +5,14 @@
 //!
 //! * at each record: [`Guards::judge`] and [`Guards::judge_all`] say which records a gateway may enforce. The others are
 //!   kept and shown with the reason, never dropped in silence;
-//! * at each update: [`Change`] measures what a new snapshot of a feed would do, and [`Limits`] says whether it waits
-//!   for the operator.
+//! * at each update: [`Change`] measures what a new snapshot of a feed would do, [`Recent`] whom it would newly hit, and
+//!   [`Limits`] says whether it waits for the operator.
 //!
 //! Records that constrain nothing pass more freely: an operator may allow any width at all, since that blocks nobody.
 
 mod change;
 mod never_block;
+mod recent;
 mod space;
 
 use core::fmt;
@@ -23,6 +24,7 @@ pub use change::{
     ADDED_MAX, ALWAYS_FREE, ANNOUNCED_48S, Change, Hold, Limits, NEWLY_HIT_MAX, REMOVED_MAX, SPACE_MAX,
 };
 pub use never_block::{DOCUMENTATION, NEVER_BLOCK, NeverBlock};
+pub use recent::Recent;
 use space::{SLASH_64S_IN_48, Space};
 
 /// The shortest prefix that a signed feed may have enforced. Registries allocate /32 to a provider by default, so that

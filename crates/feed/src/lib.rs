@@ -26,6 +26,7 @@ mod files;
 mod head;
 pub mod log;
 mod pack;
+pub mod proposal;
 pub mod publish;
 mod reject;
 mod row;

@@ -193,7 +193,9 @@ impl State {
         let mut records = self.judged(law, &acts);
         for (party, one) in &self.issued {
             let id = issuers.id(*party);
-            let rows = one.shard.rows().filter(|row| row.authority != Authority::Restriction);
+            // What takes an act back travels until the act is over, and not beyond: a clock that is late must not find it in force.
+            let is_heard = |row: &&Row| row.authority != Authority::Restriction && self.at < row.expires;
+            let rows = one.shard.rows().filter(is_heard);
             let rows = rows.filter(|row| !acts.contains_key(&(*party, row.act)));
             records.extend(rows.map(|row| row.record(id, one.signatures)));
         }

@@ -136,7 +136,7 @@ impl Feed {
     }
 
     /// Asks an issuer to state these rows, which are remembered, so that a manifest made of them is understood.
-    fn propose(&mut self, party: Party, shard: &Shard) {
+    pub fn propose(&mut self, party: Party, shard: &Shard) {
         let (digest, proposals) = (shard.digest(), self.proposals.entry(party).or_default());
         if !proposals.iter().any(|(known, _)| *known == digest) {
             proposals.push_back((digest, shard.clone()));
@@ -375,7 +375,6 @@ pub fn due(
             due.push((party, issuer.now().clone()));
         }
     }
-    due.iter().for_each(|(party, shard)| feed.propose(*party, shard));
     Ok(due)
 }
 

@@ -67,16 +67,16 @@ pub struct Charge {
 
 /// Allowances of all who send. As many as the registry has parties, and a fixed number besides.
 #[derive(Debug)]
-pub struct Gate {
+pub struct Gate<S = RandomState> {
     limits: Limits,
     issuers: HashMap<Party, Allowance>,
     strangers: Vec<Allowance>,
-    seed: RandomState,
+    seed: S,
 }
 
-impl Gate {
-    /// With nobody charged yet.
-    pub fn new(limits: Limits, seed: RandomState) -> Self {
+impl<S: BuildHasher> Gate<S> {
+    /// With nobody charged yet. `seed` is to be one that nobody else knows.
+    pub fn new(limits: Limits, seed: S) -> Self {
         Self { limits, issuers: HashMap::new(), strangers: vec![Allowance::default(); CELLS], seed }
     }
 

@@ -13,7 +13,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::Context;
-use axum::serve::ListenerExt;
+use axum::serve::Listener;
 use clap::{Parser, Subcommand};
 use credence_law::party::{Function, World};
 use credence_platform::allowance::Rate;
@@ -82,7 +82,8 @@ enum Command {
         /// All requests come through a proxy, which says for whom: the last address of X-Forwarded-For
         #[arg(long)]
         behind_proxy: bool,
-        /// In an example world, whose parties' keys are here: after how many seconds an issuer's manifest states what is new
+        /// After how many seconds issuers are asked for a manifest that states what is new; in an example world, whose parties' keys are
+        /// here, it is made
         #[arg(long, default_value_t = 600)]
         attest_after: u64,
         /// Copy all that gateways follow to s3://BUCKET/PREFIX as well; keys, region and endpoint are taken from AWS_ACCESS_KEY_ID,
@@ -203,7 +204,8 @@ fn run(command: Command) -> anyhow::Result<()> {
                 bucket: bucket.as_deref().map(bucket::place).transpose()?,
                 bus,
                 reached,
-                attests: are_here.then(|| (dir.clone(), attest_after)),
+                parties: are_here.then(|| dir.clone()),
+                attest_after,
             };
             block_on(serve(&dir, listen, settings))
         }
@@ -273,23 +275,16 @@ async fn serve(dir: &Path, listen: SocketAddr, mut settings: Settings) -> anyhow
     let ended = ended()?;
     let published = Published::new(dir);
     let signer = backup::signer(dir, world, published.epoch()?)?;
-    let listener = tokio::net::TcpListener::bind(listen)
-        .await
+    let listener = credence_platform::serve::listen(listen)
         .with_context(|| format!("{listen} cannot be listened on"))?;
     let address = listener.local_addr()?;
     settings.reached.get_or_insert_with(|| format!("http://{address}"));
     let platform = Platform::open(journal(dir).await?, world, signer, published, settings).await?;
     let app = router(Arc::clone(&platform)).into_make_service_with_connect_info::<SocketAddr>();
     info!(%world, "listening on http://{address}");
-    let served = axum::serve(listener.tap_io(answer_at_once), app).with_graceful_shutdown(ended).await;
+    let served = axum::serve(listener, app).with_graceful_shutdown(ended).await;
     platform.close().await;
     served.context("the server ended")
-}
-
-/// Answers are short, and nothing follows that they could wait for.
-fn answer_at_once(connection: &mut tokio::net::TcpStream) {
-    // Without it they come later, and that is all.
-    let _ = connection.set_nodelay(true);
 }
 
 fn request(world: World, key: &Path, method: &str, path: &str) -> anyhow::Result<()> {

@@ -12,6 +12,7 @@ mod intake;
 mod members;
 mod metrics;
 mod peer;
+mod proposals;
 mod public_log;
 mod record;
 mod role;
@@ -36,7 +37,7 @@ use tokio::time::Instant;
 use tracing::{error, info};
 
 pub use duty::Offices;
-pub use http::router;
+pub use http::{Listening, listen, router};
 
 pub(crate) use self::intake::Answer;
 pub(crate) use self::peer::Peer;
@@ -75,9 +76,10 @@ pub struct Settings {
     pub bucket: Option<Place>,
     /// A server of NATS, by its URL, that rings for whoever follows.
     pub bus: Option<String>,
-    /// The directory of an example world whose parties' manifests are made here, and after how many seconds they state what is
-    /// new.
-    pub attests: Option<(PathBuf, u64)>,
+    /// The directory of an example world whose parties' manifests are made here. Elsewhere parties make their own, when they are asked.
+    pub parties: Option<PathBuf>,
+    /// After how many seconds a manifest is to state what is new.
+    pub attest_after: u64,
     /// Where other processes on the same database reach this one, `http://HOST:PORT`. With it, and a database that others can have a
     /// process on, this one stands by while another leads.
     pub reached: Option<String>,
@@ -95,6 +97,8 @@ pub struct Platform {
     fed: Arc<tokio::sync::Mutex<Option<feed::Fed>>>,
     /// What is published of it; rings when that is something new.
     bell: feed::Bell,
+    /// What issuers are asked to state.
+    proposals: proposals::Proposals,
     /// How much of the log is on disk, for whoever waits for more.
     written: watch::Sender<u64>,
     gate: Mutex<Gate>,
@@ -160,6 +164,7 @@ impl Platform {
             world,
             fed: Arc::default(),
             bell: feed::Bell::default(),
+            proposals: proposals::Proposals::default(),
             written: watch::Sender::new(desk.log().len()),
             desk: RwLock::new(desk),
             gate: Mutex::new(Gate::new(settings.limits, RandomState::new())),

@@ -1,13 +1,16 @@
 //! Following a signed feed.
 //!
-//! A [`Refresh`] asks for one thing after the other and believes none of it before it was checked; it neither waits nor reads a
-//! clock, so that a simulation can drive it. What it ends with is a [`Next`], which becomes what is believed when
-//! [`Follower::commit`] is told that it was written down.
+//! A [`Refresh`] asks for one thing after the other and believes none of it before it was checked. What it ends with is a
+//! [`Next`], which becomes what is believed when [`Follower::commit`] is told that it was written down; [`Rounds`] see to that, one
+//! after the other. None of them waits, reads a clock or draws a number, so that a simulation drives them; [`Client`] is what
+//! does.
 
 mod bus;
 mod client;
+mod intake;
 mod keep;
 mod refresh;
+mod rounds;
 mod timing;
 mod trusted;
 
@@ -18,12 +21,14 @@ use credence_feed::{Reject, Rulebook, State, Witness};
 use credence_law::party::World;
 
 pub use bus::{Bus, BusError, listen_to};
-pub use client::{Client, Mirror, Plan, Told, listen};
+pub use client::{Client, Mirror, Plan, listen};
+pub use intake::{Fed, Intake};
 pub use keep::{
     Copy, Disk, Folder, Kept, Unkept, does_wait, keep_rules, keep_state, keep_taken, keep_trusted,
     keep_waiting,
 };
 pub use refresh::{Answer, Ask, Done, Next, Refresh};
+pub use rounds::{Asked, Doubt, Moment, Offer, Round, Rounds, Told};
 pub use timing::{Timing, Timings};
 pub use trusted::Trusted;
 
@@ -102,7 +107,8 @@ impl Follower {
 
     /// Takes rules for known that came into force. They are written down first.
     pub fn adopt(&mut self, rules: Arc<Rulebook>) {
-        self.trusted.rules = rules.len();
+        // Where some were lost they come one by one, and none that was known is forgotten meanwhile.
+        self.trusted.rules = self.trusted.rules.max(rules.len());
         self.rules = Some(rules);
     }
 

@@ -36,6 +36,9 @@ const VALIDATOR_LEN_MAX: usize = 256;
 /// How long a doorbell may be silent; publishers say that they are there every fifteen seconds.
 const BELL_SILENT_MAX: Duration = Duration::from_secs(45);
 
+/// How long a connection is kept for what is asked for next.
+const LINGERS: Duration = Duration::from_secs(2);
+
 /// The longest rest that a publisher is granted, which is a day.
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(86_400);
 
@@ -276,8 +279,9 @@ fn builder(patience: Patience) -> ClientBuilder {
         .no_proxy()
         .http1_only()
         .http1_max_headers(HEADERS_MAX)
-        // A list is asked for once an hour; a connection that waits that long is gone.
-        .pool_max_idle_per_host(0)
+        // What a round asks for one after the other goes over one connection; none waits for the next round.
+        .pool_max_idle_per_host(1)
+        .pool_idle_timeout(LINGERS)
 }
 
 fn is_redirect(status: StatusCode) -> bool {

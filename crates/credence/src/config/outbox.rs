@@ -79,6 +79,13 @@ impl Outbox {
         self.platforms.iter().filter_map(place).collect()
     }
 
+    /// Where the member is asked what it states, with where it answers.
+    pub(crate) fn asking(&self) -> Vec<(Place, Place)> {
+        let place = |text: String| Place::parse(&text, false).ok();
+        let both = |platform: &String| place(proposals(platform, self.member)).zip(place(acts(platform)));
+        self.platforms.iter().filter_map(both).collect()
+    }
+
     fn world(&self) -> Option<World> {
         let digit = |at: usize| u8::from_str_radix(self.world.get(at..at + 2)?, 16).ok();
         let is_long_enough =
@@ -122,6 +129,11 @@ impl Outbox {
 /// The URL to which a platform's acts go.
 fn acts(platform: &str) -> String {
     format!("{}/acts", platform.trim_end_matches('/'))
+}
+
+/// The URL at which a platform says what a member is asked to state.
+fn proposals(platform: &str, member: u16) -> String {
+    format!("{}/feed/proposals/{member}", platform.trim_end_matches('/'))
 }
 
 #[cfg(test)]

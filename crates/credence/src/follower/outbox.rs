@@ -19,7 +19,7 @@ use credence_credit::ActId;
 use credence_engine::clock::{Stopwatch, unix_ms, unix_s};
 use credence_sync::fetch::{Fetcher, Place};
 use credence_sync::outbox::{
-    ANSWER_LEN_MAX, Answer, Command, Member, Outbox, Outcome, Reply, Sighting, Spool, SpoolError, Turn,
+    ANSWER_LEN_MAX, Answer, Command, Hand, Member, Outbox, Outcome, Reply, Sighting, Spool, SpoolError, Turn,
 };
 use credence_sync::pipe::{Posted, Report};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
@@ -81,6 +81,11 @@ impl Desk {
         let outbox = Outbox::new(config.sync.outbox.rule, config.sync.outbox.limits(), kept);
         let places = config.sync.outbox.places();
         Ok(Self { outbox, spool, member, places, place: 0, is_disk_well: true, told: Posted::default() })
+    }
+
+    /// What signs for the member.
+    pub(super) fn hand(&self) -> Hand {
+        self.member.hand()
     }
 
     /// Does what the operator asks for, and returns when it is on disk.

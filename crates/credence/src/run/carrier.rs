@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::anyhow;
 use credence_capture::Source;
-use credence_credit::guard::Hold;
+use credence_credit::guard::{Hold, Recent};
 use credence_credit::{Cache, Changes, Keeper};
 use credence_enforce::{LoadError, nft};
 use credence_engine::Enforce as Enforcer;
@@ -15,7 +15,6 @@ use tracing::{info, warn};
 
 use super::enforcement::{self, Enforcement};
 use super::nftables::Nftables;
-use super::updates::Recent;
 use crate::config::{CarriedBy, Config};
 use crate::exit::HostCannot;
 use crate::serve::kernel::Kernel;

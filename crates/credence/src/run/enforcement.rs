@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use anyhow::ensure;
 use credence_capture::Source;
+use credence_credit::guard::Recent;
 use credence_credit::{Cache, Changes, Keeper, Measure};
 use credence_enforce::{
     Attachment, Control, Events, Failure, Moment, Opinion, PINS, Place, Policy, PublishError, Records, Told,
@@ -21,7 +22,6 @@ use credence_score::Verdict;
 use tracing::{error, info, warn};
 
 use super::carrier::{Carrier, Parts};
-use super::updates::Recent;
 use crate::config::{Config, Enforce, Mode, OnFailure, Standing};
 use crate::exit::HostCannot;
 use crate::serve::kernel::{Condition, Counted, Kernel};

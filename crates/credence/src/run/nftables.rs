@@ -14,6 +14,7 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
+use credence_credit::guard::Recent;
 use credence_credit::{Cache, Measure};
 use credence_enforce::nft::{self, Listing, Listings, NftError, OPINIONS_MAX};
 use credence_enforce::{Opinion, PINS, PublishError};
@@ -26,7 +27,6 @@ use tracing::{error, info, warn};
 
 use super::carrier::{Carrier, Parts};
 use super::enforcement::{CLOCK_STEP_NS, ahead_ns, measure};
-use super::updates::Recent;
 use crate::config::{Config, Mode, Standing};
 use crate::exit::{Exit, HostCannot};
 use crate::sandbox::privileges;

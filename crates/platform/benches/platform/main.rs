@@ -9,15 +9,17 @@
 //! | `inquire` | 16 connections that look one subject after another up, while nothing is handed in |
 //! | `start` | the journal read and checked again, act by act, until the process listens |
 //! | `record` | the institution's own record, which `/metrics` tells, of a book of as many acts as `size` has; the shortest and the middle of nine |
+//! | `round` | an act that is new until a head states it that every gateway would believe, without a server, with a hundredth, a tenth and all of the records that `size` has in force; and beside it what it takes to look at all of them once |
 //! | `size` | a journal with one act for each of many subjects: a million, or as many as in `CREDENCE_BENCH_SUBJECTS` |
 //!
 //! The journal is a file, or with `CREDENCE_BENCH_DATABASE` in a PostgreSQL database of that URL; `size` is of a file alone.
-//! `CREDENCE_BENCH_SMOKE=1` shows that all of it runs, and measures nothing.
+//! `CREDENCE_BENCH_ONLY=round` leaves the others out. `CREDENCE_BENCH_SMOKE=1` shows that all of it runs, and measures nothing.
 
 #![expect(clippy::disallowed_methods, reason = "what takes how long is the question")]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a bench that cannot go on says where")]
 
 mod client;
+mod feed;
 mod record;
 mod site;
 
@@ -61,6 +63,10 @@ impl Scale {
 
 fn main() {
     let scale = Scale::chosen();
+    [100, 10, 1].into_iter().for_each(|part| feed::round(scale.subjects / part));
+    if std::env::var_os("CREDENCE_BENCH_ONLY").is_some_and(|only| only == "round") {
+        return;
+    }
     let site = Site::new();
     let mut acts = site.acts();
     let mut served = site.serve();

@@ -18,7 +18,7 @@ use utoipa_axum::routes;
 
 use super::door::{Refused, Signed, absent, without_rules};
 use super::role::Role;
-use super::{Platform, feed, members, now, public_log, submit};
+use super::{Platform, feed, members, now, proposals, public_log, submit};
 use crate::access;
 use crate::desk::Desk;
 use crate::keys::unhex;
@@ -61,6 +61,7 @@ pub(super) fn routes() -> (Router<Arc<Platform>>, OpenApi) {
         .routes(routes!(feed::rule))
         .routes(routes!(feed::file))
         .routes(routes!(feed::events))
+        .routes(routes!(proposals::proposal))
         .routes(routes!(healthy))
         .routes(routes!(ready))
         .routes(routes!(metrics))

@@ -33,6 +33,8 @@ use crate::store::Shelved;
 
 /// How long is waited for more when something has changed, so that one head tells all that came together.
 const GATHERS: Duration = Duration::from_millis(20);
+/// How long is rested after a round that took long, at most; after others as long as they took.
+const RESTS_MAX: Duration = Duration::from_millis(100);
 /// How many entries of the journal are read together.
 const READS: u32 = 256;
 /// How often it is looked whether time alone has changed something.
@@ -50,13 +52,20 @@ pub(super) struct Fed {
     sent: HashMap<ActId, Loose>,
     /// How many rules the desk had when they were read last. Of a draft that was erased since there is nothing to be read.
     rules: usize,
-    /// Who makes manifests here: the parties of an example world, and how long they wait before they state something new.
-    parties: Option<(Parties, u64)>,
+    /// Who makes manifests here: the parties of an example world. Others are asked to make theirs.
+    parties: Option<Parties>,
     since: HashMap<Party, u64>,
     /// Whether something was published that nobody was shown so far.
     is_unshown: bool,
     /// The names of files that other processes on the same database find there.
     shelved: HashSet<[u8; 32]>,
+}
+
+impl Fed {
+    /// What is put together.
+    pub(super) const fn feed(&mut self) -> &mut Feed {
+        &mut self.feed
+    }
 }
 
 /// The feed while a round works on it, which may be on a thread where it holds nobody up.
@@ -81,10 +90,8 @@ impl Platform {
         let rules = self.read(|desk| desk.rules().to_vec());
         let shelved = self.fetch(directory).await?;
         let feed = Feed::open(directory.clone(), self.world, key.clone(), self.rules(&rules).await?)?;
-        let parties = self.settings.attests.as_ref().map(|(place, waits)| {
-            let parties = Parties::new(Place::new(place), self.world, now());
-            (parties, *waits)
-        });
+        let parties = self.settings.parties.as_ref();
+        let parties = parties.map(|place| Parties::new(Place::new(place), self.world, now()));
         let rules = rules.len();
         *self.fed.lock().await = Some(Fed {
             feed,
@@ -112,7 +119,7 @@ impl Platform {
     }
 
     /// The acts at these places of the journal, which rise.
-    async fn acts(&self, places: &[u64]) -> anyhow::Result<HashMap<ActId, Loose>> {
+    pub(super) async fn acts(&self, places: &[u64]) -> anyhow::Result<HashMap<ActId, Loose>> {
         let mut acts = HashMap::new();
         let mut rest = places;
         while let Some(&first) = rest.first() {
@@ -213,7 +220,7 @@ impl Platform {
     }
 
     /// Works on the feed on a thread where signatures, packing and files hold nobody up who asks for something.
-    async fn beside<T: Send + 'static>(
+    pub(super) async fn beside<T: Send + 'static>(
         self: &Arc<Self>,
         mut held: Held,
         work: impl FnOnce(&Self, &mut Fed) -> anyhow::Result<T> + Send + 'static,
@@ -227,29 +234,32 @@ impl Platform {
         .await?
     }
 
-    /// Makes the manifests that are due, where the parties' keys are here; how many. The rows are packed before they are stated, so
-    /// that no round has to.
-    async fn attest(self: &Arc<Self>) -> anyhow::Result<usize> {
+    /// Makes the manifests that are due, where the parties' keys are here, and asks for them elsewhere. The rows are packed before
+    /// they are stated here, so that no round has to.
+    async fn attest(self: &Arc<Self>) -> anyhow::Result<()> {
         let at = now();
         let held = Arc::clone(&self.fed).lock_owned().await;
-        if held.as_ref().is_none_or(|fed| fed.parties.is_none()) {
-            return Ok(0);
+        if held.is_none() {
+            return Ok(());
         }
         let due = self.beside(held, move |platform, fed| {
-            let Fed { feed, parties: Some((_, waits)), since, .. } = fed else { return Ok(Vec::new()) };
-            platform.read(|desk| due(feed, desk.book(), desk.law()?, since, (at, *waits)))
+            let (waits, Fed { feed, parties, since, .. }) = (platform.settings.attest_after, fed);
+            let due = platform.read(|desk| due(feed, desk.book(), desk.law()?, since, (at, waits)))?;
+            Ok((due, parties.is_some()))
         });
-        let (held, due) = due.await?;
+        let (held, (due, are_here)) = due.await?;
         drop(held);
-        let count = due.len();
+        if !are_here {
+            return self.ask(due).await;
+        }
         for (party, shard) in due {
             let (packed, rows) = (shard.clone(), shard);
             let packed = spawn_blocking(move || pack_shard(&packed)).await?;
             let held = Arc::clone(&self.fed).lock_owned().await;
             let signed = self.beside(held, move |_, fed| {
                 fed.feed.keep_packed(&rows, packed)?;
-                let parties = fed.parties.as_mut().map(|(parties, _)| parties);
-                parties.context("nobody's keys are here")?.manifest(party, &rows, now())
+                fed.feed.propose(party, &rows);
+                fed.parties.as_mut().context("nobody's keys are here")?.manifest(party, &rows, now())
             });
             let (held, manifest) = signed.await?;
             drop(held);
@@ -257,7 +267,7 @@ impl Platform {
                 warn!(%fault, "a manifest was not taken");
             }
         }
-        Ok(count)
+        Ok(())
     }
 }
 
@@ -294,7 +304,7 @@ pub(super) async fn rounds(platform: Weak<Platform>) {
         let took = begun.elapsed();
         // Whether it was an entry or the time makes no difference.
         let _ = timeout(ROUND, written.changed()).await;
-        sleep(GATHERS.max(took)).await;
+        sleep(took.clamp(GATHERS, RESTS_MAX)).await;
         written.mark_unchanged();
     }
 }

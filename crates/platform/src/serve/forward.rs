@@ -63,11 +63,14 @@ impl Platform {
     }
 }
 
+/// What only the leader knows of it.
+const ASKED: &str = "/feed/proposals/";
+
 /// Whether a request can be answered by whoever stands by: it changes nothing, and nobody has signed it.
 fn is_local(request: &Request) -> bool {
-    let reads = matches!(*request.method(), Method::GET | Method::HEAD);
+    let (path, reads) = (request.uri().path(), matches!(*request.method(), Method::GET | Method::HEAD));
     let is_signed = request.headers().contains_key("signature");
-    reads && !is_signed && LOCAL.iter().any(|path| request.uri().path().starts_with(path))
+    reads && !is_signed && !path.starts_with(ASKED) && LOCAL.iter().any(|local| path.starts_with(local))
 }
 
 /// Answers here, or has the leader answer.

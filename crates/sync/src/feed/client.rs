@@ -1,24 +1,19 @@
-//! Following over the network: the thin shell around a [`Follower`].
+//! Following over the network: the thin shell around [`Rounds`].
 
 use std::io;
+use std::ops::ControlFlow;
 use std::time::Duration;
 
-use credence_feed::Reject;
+use credence_feed::{Reject, State};
 use tokio::time::{Instant, sleep_until, timeout_at};
 use tracing::{info, warn};
 
-use super::timing::{Timing, Timings};
-use super::{
-    Answer, Ask, Copy, Done, Folder, Follower, Kept, Next, Pinned, does_wait, keep_rules, keep_state,
-    keep_taken, keep_trusted, keep_waiting,
-};
+use super::rounds::{Asked, Doubt, Moment, Offer, Rounds, Told};
+use super::timing::Timings;
+use super::{Answer, Ask, Folder, Pinned};
 use crate::fetch::{Fetched, Fetcher, Place, PlaceError, Refused, Validators};
 use crate::lists::Machine;
 
-/// How long those who hear the doorbell wait at most, in milliseconds, so that they do not all come at once.
-const SPREAD_MS: u64 = 200;
-/// How often what is in force is written down at most: a start without it has it from a mirror.
-const SAVED: Duration = Duration::from_secs(60);
 /// How long is waited before a doorbell that fell silent is listened to again.
 const DEAF: Duration = Duration::from_secs(10);
 
@@ -63,51 +58,35 @@ pub struct Plan {
     pub timings: Timings,
 }
 
-/// What came of a round.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Told {
-    /// What is known is the newest; when that was seen, in Unix seconds.
-    Fresh(u64),
-    /// Something new has come, of this session and serial, and lies on the disk.
-    New(u64, u64),
-    /// A mirror was not believed, or did not answer.
-    Refused(usize, Refused),
-}
-
-/// A follower with its disk and its network.
+/// A follower with its network.
 #[derive(Debug)]
 pub struct Client {
     fetcher: Fetcher,
-    plan: Plan,
-    follower: Follower,
-    disk: Folder,
-    timing: Timing,
+    mirrors: Vec<Mirror>,
+    rounds: Rounds<Folder>,
     machine: Machine,
     begun: Instant,
-    /// The mirror that is asked next.
-    mirror: usize,
-    /// When what is in force was written down last, and whether there is something newer.
-    saved: Option<Instant>,
-    unsaved: Option<credence_law::Signed>,
 }
 
 impl Client {
     /// Begins with what was kept in a folder.
     pub fn new(fetcher: Fetcher, plan: Plan, disk: Folder, machine: Machine) -> Self {
-        let (kept, faults) = Kept::read(&disk, plan.pinned.world);
+        let Plan { pinned, mirrors, timings } = plan;
+        let (rounds, faults) = Rounds::new(pinned, timings, mirrors.len(), disk);
         for fault in faults {
             warn!("{fault}; it is had again");
         }
-        let fresh = kept.trusted.issued;
-        let follower = Follower::new(plan.pinned.clone(), kept);
-        let timing = Timing::new(plan.timings, fresh);
-        let begun = Instant::now();
-        Self { fetcher, plan, follower, disk, timing, machine, begun, mirror: 0, saved: None, unsaved: None }
+        Self { fetcher, mirrors, rounds, machine, begun: Instant::now() }
     }
 
     /// When what is known was last known to be the newest, in Unix seconds; 0 for never.
     pub const fn fresh(&self) -> u64 {
-        self.timing.fresh()
+        self.rounds.fresh()
+    }
+
+    /// What waits for the gateway: what is held, unless the gateway has it.
+    pub const fn offered(&self) -> Option<Offer> {
+        self.rounds.offered()
     }
 
     /// Waits until the next round is due or somebody rings, and makes it.
@@ -116,14 +95,14 @@ impl Client {
     /// When what has come cannot be written down. It is not used then.
     pub async fn round(&mut self, bell: &mut tokio::sync::mpsc::Receiver<()>) -> io::Result<Told> {
         loop {
-            let due = self.begun + Duration::from_millis(self.timing.next_ms());
+            let due = self.begun + Duration::from_millis(self.rounds.next_ms());
             match timeout_at(due, bell.recv()).await {
-                Ok(Some(())) => self.timing.ring(self.now_ms(), SPREAD_MS, self.chance()),
+                Ok(Some(())) => self.rounds.ring(self.now_ms(), self.chance()),
                 // Nobody rings any more.
                 Ok(None) => sleep_until(due).await,
                 Err(_) => {}
             }
-            if Duration::from_millis(self.timing.next_ms()) <= self.begun.elapsed() {
+            if Duration::from_millis(self.rounds.next_ms()) <= self.begun.elapsed() {
                 break;
             }
         }
@@ -136,85 +115,24 @@ impl Client {
     /// When what has come cannot be written down. It is not used then.
     pub async fn ask(&mut self) -> io::Result<Told> {
         let now = (self.machine.unix_s)();
-        let place = self.mirror;
-        let outcome = self.refresh(now).await?;
-        let (random, now_ms) = (self.chance(), self.now_ms());
-        match outcome {
-            Ok(None) => {
-                self.timing.went_well(now, now_ms, random);
-                self.save(false)?;
-                Ok(Told::Fresh(now))
-            }
-            Ok(Some(next)) => {
-                let (session, serial) = next.trusted.version();
-                let is_new = next.state.is_some();
-                keep_trusted(&mut self.disk, &next)?;
-                self.unsaved = Some(next.head.clone());
-                self.follower.commit(*next);
-                self.timing.went_well(now, now_ms, random);
-                self.save(is_new)?;
-                Ok(if is_new { Told::New(session, serial) } else { Told::Fresh(now) })
-            }
-            Err(why) => {
-                self.mirror = (self.mirror + 1) % self.plan.mirrors.len();
-                if self.mirror == 0 {
-                    self.timing.went_wrong(now_ms, random);
-                } else {
-                    // The next one may have it.
-                    self.timing.ring(now_ms, 0, 0);
-                }
-                Ok(Told::Refused(place, why))
-            }
+        let mirror = &self.mirrors[self.rounds.mirror()];
+        let asked = refresh(&self.fetcher, mirror, &self.rounds, now).await;
+        if let Some(Doubt::Reject(reject)) = asked.doubt() {
+            warn!("the feed at {} is not believed: {reject}", mirror.shown());
         }
-    }
-
-    /// Asks one mirror for everything that is new.
-    async fn refresh(&mut self, now: u64) -> io::Result<Result<Option<Box<Next>>, Refused>> {
-        let mirror = self.plan.mirrors[self.mirror].clone();
-        let mut refresh = self.follower.refresh(now);
-        let mut rules = None;
-        let outcome = loop {
-            let Some(ask) = refresh.ask() else { break Ok(None) };
-            let answer = match had(&self.fetcher, &mirror, &ask).await {
-                Ok(answer) => answer,
-                Err(why) => break Err(why),
-            };
-            let answered = refresh.answer(answer);
-            rules = refresh.take_rules().or(rules);
-            match answered {
-                Ok(None) => {}
-                Ok(Some(Done::Same)) => break Ok(None),
-                Ok(Some(Done::New(next))) => break Ok(Some(next)),
-                Err(reject) => {
-                    warn!("the feed at {} is not believed: {reject}", mirror.shown());
-                    break Err(Refused::from(&reject));
-                }
-            }
-        };
-        if let Some(rules) = rules {
-            keep_rules(&mut self.disk, &rules)?;
+        if let Some(rules) = asked.rules() {
             info!(rules = rules.len(), "new rules have come into force");
-            self.follower.adopt(rules);
         }
-        Ok(outcome)
+        let at = Moment { now, now_ms: self.now_ms(), random: self.chance() };
+        self.rounds.end(asked, at)
     }
 
-    /// Writes down what is in force, if it `must` be or was not for a while.
-    fn save(&mut self, must: bool) -> io::Result<()> {
-        let is_due = self.saved.is_none_or(|saved| saved.elapsed() >= SAVED);
-        if let (true, Some(head), Some(held)) = (must || is_due, &self.unsaved, self.follower.held()) {
-            keep_state(&mut self.disk, head, held)?;
-            (self.saved, self.unsaved) = (Some(Instant::now()), None);
-        }
-        Ok(())
-    }
-
-    /// Notes that the gateway has put this version in force.
+    /// Notes that the gateway has put in force what was offered under this number.
     ///
     /// # Errors
     /// When it cannot be written down.
-    pub fn taken(&mut self, session: u64, serial: u64) -> io::Result<()> {
-        keep_taken(&mut self.disk, session, serial)
+    pub fn taken(&mut self, serial: u64) -> io::Result<()> {
+        self.rounds.taken(serial)
     }
 
     /// Notes that what was offered waits for the operator.
@@ -222,22 +140,12 @@ impl Client {
     /// # Errors
     /// When it cannot be written down.
     pub fn waits(&mut self) -> io::Result<()> {
-        keep_waiting(&mut self.disk)
+        self.rounds.waits()
     }
 
-    /// Whether something waits for the operator, or did when a process before ended.
-    pub fn does_wait(&self) -> bool {
-        // On any doubt the operator is asked.
-        does_wait(&self.disk).unwrap_or(true)
-    }
-
-    /// What waits for the gateway: what is held, unless the gateway has it.
-    pub fn offered(&self) -> Option<(u64, u64)> {
-        let held = self.follower.held()?;
-        let taken = Kept::of(&self.disk, self.plan.pinned.world, Copy::Taken).ok().flatten();
-        let is_taken =
-            taken.is_some_and(|taken| (taken.session, taken.serial) == (held.session, held.serial));
-        (!is_taken).then_some((held.session, held.serial))
+    /// What is in force, once there is something.
+    pub fn in_force(&self) -> Option<&State> {
+        self.rounds.follower().held().map(|held| &held.state)
     }
 
     fn now_ms(&self) -> u64 {
@@ -246,6 +154,18 @@ impl Client {
 
     fn chance(&self) -> u64 {
         (self.machine.chance)().into()
+    }
+}
+
+/// Asks one mirror for everything that is new.
+async fn refresh(fetcher: &Fetcher, mirror: &Mirror, rounds: &Rounds<Folder>, now: u64) -> Asked {
+    let mut round = rounds.begin(now);
+    loop {
+        let answered = had(fetcher, mirror, round.ask()).await;
+        match round.answer(answered) {
+            ControlFlow::Continue(next) => round = next,
+            ControlFlow::Break(asked) => return asked,
+        }
     }
 }
 

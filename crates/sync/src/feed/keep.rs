@@ -153,30 +153,44 @@ impl Kept {
             Ok(trusted) => kept.trusted = trusted,
             Err(fault) => faults.push(fault),
         }
-        match rules(disk, world) {
+        match rules(disk, world, None) {
             Ok(rules) => kept.rules = rules,
             Err(fault) => faults.push(fault),
         }
         if let Some(rules) = &kept.rules {
-            match held(disk, rules, HELD) {
-                Ok(held) => kept.held = held,
+            match held(disk, rules, HELD, None) {
+                Ok(Some((trusted, held))) => {
+                    // Where what was trusted is damaged, this much of it stands by the head's own signatures.
+                    if kept.trusted.version() < trusted.version() {
+                        kept.trusted = trusted;
+                    }
+                    kept.held = Some(held);
+                }
+                Ok(None) => {}
                 Err(fault) => faults.push(fault),
             }
         }
         (kept, faults)
     }
 
-    /// What the gateway has put in force of a world, or what is offered to it, checked as if it had just come; none where there is
-    /// nothing.
+    /// What the gateway has put in force of a world, or what is offered to it, checked as if it had just come, but for what was
+    /// checked `before`; none where there is nothing.
     ///
     /// # Errors
     /// When it cannot be read, or does not stand.
-    pub fn of(disk: &impl Disk, world: World, which: Copy) -> Result<Option<Held>, Unkept> {
+    pub fn of(
+        disk: &impl Disk,
+        world: World,
+        which: Copy,
+        before: Option<&Held>,
+    ) -> Result<Option<Held>, Unkept> {
         let name = match which {
             Copy::Taken => TAKEN,
             Copy::Offered => HELD,
         };
-        rules(disk, world)?.map_or(Ok(None), |rules| held(disk, &rules, name))
+        let Some(rules) = rules(disk, world, before.map(|held| held.state.rules()))? else { return Ok(None) };
+        let held = held(disk, &rules, name, before)?;
+        Ok(held.map(|(_, held)| held))
     }
 }
 
@@ -185,8 +199,16 @@ fn trusted(disk: &impl Disk) -> Result<Trusted, Unkept> {
     Trusted::decode(&bytes).ok_or(Unkept::Damaged(TRUSTED))
 }
 
-fn rules(disk: &impl Disk, world: World) -> Result<Option<Arc<Rulebook>>, Unkept> {
+/// The rules, of which those that are `known` were checked before.
+fn rules(
+    disk: &impl Disk,
+    world: World,
+    known: Option<&Arc<Rulebook>>,
+) -> Result<Option<Arc<Rulebook>>, Unkept> {
     let Some(bytes) = disk.read(RULES, FILES_BYTES_MAX)? else { return Ok(None) };
+    if let Some(known) = known.filter(|known| rules_bytes(known) == bytes) {
+        return Ok(Some(Arc::clone(known)));
+    }
     let mut rest = &bytes[..];
     let mut book: Option<Rulebook> = None;
     while let Some((len, behind)) = rest.split_first_chunk() {
@@ -208,7 +230,12 @@ fn parts(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     rest.split_at_checked(u32::from_be_bytes(*len) as usize)
 }
 
-fn held(disk: &impl Disk, rules: &Arc<Rulebook>, name: &'static str) -> Result<Option<Held>, Unkept> {
+fn held(
+    disk: &impl Disk,
+    rules: &Arc<Rulebook>,
+    name: &'static str,
+    before: Option<&Held>,
+) -> Result<Option<(Trusted, Held)>, Unkept> {
     let Some(bytes) = disk.read(name, FILES_BYTES_MAX)? else { return Ok(None) };
     let (head, list) = parts(&bytes).ok_or(Unkept::Damaged(name))?;
     let signed = Signed::decode(head).map_err(Reject::from)?;
@@ -220,11 +247,12 @@ fn held(disk: &impl Disk, rules: &Arc<Rulebook>, name: &'static str) -> Result<O
         files.insert(shard.file.hash, bytes);
     }
     let file = |file: &FileRef| files.get(&file.hash).map(|bytes| &bytes[..]);
-    let state = list.build(rules, None, file, head.issued)?;
+    let state = list.build(rules, before.map(|held| &held.state), file, head.issued)?;
     if state.root() != head.root {
         return Err(Reject::State.into());
     }
-    Ok(Some(Held { session: head.session, serial: head.serial, state }))
+    let held = Held { session: head.session, serial: head.serial, state };
+    Ok(Some((Trusted::of(&signed, &head, 0), held)))
 }
 
 /// Writes rules down.
@@ -232,13 +260,18 @@ fn held(disk: &impl Disk, rules: &Arc<Rulebook>, name: &'static str) -> Result<O
 /// # Errors
 /// When they are not on the disk.
 pub fn keep_rules(disk: &mut impl Disk, rules: &Rulebook) -> io::Result<()> {
+    disk.write(RULES, &rules_bytes(rules))
+}
+
+/// The file of rules.
+fn rules_bytes(rules: &Rulebook) -> Vec<u8> {
     let mut bytes = Vec::new();
     for entry in rules.entries() {
         let entry = entry.encode();
         bytes.extend((entry.len() as u32).to_be_bytes());
         bytes.extend(entry);
     }
-    disk.write(RULES, &bytes)
+    bytes
 }
 
 /// Writes down what is never to be older again. What rests on it may be used when this returns.
@@ -275,15 +308,15 @@ pub fn keep_state(disk: &mut impl Disk, head: &Signed, held: &Held) -> io::Resul
     names.iter().filter(is_stale).try_for_each(|name| disk.remove(name))
 }
 
-/// Notes that the gateway has put in force what has this version, if that is what came last.
+/// Notes that the gateway has put in force the state of this root, if that is what came last.
 ///
 /// # Errors
 /// When it is not on the disk.
-pub fn keep_taken(disk: &mut impl Disk, session: u64, serial: u64) -> io::Result<()> {
+pub fn keep_taken(disk: &mut impl Disk, root: &[u8; 32]) -> io::Result<()> {
     let Some(bytes) = disk.read(HELD, FILES_BYTES_MAX)? else { return Ok(()) };
     let head = parts(&bytes).and_then(|(head, _)| Signed::decode(head).ok());
     let head = head.and_then(|signed| Object::<Head>::decode(signed.bytes()).ok());
-    if head.is_some_and(|head| (head.body.session, head.body.serial) == (session, serial)) {
+    if head.is_some_and(|head| head.body.root == *root) {
         disk.write(TAKEN, &bytes)?;
         if does_wait(disk)? {
             disk.remove(WAITS)?;

@@ -502,16 +502,7 @@ impl<'a> Refresh<'a> {
 
     fn end(&mut self, state: Option<State>) -> Result<Option<Done>, Reject> {
         let (signed, head) = self.head.take().ok_or(Reject::State)?;
-        let trusted = Trusted {
-            session: head.session,
-            serial: head.serial,
-            head: Head::hash(&signed),
-            issued: head.issued,
-            log_size: head.log_size,
-            log_root: head.log_root,
-            witnessed: self.witnessed,
-            rules: head.rules,
-        };
+        let trusted = Trusted::of(&signed, &head, self.witnessed);
         Ok(Some(Done::New(Box::new(Next { trusted, head: signed, state }))))
     }
 }

@@ -1,5 +1,7 @@
 //! What is never to be older again, on the disk before it is used.
 
+use credence_feed::Head;
+use credence_law::Signed;
 use credence_law::layout::{DecodeError, Layout, fields};
 use sha2::{Digest, Sha256};
 
@@ -48,6 +50,20 @@ impl Trusted {
     /// The version of the feed, in an order in which nothing goes back.
     pub const fn version(&self) -> (u64, u64) {
         (self.session, self.serial)
+    }
+
+    /// What is trusted with a head, of which witnesses have seen so many entries of the log.
+    pub(super) fn of(signed: &Signed, head: &Head, witnessed: u64) -> Self {
+        Self {
+            session: head.session,
+            serial: head.serial,
+            head: Head::hash(signed),
+            issued: head.issued,
+            log_size: head.log_size,
+            log_root: head.log_root,
+            witnessed,
+            rules: head.rules,
+        }
     }
 
     /// Its file: eight bytes that name the format, the fields, and the SHA-256 of both.

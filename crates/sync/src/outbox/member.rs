@@ -12,6 +12,7 @@ use ed25519_dalek::SigningKey;
 
 use super::act::Footing;
 use super::form;
+use super::hand::Hand;
 
 /// The largest file with a rule, in bytes.
 const RULE_LEN_MAX: u64 = credence_law::BYTES_MAX as u64;
@@ -104,6 +105,11 @@ impl Member {
     pub fn footing(&self, now_ms: u64) -> Footing<'_> {
         let law = self.trust.law().expect("the rules were whole when they were read");
         Footing { law, key: &self.key, member: self.id, lasts_s: self.lasts_s, now_ms }
+    }
+
+    /// What signs for it beside what is drafted.
+    pub fn hand(&self) -> Hand {
+        Hand { key: self.key.clone(), member: self.id }
     }
 }
 

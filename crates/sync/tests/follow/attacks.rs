@@ -324,6 +324,34 @@ fn no_flipped_bit_on_the_disk_is_believed() {
     }
 }
 
+/// Rules that were damaged come again one by one; until all are there, no head of fewer rules is believed, and none is forgotten.
+#[test]
+fn damaged_rules_are_no_way_back_to_fewer() {
+    let (publisher, mut gateway) = followed();
+    let known = gateway.follower.trusted().rules;
+    gateway.disk.0.get_mut("rules").unwrap()[40] ^= 1;
+    let (kept, faults) = Kept::read(&gateway.disk, publisher.world);
+    assert_eq!((faults.len(), kept.rules.is_none()), (1, true));
+    gateway.follower = credence_sync::feed::Follower::new(gateway.pinned.clone(), kept);
+    let lies = Lies::from([("feed/rules/1".to_owned(), Answer::Missing)]);
+    assert_eq!(gateway.lied_to(&publisher, &lies).unwrap_err().name(), "law");
+    assert_eq!(gateway.follower.trusted().rules, known);
+    heals(&mut gateway, &publisher);
+}
+
+/// Where what was trusted is damaged, the head that is kept says how far that went at least: no mirror leads back behind it.
+#[test]
+fn a_damaged_note_of_what_is_trusted_is_no_way_back() {
+    let (publisher, mut gateway) = followed();
+    let version = gateway.follower.trusted().version();
+    heals(&mut gateway, &publisher);
+    let newest = gateway.follower.trusted().clone();
+    assert!(version < newest.version());
+    gateway.disk.0.get_mut("trusted").unwrap()[20] ^= 1;
+    let (kept, faults) = Kept::read(&gateway.disk, publisher.world);
+    assert_eq!((faults.len(), &kept.trusted), (1, &newest));
+}
+
 /// After each single write that a round makes, a start finds the version before or the new one, whole.
 #[test]
 fn a_crash_between_two_writes_leaves_one_version_or_the_other() {

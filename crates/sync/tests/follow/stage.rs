@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::net::Ipv6Addr;
 
 use credence_credit::{ActId, Measure, Record, Score};
-use credence_feed::{Entry, FileRef, Head, Loose, Reject};
+use credence_feed::proposal::{Proposal, grounds};
+use credence_feed::{Entry, FileRef, Head, Loose, Many, Reject, Shard, State};
 use credence_law::acts::Ground;
 use credence_law::party::{Function, KeyId, MemberId, Party, World, act_id};
 use credence_law::{Object, Rules, Signed};
@@ -68,12 +69,7 @@ impl Publisher {
         }
         let size = self.desk.log().len();
         let wanted = self.feed.wants(&self.desk, size, self.now).unwrap();
-        let loose = |(id, place): &(ActId, u64)| {
-            let line = &self.journal[*place as usize];
-            let signed = Signed::decode(line.sent.as_ref().unwrap()).unwrap();
-            (*id, Loose { place: *place, accepted: line.accepted, signed })
-        };
-        let sent: HashMap<_, _> = wanted.iter().map(loose).collect();
+        let sent = wanted.iter().map(|(id, place)| (*id, self.act(*place))).collect();
         let root = self.desk.log().root(size).unwrap();
         self.feed.publish(self.desk.book(), &sent, (size, root), self.now).unwrap().is_some()
     }
@@ -83,10 +79,33 @@ impl Publisher {
         let law = self.desk.law().unwrap();
         let due = due(&mut self.feed, self.desk.book(), law, &mut self.since, (self.now, waits)).unwrap();
         for (party, shard) in &due {
+            self.feed.propose(*party, shard);
             let manifest = self.parties.manifest(*party, shard, self.now).unwrap();
             self.hand_in(&manifest);
         }
         due.len()
+    }
+
+    /// An act as it travels.
+    fn act(&self, place: u64) -> Loose {
+        let line = &self.journal[place as usize];
+        let signed = Signed::decode(line.sent.as_ref().unwrap()).unwrap();
+        Loose { place, accepted: line.accepted, signed }
+    }
+
+    /// What a party is asked to state when it waits no longer than `waits` seconds, and the rows that come of it.
+    pub(crate) fn ask(&mut self, party: Party, waits: u64) -> Option<(Proposal, Shard)> {
+        let law = self.desk.law().unwrap();
+        let due = due(&mut self.feed, self.desk.book(), law, &mut self.since, (self.now, waits)).unwrap();
+        let (_, next) = due.into_iter().find(|(due, _)| *due == party)?;
+        let (mut asked, rows) = Proposal::towards(&next, (party, self.feed.stated(party)), self.now).unwrap();
+        self.feed.propose(party, &rows);
+        let grounds = grounds(self.desk.book(), &asked.put.0, self.now);
+        let mut acts: Vec<_> =
+            grounds.iter().map(|id| self.act(self.desk.receipt(id).unwrap().place)).collect();
+        acts.sort_unstable_by_key(|act| act.place);
+        asked.acts = Many(acts);
+        Some((asked, rows))
     }
 
     /// A member's alert about one of its sites.
@@ -318,6 +337,11 @@ impl<D: Disk> Gateway<D> {
     pub(crate) fn lied_to(&mut self, publisher: &Publisher, lies: &Lies) -> Result<bool, Reject> {
         let answer = |ask: &Ask| lies.get(&ask.path()).cloned().unwrap_or_else(|| honest(publisher, ask));
         self.refresh(publisher.now, answer)
+    }
+
+    /// What is in force.
+    pub(crate) fn state(&self) -> &State {
+        &self.follower.held().unwrap().state
     }
 
     /// The records in force.

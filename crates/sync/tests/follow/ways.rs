@@ -84,6 +84,29 @@ fn an_act_that_no_manifest_lists_counts_for_an_hour() {
     assert_eq!(gateway.records().len(), 0, "the manifest is over, and was not made anew");
 }
 
+/// An act that was taken back does not come again with the moment at which it would have been over, for gateways whose clocks are
+/// late: its issuer's manifest may list it still.
+#[test]
+fn what_was_taken_back_stays_so_when_its_time_is_over() {
+    let mut publisher = Publisher::new();
+    let mut gateway = Gateway::new(&publisher);
+    let act = publisher.alert(1, 1);
+    publisher.now += 7 * 86_400 - 600;
+    publisher.attest(0);
+    publisher.publish();
+    gateway.follow(&publisher);
+    assert_eq!(gateway.records().len(), 1);
+    publisher.lift(1, act);
+    publisher.publish();
+    gateway.follow(&publisher);
+    assert_eq!(gateway.records(), []);
+    publisher.now += 600;
+    publisher.publish();
+    gateway.follow(&publisher);
+    let (_, shard) = publisher.feed.stated(member(1)).unwrap();
+    assert_eq!((shard.len(), gateway.records()), (1, Vec::new()));
+}
+
 /// Over hundreds of random steps a gateway that follows each head, one that comes now and then, and one that begins at the end
 /// believe the same, and what they believe is what the platform says.
 #[test]

@@ -126,8 +126,8 @@ fn tests(tools: &Tools, limit: Duration) -> Result<Option<String>> {
 }
 
 fn benches(tools: &Tools, limit: Duration) -> Result<Option<String>> {
-    // The platform's shows that it runs as well when built as the tests are, which is there already.
-    for benches in ["bench", "bench --package credence-platform --profile dev"] {
+    // Those of the platform and its followers show that they run as well when built as the tests are, which is there already.
+    for benches in ["bench", "bench --package credence-platform --package credence-sync --profile dev"] {
         process::run(tools.cargo(benches).env("CREDENCE_BENCH_SMOKE", "1"), limit)?;
     }
     Ok(None)

@@ -28,7 +28,7 @@ enum Does {
     Erase(u8),
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 enum Step {
     /// An act of a number is entered: by a member, about a site, dated so many seconds ahead or back, lasting so long.
     Enter { number: u8, does: Does, by: u16, site: u8, measure: Measure, issued: i64, lasts: u64 },

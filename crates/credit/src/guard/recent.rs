@@ -3,8 +3,8 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use credence_credit::guard::{Change, Hold, Limits};
-use credence_credit::{Cache, Measure};
+use super::{Change, Hold, Limits};
+use crate::{Cache, Measure};
 
 /// How long a flow counts as recent.
 const RECENT: Duration = Duration::from_secs(600);
@@ -13,11 +13,11 @@ const SOURCES_MAX: usize = 64 * 600 * 32;
 
 /// An even sample of the sources of recent flows.
 #[derive(Debug, Default)]
-pub(super) struct Recent(VecDeque<(Duration, u128)>);
+pub struct Recent(VecDeque<(Duration, u128)>);
 
 impl Recent {
     /// Takes in sources that were seen at `now`, a time since the start, and forgets old ones.
-    pub(super) fn saw(&mut self, sources: &[u128], now: Duration) {
+    pub fn saw(&mut self, sources: &[u128], now: Duration) {
         self.0.extend(sources.iter().map(|source| (now, *source)));
         let over = self.0.len().saturating_sub(SOURCES_MAX);
         let old = self.0.iter().take_while(|(at, _)| now.saturating_sub(*at) > RECENT).count();
@@ -39,7 +39,7 @@ impl Recent {
     }
 
     /// All reasons for which an update from `old` to `new` waits for the operator; none means that it may take effect.
-    pub(super) fn holds(&self, old: &Cache, new: &Cache, now_s: u64) -> Vec<Hold> {
+    pub fn holds(&self, old: &Cache, new: &Cache, now_s: u64) -> Vec<Hold> {
         let limits = Limits::default();
         let change = Change::between(old, new, now_s);
         let (hit, recent) = self.newly_hit(old, new, now_s);
@@ -51,12 +51,11 @@ impl Recent {
 
 #[cfg(test)]
 mod tests {
-    use credence_credit::guard::NeverBlock;
-    use credence_credit::{
+    use super::super::NeverBlock;
+    use super::*;
+    use crate::{
         Authority, EvidenceClass, Guards, Header, Issuer, IssuerId, Rating, Reason, Record, Snapshot,
     };
-
-    use super::*;
 
     fn record(prefix: &str, authority: Authority) -> Record {
         Record {
