@@ -22,7 +22,7 @@ use std::thread;
 use anyhow::{Context, ensure};
 use credence_engine::clock::unix_s;
 use credence_feed::State;
-use credence_sync::feed::{Client, Folder, Offer, Plan, Told, listen};
+use credence_sync::feed::{Client, Folder, Offer, Plan, Told, listen, listen_to};
 use credence_sync::fetch::{Fetcher, Patience, Refused};
 use credence_sync::lists::shelf::Shelf;
 use credence_sync::lists::{Event, Lists, Machine};
@@ -188,7 +188,11 @@ fn follow(config: &Config, part: Option<Part>, format: Option<Format>) -> anyhow
         }
         if let Some(plan) = followed {
             let (bell, rings) = channel(1);
-            tokio::spawn(listen(fetcher.clone(), plan.mirrors.clone(), bell));
+            let mirrors = plan.mirrors.clone();
+            match config.sync.bus() {
+                Some(bus) => tokio::spawn(listen_to(bus, fetcher.clone(), mirrors, bell)),
+                None => tokio::spawn(listen(fetcher.clone(), mirrors, bell)),
+            };
             let client = client(plan, &fetcher)?;
             tokio::spawn(keep(client, (rings, ordered), send.clone(), in_force));
         }

@@ -93,6 +93,11 @@ impl FileRef {
     }
 }
 
+/// The subject at which a bus tells of a world's heads: of each its session and its serial in decimal digits, one behind the other.
+pub fn subject(world: World) -> String {
+    format!("credence.{world}.head")
+}
+
 /// The number of a head among objects.
 const HEAD: u8 = 64;
 

@@ -43,7 +43,7 @@ pub mod witness;
 pub use files::{Delta, Many, Packed, ShardDelta, ShardRef, SnapshotList};
 pub use head::{
     DELTAS_MAX, DeltaRef, FileRef, HEAD_BYTES_MAX, HEAD_LASTS_MAX, Head, SKEW, is_operator_replaced,
-    operators,
+    operators, subject,
 };
 pub use pack::{pack_shard, unpack_shard};
 pub use reject::Reject;

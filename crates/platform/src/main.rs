@@ -90,6 +90,9 @@ enum Command {
         /// AWS_SECRET_ACCESS_KEY, AWS_REGION and AWS_ENDPOINT
         #[arg(long)]
         bucket: Option<String>,
+        /// Ring for gateways at this server of NATS as well, which has JetStream: nats://USER:PASSWORD@HOST:4222
+        #[arg(long)]
+        bus: Option<String>,
         /// Where other processes on the same PostgreSQL database reach this one; where it listens, if nothing is said
         #[arg(long)]
         reached: Option<String>,
@@ -182,6 +185,7 @@ fn run(command: Command) -> anyhow::Result<()> {
             behind_proxy,
             attest_after,
             bucket,
+            bus,
             reached,
         } => {
             let issuer = Rate { each_second: rate, burst };
@@ -198,6 +202,7 @@ fn run(command: Command) -> anyhow::Result<()> {
                 offices,
                 feed: Some(dir.join("feed")),
                 bucket: bucket.as_deref().map(bucket::place).transpose()?,
+                bus,
                 reached,
                 parties: are_here.then(|| dir.clone()),
                 attest_after,

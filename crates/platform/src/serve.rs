@@ -2,6 +2,7 @@
 
 mod api;
 mod bucket;
+mod bus;
 mod door;
 mod duty;
 mod feed;
@@ -74,6 +75,8 @@ pub struct Settings {
     pub feed: Option<PathBuf>,
     /// A bucket that has a copy of everything that gateways follow.
     pub bucket: Option<Place>,
+    /// A server of NATS, by its URL, that rings for whoever follows.
+    pub bus: Option<String>,
     /// The directory of an example world whose parties' manifests are made here. Elsewhere parties make their own, when they are asked.
     pub parties: Option<PathBuf>,
     /// After how many seconds a manifest is to state what is new.
@@ -190,6 +193,9 @@ impl Platform {
         tokio::spawn(duty::rounds(Arc::downgrade(&platform)));
         tokio::spawn(role::rounds(Arc::downgrade(&platform)));
         tokio::spawn(feed::rounds(Arc::downgrade(&platform)));
+        if let Some(url) = platform.settings.bus.clone() {
+            tokio::spawn(bus::rounds(Arc::downgrade(&platform), url));
+        }
         if let Some(place) = platform.settings.bucket.clone() {
             tokio::spawn(bucket::rounds(Arc::downgrade(&platform), place));
         }

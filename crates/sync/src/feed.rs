@@ -5,6 +5,7 @@
 //! after the other. None of them waits, reads a clock or draws a number, so that a simulation drives them; [`Client`] is what
 //! does.
 
+mod bus;
 mod client;
 pub mod evidence;
 mod intake;
@@ -23,6 +24,7 @@ use credence_feed::{Reject, Rulebook, State, Witness};
 use credence_law::Signed;
 use credence_law::party::World;
 
+pub use bus::{Bus, BusError, listen_to};
 pub use client::{Client, Plan, listen};
 pub use intake::{Fed, Intake};
 use journal::Came;

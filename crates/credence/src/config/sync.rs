@@ -8,7 +8,7 @@ use credence_credit::import::ListFormat;
 use credence_credit::{Issuer, Measure, Score};
 use credence_feed::Witness;
 use credence_law::party::World;
-use credence_sync::feed::{self, Mirror, Pinned, Timings};
+use credence_sync::feed::{self, Bus, Mirror, Pinned, Timings};
 use credence_sync::fetch::Place;
 use credence_sync::lists::Plan;
 use serde::{Deserialize, Serialize};
@@ -30,6 +30,10 @@ pub(crate) struct Sync {
     pub(crate) url: Option<String>,
     /// Places that have the same feed, and are asked when `url` fails. Default none.
     pub(crate) mirrors: Vec<String>,
+    /// A server of NATS at which the platform's doorbell is heard, such as `nats://127.0.0.1:4222`; where it is gone, the platform's own
+    /// is. It is on this host, for nothing to it is encrypted, or `plain_http` is true. Default none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) bus: Option<String>,
     /// The world that is followed: the hash of its trust root, 64 hexadecimal digits, got in another way than from the platform.
     /// There is no default; without it nothing is followed.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -59,6 +63,7 @@ impl Default for Sync {
             plain_http: false,
             url: None,
             mirrors: Vec::new(),
+            bus: None,
             world: None,
             witnesses: Vec::new(),
             witness_quorum: 0,
@@ -169,13 +174,19 @@ impl Sync {
         self.feed_plan().ok().flatten()
     }
 
+    /// Where the doorbell is heard besides, if anywhere. Of a configuration that was read, it can be.
+    pub(crate) fn bus(&self) -> Option<Bus> {
+        let world = World::parse(self.world.as_deref()?)?;
+        Bus::parse(self.bus.as_ref()?, self.plain_http, world).ok()
+    }
+
     /// What is to be done about the feed.
     ///
     /// # Errors
     /// What is wrong with it, and with which key.
     fn feed_plan(&self) -> Result<Option<feed::Plan>, (&'static str, String)> {
         let Some(url) = &self.url else {
-            return if self.world.is_some() || !self.mirrors.is_empty() {
+            return if self.world.is_some() || self.bus.is_some() || !self.mirrors.is_empty() {
                 Err(("url", "is missing; name the platform whose feed is followed".to_owned()))
             } else {
                 Ok(None)
@@ -203,6 +214,9 @@ impl Sync {
         })?;
         let world =
             World::parse(world).ok_or_else(|| ("world", format!("is no hash of a trust root: {digits}")))?;
+        // It may hold a password, and is not shown.
+        let bus = self.bus.as_ref().map(|bus| Bus::parse(bus, self.plain_http, world));
+        bus.transpose().map_err(|error| ("bus", format!("names what {error}")))?;
         let witness = |text: &String| {
             Witness::read(text).map_err(|error| ("witnesses", format!("holds {text:?}: {error}")))
         };

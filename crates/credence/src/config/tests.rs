@@ -327,6 +327,12 @@ fn a_feed_that_cannot_be_followed_is_told() {
             "`sync.world` is missing; give the hash of the world's trust root, 64 hexadecimal digits, which the platform's members publish",
         ],
     );
+    check(
+        &feed("bus = \"nats://me:secret@bus.example\""),
+        &[
+            "`sync.bus` at line 4 names what is another host, to which nothing is encrypted; let a leaf node on this one connect there, or set `sync.plain_http = true`",
+        ],
+    );
     check(&feed("witness_quorum = 1"), &["`sync.witness_quorum` at line 4 is 1, and `witnesses` names 0"]);
     check(&feed("refresh_s = 0"), &["`sync.refresh_s` at line 4 is 0, and must be from 1 to 2419200"]);
     check(

@@ -17,6 +17,7 @@ pub(super) struct Metrics {
     signatures: IntCounter,
     refused: IntCounterVec,
     unfed: IntCounter,
+    unrung: IntCounter,
     entries: IntGauge,
     leads: IntGauge,
     inquiries: IntCounter,
@@ -57,6 +58,11 @@ impl Metrics {
         self.unfed.inc();
     }
 
+    /// Counts a time that the bus could not be told.
+    pub(super) fn unrung(&self) {
+        self.unrung.inc();
+    }
+
     pub(super) fn new() -> Self {
         let registry = Registry::new();
         let counter = |name: &str, help: &str| {
@@ -95,6 +101,10 @@ impl Metrics {
             unfed: counter(
                 "credence_platform_feed_failures_total",
                 "Times that the feed could not be put together; what was published before stays",
+            ),
+            unrung: counter(
+                "credence_platform_bus_failures_total",
+                "Times that the bus could not be told of a head; it is told of the newest as soon as it can be",
             ),
             signatures: counter(
                 "credence_platform_signatures_looked_at_total",

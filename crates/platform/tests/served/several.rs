@@ -126,13 +126,12 @@ fn follow(pair: &Pair) {
     let disk = Folder::new(directory.path()).unwrap();
     let mut client = pair.gateway(&disk);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let (mut newest, mut ended) = ((0, 0), None);
+    let (mut newest, mut ended) = (0, None);
     loop {
         match runtime.block_on(client.ask()).unwrap() {
-            Told::New(_) => {
-                let version = Kept::read(&disk, pair.sites[0].world).0.trusted.version();
-                assert!(version > newest, "{version:?} after {newest:?}");
-                newest = version;
+            Told::New(offer) => {
+                assert!(offer.serial > newest, "{} after {newest}", offer.serial);
+                newest = offer.serial;
             }
             Told::Refused(_, why) => assert!(
                 ["unreachable", "busy", "absent", "hash", "log", "rollback", "cut", "malformed"]

@@ -202,16 +202,21 @@ fn witness() -> (Witness, SigningKey) {
 }
 
 /// A platform with an example world, in this process.
-struct Publisher {
+pub(crate) struct Publisher {
     platform: Arc<Platform>,
-    world: World,
+    pub(crate) world: World,
     parties: Parties,
-    address: SocketAddr,
+    pub(crate) address: SocketAddr,
     site: u16,
 }
 
 impl Publisher {
     async fn start(directory: &TempDir, bucket: Bucket) -> Self {
+        Self::start_with(directory, |settings| settings.bucket = Some(bucket)).await
+    }
+
+    /// With what else is chosen.
+    pub(crate) async fn start_with(directory: &TempDir, choose: impl FnOnce(&mut Settings)) -> Self {
         let place = Place::new(directory.path());
         let store = Store::open(&Address::of(directory.path()).unwrap()).await.unwrap();
         let world = if place.world().exists() {
@@ -225,13 +230,13 @@ impl Publisher {
         };
         let operator = keys::read(&place.operator()).unwrap();
         let signer = Signer::new(&origin(world, 1), &operator);
-        let settings = Settings {
+        let mut settings = Settings {
             offices: Offices::new(Some(operator), None),
             feed: Some(directory.path().join("feed")),
             witnesses: vec![witness().0],
-            bucket: Some(bucket),
             ..Settings::default()
         };
+        choose(&mut settings);
         let published = Published::new(directory.path());
         let platform = Platform::open(store, world, signer, published, settings).await.unwrap();
         let address = serve(router(Arc::clone(&platform))).await;
@@ -240,7 +245,7 @@ impl Publisher {
     }
 
     /// Members' alerts about so many more networks.
-    async fn alert(&mut self, count: u16) {
+    pub(crate) async fn alert(&mut self, count: u16) {
         for _ in 0..count {
             self.site += 1;
             let (member, site) = (1 + self.site % 5, self.site);
@@ -267,31 +272,41 @@ impl Publisher {
         page.text().await.unwrap()
     }
 
-    fn records(&self) -> Vec<Record> {
+    pub(crate) fn records(&self) -> Vec<Record> {
         self.platform.records().unwrap().1
     }
 }
 
 /// A gateway that has nothing but the bucket, and asks for a witness's word.
-struct Gateway {
-    client: Client,
+pub(crate) struct Gateway {
+    pub(crate) client: Client,
     disk: Folder,
     world: World,
 }
 
-fn gateway(publisher: &Publisher, mirror: &str, directory: &TempDir) -> Gateway {
+impl Gateway {
+    /// The records that it has on its disk.
+    pub(crate) fn records(&self) -> Option<Vec<Record>> {
+        let held = Kept::read(&self.disk, self.world).0.held?;
+        Some(held.snapshot().unwrap().records().to_vec())
+    }
+}
+
+/// Follows a mirror that it asks every so many seconds.
+pub(crate) fn gateway(publisher: &Publisher, mirror: &str, directory: &TempDir, refresh: u64) -> Gateway {
     let world = publisher.world;
     let pinned = Pinned {
         world,
         origin: origin(world, 1),
         witnesses: vec![witness().0],
-        witness_quorum: 1,
+        // Without a bucket nobody has asked them.
+        witness_quorum: usize::from(refresh == 1),
         allow_example: true,
     };
     let plan = Plan {
         pinned,
         mirrors: vec![Mirror::parse(mirror, false).unwrap()],
-        timings: Timings { refresh: 1, retry: 1, retry_max: 1 },
+        timings: Timings { refresh, retry: 1, retry_max: 1 },
     };
     let machine = Machine { unix_s: now, chance: || 7 };
     let fetcher = Fetcher::new(Patience::default()).unwrap();
@@ -304,8 +319,7 @@ async fn follow(gateway: &mut Gateway, publisher: &Publisher) {
     let begun = tokio::time::Instant::now();
     loop {
         let told = gateway.client.ask().await.unwrap();
-        let held = Kept::read(&gateway.disk, gateway.world).0.held;
-        let held = held.map(|held| held.snapshot().unwrap().records().to_vec());
+        let held = gateway.records();
         if held.as_ref() == Some(&publisher.records()) {
             return println!("the bucket led there after {:?}", begun.elapsed());
         }
@@ -318,11 +332,11 @@ async fn follow(gateway: &mut Gateway, publisher: &Publisher) {
     }
 }
 
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
 }
 
-fn run(test: impl Future<Output = ()>) {
+pub(crate) fn run(test: impl Future<Output = ()>) {
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
@@ -417,7 +431,7 @@ fn a_bucket_alone_is_a_mirror() {
         let made = door.client.put(server.url("bkt")).send().await.unwrap();
         assert_eq!(made.status(), StatusCode::OK);
         let mut publisher = Publisher::start(&world, bucket(address, "a/b")).await;
-        let mut gateway = gateway(&publisher, &format!("http://{address}/bkt/a/b"), &disk);
+        let mut gateway = gateway(&publisher, &format!("http://{address}/bkt/a/b"), &disk, 1);
         publisher.alert(3).await;
         publisher.seen().await;
         follow(&mut gateway, &publisher).await;
@@ -484,7 +498,7 @@ fn a_store_that_ignores_conditions_is_known_and_still_a_mirror() {
         door.forgets.store(true, Ordering::Relaxed);
         assert_eq!(door.client.put(server.url("bkt")).send().await.unwrap().status(), StatusCode::OK);
         let mut publisher = Publisher::start(&world, bucket(address, "")).await;
-        let mut gateway = gateway(&publisher, &format!("http://{address}/bkt"), &disk);
+        let mut gateway = gateway(&publisher, &format!("http://{address}/bkt"), &disk, 1);
         publisher.alert(2).await;
         publisher.seen().await;
         follow(&mut gateway, &publisher).await;

