@@ -90,7 +90,11 @@ impl Publisher {
         let wanted = self.feed.wants(&self.desk, size, self.now).unwrap();
         for (id, place) in wanted {
             let line = &self.journal[place as usize];
-            self.sent.entry(id).or_insert_with(|| Loose { place, accepted: line.accepted, signed: read(line) });
+            self.sent.entry(id).or_insert_with(|| Loose {
+                place,
+                accepted: line.accepted,
+                signed: read(line),
+            });
         }
         let root = self.desk.log().root(size).unwrap();
         self.feed.publish(self.desk.book(), &self.sent, (size, root), self.now).unwrap().is_some()

@@ -41,7 +41,8 @@ impl Connection {
 
     pub(crate) async fn ask(&mut self, method: &str, path: &str, more: &str, body: &[u8]) -> Answered {
         let len = body.len();
-        let head = format!("{method} {path} HTTP/1.1\r\nHost: platform\r\n{more}Content-Length: {len}\r\n\r\n");
+        let head =
+            format!("{method} {path} HTTP/1.1\r\nHost: platform\r\n{more}Content-Length: {len}\r\n\r\n");
         self.0.get_mut().write_all(&[head.as_bytes(), body].concat()).await.unwrap();
         let (mut status, mut tag, mut len) = (0, String::new(), 0);
         loop {
@@ -71,8 +72,9 @@ pub(crate) fn run(scale: Scale) {
     let (begin, before) = (Instant::now(), [processor(site.process()), processor(std::process::id())]);
     let took = runtime.block_on(async {
         let connections = CONNECTIONS.min(scale.pollers);
-        let pollers: Vec<_> =
-            (0..connections).map(|first| tokio::spawn(poll(site.address, first, connections, scale))).collect();
+        let pollers: Vec<_> = (0..connections)
+            .map(|first| tokio::spawn(poll(site.address, first, connections, scale)))
+            .collect();
         let mut member = Connection::open(site.address).await;
         for second in 0..seconds {
             sleep_until((begin + Duration::from_secs(second.into())).into()).await;
@@ -88,7 +90,10 @@ pub(crate) fn run(scale: Scale) {
     let rate = polls as f64 / begin.elapsed().as_secs_f64();
     tell(&format!("polled/{}: {rate:.0} polls a second", scale.pollers), took);
     let spent = [processor(site.process()) - before[0], processor(std::process::id()) - before[1]];
-    println!("polled/{}: processor time of the platform {:.1?}, of all who poll {:.1?}", scale.pollers, spent[0], spent[1]);
+    println!(
+        "polled/{}: processor time of the platform {:.1?}, of all who poll {:.1?}",
+        scale.pollers, spent[0], spent[1]
+    );
 }
 
 /// What the pollers of one connection wait for, each from its own moment on.

@@ -4,6 +4,7 @@
 mod asked;
 mod attacks;
 mod bucket;
+mod rounds;
 mod rows;
 mod stage;
 mod ways;

@@ -301,6 +301,7 @@ impl Platform {
                     format!("{{\"path\":{path:?}}}").into_bytes()
                 })
             }
+            Ask::Tile(path) => self.desk().and_then(|desk| desk.log().tile(path)),
             Ask::Head | Ask::Witnessed => None,
         };
         bytes.map_or(Answer::Missing, Answer::Bytes)
