@@ -102,7 +102,8 @@ impl Journal {
     ) -> io::Result<Self> {
         let (head, root) = (head.clone(), state.root());
         if let Some(before) = before {
-            if before.end() == root {
+            // Files that rotted are begun anew, or no start would ever read what they lead to.
+            if before.end() == root && before.files().all(|file| bytes(disk, file).is_ok()) {
                 return Ok(Self { head, ..before });
             }
             if let Came::Deltas { from, files } = came
@@ -175,13 +176,11 @@ fn pack(state: &State) -> Vec<(FileRef, Vec<u8>)> {
     files.map(|bytes| (FileRef::of(&bytes), bytes)).collect()
 }
 
-/// Writes those of some files that are not there.
+/// Writes those of some files that are not there, or not whole.
 fn write(disk: &mut impl Disk, files: &[(FileRef, Vec<u8>)]) -> io::Result<()> {
-    let names = disk.names()?;
-    for (file, bytes) in files {
-        let name = file.name();
-        if !names.contains(&name) {
-            disk.write(&name, bytes)?;
+    for (file, came) in files {
+        if bytes(disk, file).is_err() {
+            disk.write(&file.name(), came)?;
         }
     }
     Ok(())

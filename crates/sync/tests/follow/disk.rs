@@ -32,6 +32,23 @@ pub(crate) fn no_flipped_bit_on_the_disk_is_believed() {
     }
 }
 
+/// A file that has changed on the disk is written anew with what comes next, and not taken for there by its name.
+#[test]
+fn a_file_that_rots_does_not_stay_so() {
+    let (mut publisher, mut gateway) = followed();
+    publisher.attest(0);
+    publisher.publish();
+    gateway.follow(&publisher);
+    let name = gateway.disk.0.keys().find(|name| name.len() == 64).unwrap().clone();
+    gateway.disk.0.get_mut(&name).unwrap()[9] ^= 1;
+    let (kept, faults) = Kept::read(&gateway.disk, publisher.world);
+    assert_eq!((faults.len(), kept.held.is_none()), (1, true));
+    gateway.follower = credence_sync::feed::Follower::new(gateway.pinned.clone(), kept);
+    heals(&mut gateway, &publisher);
+    let (kept, faults) = Kept::read(&gateway.disk, publisher.world);
+    assert_eq!((faults.len(), kept.held.is_some()), (0, true));
+}
+
 /// Rules that were damaged come again one by one; until all are there, no head of fewer rules is believed, and none is forgotten.
 #[test]
 fn damaged_rules_are_no_way_back_to_fewer() {

@@ -17,5 +17,6 @@ mod rounds;
 mod rows;
 mod stage;
 mod suite;
+mod turns;
 mod ways;
 mod witnesses;
