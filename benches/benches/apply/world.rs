@@ -222,7 +222,7 @@ impl Publisher {
         };
         let (snapshot, deltas) = if self.serial == 0 {
             let (list, packed) = SnapshotList::of(&state, |_| None);
-            packed.into_iter().for_each(|(_, bytes)| drop(write(bytes)));
+            packed.into_iter().for_each(|(_, bytes)| _ = write(bytes));
             (write(list.encode()), Vec::new())
         } else {
             // Nobody asks for the whole: all come by the delta.

@@ -377,7 +377,7 @@ mod tests {
             all in proptest::collection::btree_set((0_u32..64, 26_u8..=32), 0..40), asked in (0_u32..64, 26_u8..=40),
         ) {
             let prefix = |(bits, len): (u32, u8)| Prefix::containing(0x2a00 << 112 | u128::from(bits) << 96, len);
-            let all: std::collections::BTreeSet<_> = all.into_iter().map(prefix).collect();
+            let all: BTreeSet<_> = all.into_iter().map(prefix).collect();
             let holdings: Vec<_> = (0..).zip(all).map(|(id, prefix)| (Holding { prefix, delegated: None }, MemberId(id))).collect();
             let register = Register { holdings: holdings.clone(), ..Register::new(registry()).unwrap() };
             let asked = prefix(asked);

@@ -119,7 +119,7 @@ pub(crate) fn an_issuer_speaks_of_what_it_holds_and_states_itself() {
             row
         })
         .collect();
-    let shard = Shard::new(rows).unwrap();
+    let shard = Shard::new(&rows).unwrap();
     let (file, manifest) = (pack_shard(&shard), publisher.parties.manifest(member(1), &shard, now).unwrap());
     let mut lies = publisher.relisted(|list| {
         list.shards.0[0] = ShardRef { manifest, file: FileRef::of(&file), ..one.clone() };
