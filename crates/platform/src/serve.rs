@@ -134,8 +134,8 @@ impl Platform {
     /// The platform of a world, from its journal on. Must be called inside a runtime.
     ///
     /// # Errors
-    /// When the journal cannot be read, another process writes to it and this one is not to stand by, it is another world's, does not stand up to the checks, or
-    /// is not the one that was published.
+    /// When the journal cannot be read, another process writes to it and this one is not to stand by, it is another world's, does not
+    /// stand up to the checks, or is not the one that was published.
     pub async fn open(
         store: Store,
         world: World,
@@ -187,6 +187,10 @@ impl Platform {
             settings,
             started: Instant::now(),
         });
+        if !platform.roles.leads() {
+            // Whoever stands by knows from the first request on whom to hand it to.
+            platform.tail().await?;
+        }
         let (taking, handle) = (Arc::downgrade(&platform), Handle::current());
         let thread = thread::Builder::new().name("platform-desk".to_owned());
         thread.spawn(move || Intake::new(handed, taking, handle).run()).context("no thread for the desk")?;

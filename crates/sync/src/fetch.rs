@@ -233,7 +233,15 @@ impl Fetcher {
             }
         }
         let left = Pace::new(self.patience).wait(begun.elapsed()).ok_or(Refused::Late)?;
-        match timeout(left, request.send()).await {
+        let again = request.try_clone();
+        let sent = async {
+            match (request.send().await, again) {
+                // The publisher has hung up on a connection that was kept, before it read this.
+                (Err(error), Some(again)) if is_unheard(&error) => again.send().await,
+                (answer, _) => answer,
+            }
+        };
+        match timeout(left, sent).await {
             Ok(answer) => answer.map_err(|error| cause(&error).into()),
             Err(_) => Err(Refused::Idle.into()),
         }
@@ -324,6 +332,11 @@ fn cause(error: &reqwest::Error) -> Refused {
         error if is_malformed(error) => Refused::Malformed,
         _ => Refused::Unreachable,
     }
+}
+
+/// Whether there was a connection, and it ended without an answer.
+fn is_unheard(error: &reqwest::Error) -> bool {
+    !error.is_connect() && !error.is_timeout() && cause(error) == Refused::Unreachable
 }
 
 /// Whether an error is one of TLS, or wraps one as the system's errors do, which do not name it as their source.

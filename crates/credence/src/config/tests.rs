@@ -395,6 +395,7 @@ fn the_example_names_every_key_with_its_default() {
         sync: Sync {
             url: Some(String::new()),
             world: Some(String::new()),
+            bus: Some(String::new()),
             lists: BTreeMap::from([(
                 "drop_v6".to_owned(),
                 List { complaints: Some(String::new()), ..List::default() },

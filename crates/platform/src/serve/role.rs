@@ -83,7 +83,7 @@ impl Roles {
 
 impl Platform {
     /// Takes in what another process has written, and shows what it has published.
-    async fn tail(&self) -> anyhow::Result<()> {
+    pub(super) async fn tail(&self) -> anyhow::Result<()> {
         let before = self.read(|desk| desk.log().len());
         loop {
             let entries = self.store.read(self.read(|desk| desk.log().len()), PAGE).await?;

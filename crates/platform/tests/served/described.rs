@@ -95,6 +95,7 @@ fn answers_are_as_they_are_described() {
         ),
         ("/feed/rules/{number}", ["0", "9"].map(|at| format!("/feed/rules/{at}")), [200, 404]),
         ("/feed/files/{name}", [&none, "nothing"].map(|at| format!("/feed/files/{at}")), [404, 404]),
+        ("/feed/proposals/{party}", ["body", "nobody"].map(|at| format!("/feed/proposals/{at}")), [404, 404]),
         ("/feed/events", ["0", "1"].map(|at| format!("/feed/events?seconds={at}")), [200, 200]),
         (
             "/subjects/{subject}",
