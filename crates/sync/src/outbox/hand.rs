@@ -30,11 +30,6 @@ pub struct Statement {
 }
 
 impl Hand {
-    /// The member.
-    pub const fn member(&self) -> MemberId {
-        self.member
-    }
-
     /// Signs what the platform asks the member to state, if all that is new in it is the member's own word. `state` is what is in force
     /// by the feed that is followed here, `now` the time in Unix seconds.
     ///
