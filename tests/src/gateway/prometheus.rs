@@ -7,9 +7,12 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
+use credence_credit::{Measure, Score};
+use credence_platform::example::CAMPUS;
 use serde_json::Value;
 use tempfile::TempDir;
 
+use super::fed::Alliance;
 use super::following::{Publisher, drop_list};
 use super::live::Site;
 use super::network::{CLIENT, Client, GATEWAY, between, ip, now};
@@ -195,16 +198,16 @@ fn every_panel_and_every_rule_finds_data() {
 fn scraped(client: &Client) {
     let publisher = Publisher::start();
     publisher.says(drop_list(&[]));
+    let mut alliance = Alliance::start();
     let others = World::new("ask");
     let keys = others.keys();
     let outbox = &keys[keys.find("[sync.outbox]").expect("they are told something")..];
+    let followed = publisher.followed();
+    let list = &followed[followed.find("[sync.lists").expect("a list is followed")..];
     let site = Site::new(&format!(
         "workers = 2\ncredit.snapshots = [\"DIR/deny\"]\nalerts.path = \"DIR/alerts.json\"\n[enforce]\nmode = \"dry_run\"\n{}",
-        // And a feed that nobody gives, and others who are told.
-        publisher.followed().replace(
-            "[sync]\n",
-            &format!("[sync]\nurl = \"http://127.0.0.1:1\"\nworld = \"{}\"\n", "5f".repeat(32)),
-        ) + outbox
+        // A feed, a list, and others who are told.
+        format!("{}{list}{outbox}", alliance.followed())
     ));
     site.snapshot("deny", &format!("{LISTED}/128\n2001:db8:99::/48\n"));
     let mut running = site.start();
@@ -213,6 +216,7 @@ fn scraped(client: &Client) {
     // The first scrape comes five seconds after the start, which is a quarter of the patience.
     prometheus.finds("up == 1").expect("the gateway is scraped");
     prometheus.finds(&filled("rate(credence_received_packets_total[$__rate_interval]) > 0")).expect("load");
+    decided_and_taken_back(&mut alliance, &mut running);
     let rules = prometheus.rules();
     judge_rules(&rules);
     let asked = asked(&rules);
@@ -230,6 +234,19 @@ fn scraped(client: &Client) {
     everything_is_shown(&mut running, &asked);
     running.signal("TERM");
     running.end().expect(0);
+}
+
+/// A member says something of an address that sends nothing here, and takes it back.
+fn decided_and_taken_back(alliance: &mut Alliance, running: &mut Running) {
+    let has = |running: &mut Running, count: u64| {
+        running.metrics_when(|numbers| numbers.get("credence_sync_records{source=\"feed\"}") == Some(&count));
+    };
+    let subject = "3fff:200:7::/48".parse().unwrap();
+    let said = (Measure::RateLimit, Score::new(400).unwrap());
+    let alert = alliance.submit(|parties, now| parties.alert(CAMPUS, subject, said, now));
+    has(running, 1);
+    alliance.submit(|parties, now| parties.lift(CAMPUS, alert, now));
+    has(running, 0);
 }
 
 /// What holds for each rule by itself.
@@ -257,8 +274,8 @@ fn everything_is_shown(running: &mut Running, asked: &[(String, String)]) {
     assert!(sum(&running.metrics(), "credence_enforce_packets_total") > 0, "there was load");
     let metrics = page.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next());
     for metric in metrics {
-        let stands_in =
-            |text: &str| text.split(|c: char| !(c == '_' || c.is_alphanumeric())).any(|word| word == metric);
+        let is_it = |word: &str| word.strip_suffix("_bucket").unwrap_or(word) == metric;
+        let stands_in = |text: &str| text.split(|c: char| !(c == '_' || c.is_alphanumeric())).any(is_it);
         assert!(asked.iter().any(|(_, text)| stands_in(text)), "{metric} is in no panel and no rule");
     }
 }

@@ -15,6 +15,7 @@ mod mirrors;
 mod mutants;
 mod rounds;
 mod rows;
+mod since;
 mod stage;
 mod suite;
 mod turns;
