@@ -47,6 +47,11 @@ pub(super) struct Alliance {
 
 impl Alliance {
     pub(super) fn start() -> Self {
+        Self::start_with(|_| {})
+    }
+
+    /// The same with other settings.
+    pub(super) fn start_with(change: impl FnOnce(&mut Settings)) -> Self {
         let directory = TempDir::new().unwrap();
         let place = Place::new(directory.path());
         let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
@@ -54,11 +59,12 @@ impl Alliance {
         let [operator, executive] =
             [place.operator(), place.executive()].map(|path| keys::read(&path).unwrap());
         let signer = Signer::new(&origin(world, 1), &operator);
-        let settings = Settings {
+        let mut settings = Settings {
             offices: Offices::new(Some(operator), Some(executive)),
             feed: Some(directory.path().join("feed")),
             ..Settings::default()
         };
+        change(&mut settings);
         let (platform, address) = runtime.block_on(async {
             let store = Store::open(&Address::of(directory.path()).unwrap()).await.unwrap();
             let mut writer = store.writer().await.unwrap();
@@ -74,6 +80,11 @@ impl Alliance {
         });
         let parties = Parties::new(place, world, unix_s());
         Self { runtime, platform, parties, address, world, _directory: directory }
+    }
+
+    /// Where it is served.
+    pub(super) const fn address(&self) -> SocketAddr {
+        self.address
     }
 
     /// The keys by which a gateway follows it.
@@ -96,7 +107,9 @@ impl Alliance {
             address
         });
         let asked = format!("refresh_s = {}\n", each.as_secs());
-        self.followed().replace(&self.address.to_string(), &address.to_string()).replace("refresh_s = 600\n", &asked)
+        self.followed()
+            .replace(&self.address.to_string(), &address.to_string())
+            .replace("refresh_s = 600\n", &asked)
     }
 
     #[track_caller]
@@ -174,7 +187,8 @@ fn what_members_decide_reaches_the_wire_and_what_they_correct_leaves_it() {
             // One decision, and a relief and an outcome that make it milder.
             let numbers = running.metrics();
             for (kind, changes) in [("enforce", 1), ("correct", 2)] {
-                let name = |part: &str| format!("credence_sync_time_to_{kind}_seconds_{part}{{source=\"feed\"}}");
+                let name =
+                    |part: &str| format!("credence_sync_time_to_{kind}_seconds_{part}{{source=\"feed\"}}");
                 assert_eq!(numbers[&name("count")], changes, "{kind}");
                 let most = changes * (PROMISED * SLACK + Duration::from_secs(1)).as_secs();
                 assert!(numbers[&name("sum")] <= most, "{kind}: {numbers:?}");

@@ -119,7 +119,8 @@ fn told(client: &Client, has_bell: bool) {
     for _ in 0..if at_length { TURNS_AT_LENGTH } else { TURNS } {
         story.turn();
     }
-    let (how, promised) = if has_bell { ("by the doorbell", PROMISED) } else { ("asked each second", POLLED) };
+    let (how, promised) =
+        if has_bell { ("by the doorbell", PROMISED) } else { ("asked each second", POLLED) };
     story.took.judge(how, promised);
     running.signal("TERM");
     running.end().expect(0);

@@ -115,7 +115,10 @@ impl Arrivals {
     pub(super) fn steady(&self, source: &str, since: Instant) -> Instant {
         let steady = wait_for(|| {
             let heard = self.since(source, since);
-            heard.windows(STEADY).find(|run| run[STEADY - 1].1 - run[0].1 == STEADY as u64 - 1).map(|run| run[0].0)
+            heard
+                .windows(STEADY)
+                .find(|run| run[STEADY - 1].1 - run[0].1 == STEADY as u64 - 1)
+                .map(|run| run[0].0)
         });
         steady.unwrap_or_else(|| panic!("something of {source} is always missing"))
     }

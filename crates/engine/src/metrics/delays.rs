@@ -28,7 +28,8 @@ impl Delays {
             Histogram::with_opts(options.buckets(BOUNDS_S.to_vec()))
         };
         let correct = "From when the platform took in what takes a record back or makes it milder until that was in force here; the \
-                       platform's moment has whole seconds and its own clock, so that up to a second is too much, and less than nothing counts as 0.";
+                       platform's moment has whole seconds and its own clock, so that up to a second is too much, and less than nothing counts as 0. \
+                       Where nobody had stated the record, it is the moment of the head that came without it.";
         let enforce = "From when the platform took in what makes a record or makes it harder until that was in force here, measured as \
                        credence_sync_time_to_correct_seconds is.";
         Ok(Self {

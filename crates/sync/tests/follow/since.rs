@@ -1,6 +1,6 @@
 //! Since when it could be known that a record became milder or harder.
 
-use credence_feed::{State, Turn};
+use credence_feed::{State, Turn, UNLISTED_LASTS};
 
 use crate::stage::{Gateway, Memory, Publisher};
 
@@ -73,11 +73,24 @@ fn a_relief_makes_milder_and_an_outcome_takes_back() {
     publisher.now += 1;
     assert_eq!(follows.turns(&mut publisher), milder(complained));
     publisher.now += 100;
-    let upheld = publisher.now;
     let outcome = publisher.parties.uphold(complaint, act, publisher.now).unwrap();
     publisher.hand_in(&outcome);
     publisher.now += 2;
-    assert_eq!(follows.turns(&mut publisher), milder(upheld));
+    // Nobody had stated it, so that it goes together with what takes it back.
+    let headed = publisher.now;
+    assert_eq!(follows.turns(&mut publisher), milder(headed));
+}
+
+/// What nobody states in time ceases to count by itself, and nobody has taken it back.
+#[test]
+fn what_was_never_stated_ends_without_a_correction() {
+    let mut publisher = Publisher::new();
+    let mut follows = Follows::new(&publisher);
+    publisher.alert(1, 3);
+    assert_eq!(follows.turns(&mut publisher).len(), 1);
+    publisher.now += UNLISTED_LASTS;
+    assert_eq!(follows.turns(&mut publisher), []);
+    assert_eq!(follows.gateway.records(), []);
 }
 
 /// Whoever was away while the act travelled has its issuer's manifest alone, and counts from when it was there last.
