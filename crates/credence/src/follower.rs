@@ -22,6 +22,7 @@ use std::thread;
 use anyhow::{Context, ensure};
 use credence_engine::clock::unix_s;
 use credence_feed::State;
+use credence_sync::feed::epoch::turn_to;
 use credence_sync::feed::{Client, Folder, Offer, Plan, Told, listen, listen_to};
 use credence_sync::fetch::{Fetcher, Patience, Refused};
 use credence_sync::lists::shelf::Shelf;
@@ -30,7 +31,7 @@ use credence_sync::pipe::{self, Heard, LINE_LEN_MAX, Order, Report, Words};
 use rustix::process::{Signal, set_parent_process_death_signal};
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::sync::watch;
-use tracing::warn;
+use tracing::{info, warn};
 
 use crate::config::{Config, FEED};
 use crate::exit::{Exit, HostCannot};
@@ -159,7 +160,10 @@ fn follow(config: &Config, part: Option<Part>, format: Option<Format>) -> anyhow
     let (machine, shelf) = (Machine { unix_s, chance }, Shelf::new(lists(&config.sync.state)));
     let plans = config.sync.plans();
     let client = |plan: Plan, fetcher: &Fetcher| {
-        let folder = Folder::new(&feed(&config.sync.state)).context("the feed cannot be kept")?;
+        let mut folder = Folder::new(&feed(&config.sync.state)).context("the feed cannot be kept")?;
+        if turn_to(&mut folder, config.sync.epoch)? {
+            info!(epoch = config.sync.epoch, "another epoch of the public log is followed from now on");
+        }
         Ok::<_, anyhow::Error>(Client::new(fetcher.clone(), plan, folder, machine))
     };
     if let Some(format) = format {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use credence_credit::import::ListFormat;
 use credence_credit::{Issuer, Measure, Score};
 use credence_feed::Witness;
+use credence_feed::log::origin;
 use credence_law::party::World;
 use credence_sync::feed::{self, Bus, Mirror, Pinned, Timings};
 use credence_sync::fetch::Place;
@@ -38,6 +39,9 @@ pub(crate) struct Sync {
     /// There is no default; without it nothing is followed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) world: Option<String>,
+    /// Which epoch of the platform's public log is followed: another one than the first where its members say that entries of it were lost for
+    /// good, and it went on under another name. It never goes back. Default 1.
+    pub(crate) epoch: u32,
     /// Whose word on the platform's public log is asked for: verifier keys as witnesses publish them, NAME+NUMBER+KEY. Default none.
     pub(crate) witnesses: Vec<String>,
     /// How many of `witnesses` must have seen the log within a day. Default 0.
@@ -65,6 +69,7 @@ impl Default for Sync {
             mirrors: Vec::new(),
             bus: None,
             world: None,
+            epoch: 1,
             witnesses: Vec::new(),
             witness_quorum: 0,
             allow_example: false,
@@ -217,6 +222,9 @@ impl Sync {
         // It may hold a password, and is not shown.
         let bus = self.bus.as_ref().map(|bus| Bus::parse(bus, self.plain_http, world));
         bus.transpose().map_err(|error| ("bus", format!("names what {error}")))?;
+        if self.epoch == 0 {
+            return Err(("epoch", "is 0, and epochs of a log begin with 1".to_owned()));
+        }
         let witness = |text: &String| {
             Witness::read(text).map_err(|error| ("witnesses", format!("holds {text:?}: {error}")))
         };
@@ -232,7 +240,7 @@ impl Sync {
         }
         let pinned = Pinned {
             world,
-            origin: format!("credence/{world}"),
+            origin: origin(world, self.epoch),
             witnesses,
             witness_quorum: self.witness_quorum.into(),
             allow_example: self.allow_example,

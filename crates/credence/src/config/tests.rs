@@ -334,6 +334,7 @@ fn a_feed_that_cannot_be_followed_is_told() {
         ],
     );
     check(&feed("witness_quorum = 1"), &["`sync.witness_quorum` at line 4 is 1, and `witnesses` names 0"]);
+    check(&feed("epoch = 0"), &["`sync.epoch` at line 4 is 0, and epochs of a log begin with 1"]);
     check(&feed("refresh_s = 0"), &["`sync.refresh_s` at line 4 is 0, and must be from 1 to 2419200"]);
     check(
         &feed("mirrors = ['ftp://mirror.example']"),

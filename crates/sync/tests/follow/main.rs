@@ -8,6 +8,7 @@ mod bucket;
 mod bus;
 mod deceit;
 mod disk;
+mod epoch;
 mod files;
 mod heads;
 mod issuers;
