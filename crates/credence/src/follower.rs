@@ -155,8 +155,9 @@ fn follow(config: &Config, part: Option<Part>, format: Option<Format>) -> anyhow
     let desk = if format.is_none() { outbox::open(config) } else { None };
     let followed = config.sync.feed();
     let mirrors = followed.iter().flat_map(|plan| &plan.mirrors);
-    let directories: Vec<_> = mirrors.filter_map(|mirror| mirror.path().map(Path::to_owned)).collect();
-    sandbox::confine_follower(&config.sandbox, &config.sync.state, &directories);
+    let directories = mirrors.filter_map(|mirror| mirror.path().map(Path::to_owned));
+    let read: Vec<_> = directories.chain(config.sync.bus_ca.clone()).collect();
+    sandbox::confine_follower(&config.sandbox, &config.sync.state, &read);
     let (machine, shelf) = (Machine { unix_s, chance }, Shelf::new(lists(&config.sync.state)));
     let plans = config.sync.plans();
     let client = |plan: Plan, fetcher: &Fetcher| {

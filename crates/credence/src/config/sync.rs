@@ -31,10 +31,14 @@ pub(crate) struct Sync {
     pub(crate) url: Option<String>,
     /// Places that have the same feed, and are asked when `url` fails. Default none.
     pub(crate) mirrors: Vec<String>,
-    /// A server of NATS at which the platform's doorbell is heard, such as `nats://127.0.0.1:4222`; where it is gone, the platform's own
-    /// is. It is on this host, for nothing to it is encrypted, or `plain_http` is true. Default none.
+    /// A server of NATS at which the platform's doorbell is heard, such as `tls://bus.example:4222`, or `nats://127.0.0.1:4222` on this
+    /// very host, to which nothing is encrypted (on another one with `plain_http`); where it is gone, the platform's own is. Default none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) bus: Option<String>,
+    /// A file with the certificates (PEM) of those who may sign that of a `bus` at `tls://`. When another file takes its place, a restart
+    /// finds it. Default none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) bus_ca: Option<PathBuf>,
     /// The world that is followed: the hash of its trust root, 64 hexadecimal digits, got in another way than from the platform.
     /// There is no default; without it nothing is followed.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -68,6 +72,7 @@ impl Default for Sync {
             url: None,
             mirrors: Vec::new(),
             bus: None,
+            bus_ca: None,
             world: None,
             epoch: 1,
             witnesses: Vec::new(),
@@ -182,7 +187,7 @@ impl Sync {
     /// Where the doorbell is heard besides, if anywhere. Of a configuration that was read, it can be.
     pub(crate) fn bus(&self) -> Option<Bus> {
         let world = World::parse(self.world.as_deref()?)?;
-        Bus::parse(self.bus.as_ref()?, self.plain_http, world).ok()
+        Bus::parse(self.bus.as_ref()?, self.bus_ca.as_deref(), self.plain_http, world).ok()
     }
 
     /// What is to be done about the feed.
@@ -220,7 +225,8 @@ impl Sync {
         let world =
             World::parse(world).ok_or_else(|| ("world", format!("is no hash of a trust root: {digits}")))?;
         // It may hold a password, and is not shown.
-        let bus = self.bus.as_ref().map(|bus| Bus::parse(bus, self.plain_http, world));
+        let bus = self.bus.as_ref();
+        let bus = bus.map(|bus| Bus::parse(bus, self.bus_ca.as_deref(), self.plain_http, world));
         bus.transpose().map_err(|error| ("bus", format!("names what {error}")))?;
         if self.epoch == 0 {
             return Err(("epoch", "is 0, and epochs of a log begin with 1".to_owned()));
