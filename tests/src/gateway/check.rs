@@ -119,7 +119,7 @@ fn what_would_be_followed_is_told_and_what_nobody_would_notice() {
     );
     let ran = checked(&text, &[]).expect(0);
     let line =
-        format!("followed    world {world} from https://platform.example, file:///media/stick every 60 s");
+        format!("followed    world {world} from https://platform.example/a/, file:///media/stick every 60 s");
     assert!(ran.stdout.contains(&line), "{}", ran.stdout);
     ran.told(&["no witness has to have seen the log", "`sync.witness_quorum`", "`sync.allow_example`"]);
     assert!(!(ran.stdout + &ran.stderr).contains("secret"));

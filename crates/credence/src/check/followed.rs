@@ -26,7 +26,7 @@ impl Followed {
         let (sync, plan) = (&config.sync, config.sync.feed()?);
         if sync.witness_quorum == 0 {
             warnings.push(
-                "no witness has to have seen the log: nobody but this gateway would notice if it were shown a log of its own; \
+                "no witness has to have seen the log: if this gateway were shown a log of its own, it would not notice; \
                  `sync.witnesses` and `sync.witness_quorum` name who has to"
                     .to_owned(),
             );
