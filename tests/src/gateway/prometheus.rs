@@ -8,7 +8,8 @@ use std::thread;
 use std::time::Duration;
 
 use credence_credit::{Measure, Score};
-use credence_platform::example::CAMPUS;
+use credence_platform::example::{CAMPUS, VISITORS};
+use credence_prefix::Prefix;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -283,7 +284,7 @@ fn every_panel_and_every_rule_about_a_platform_finds_data() {
                 Alliance::start_with(|settings| settings.bus = Some("nats://127.0.0.1:1".to_owned()));
             let Some(prometheus) = Prometheus::start(&PLATFORMS, alliance.address()) else { return };
             prometheus.finds("up == 1").expect("the platform is scraped");
-            alliance.decide("3fff:200:7::/48".parse().unwrap());
+            alliance.decide(Prefix::containing(VISITORS.first(), 48));
             let mut stream = TcpStream::connect(alliance.address()).unwrap();
             stream.write_all(b"POST /acts HTTP/1.0\r\nContent-Length: 3\r\n\r\nbad").unwrap();
             stream.read_to_end(&mut Vec::new()).unwrap();
@@ -300,7 +301,7 @@ fn decided_and_taken_back(alliance: &mut Alliance, running: &mut Running) {
     let has = |running: &mut Running, count: u64| {
         running.metrics_when(|numbers| numbers.get("credence_sync_records{source=\"feed\"}") == Some(&count));
     };
-    let subject = "3fff:200:7::/48".parse().unwrap();
+    let subject = Prefix::containing(VISITORS.first(), 48);
     let said = (Measure::RateLimit, Score::new(400).unwrap());
     let alert = alliance.submit(|parties, now| parties.alert(CAMPUS, subject, said, now));
     has(running, 1);

@@ -110,6 +110,13 @@ impl Arrivals {
         first.unwrap_or_else(|| panic!("nothing arrives from {source}"))
     }
 
+    /// Waits until most of what a source sends is missing.
+    #[track_caller]
+    pub(super) fn misses(&self, source: &str, since: Instant) {
+        let missing = || (self.lost(source, since) > 2 * STEADY as u64).then_some(());
+        assert!(wait_for(missing).is_some(), "nothing of {source} is ever missing");
+    }
+
     /// Waits until nothing of what a source sends is missing for a while any more, and says when that began.
     #[track_caller]
     pub(super) fn steady(&self, source: &str, since: Instant) -> Instant {
