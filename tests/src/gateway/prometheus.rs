@@ -236,9 +236,9 @@ fn scraped(client: &Client) {
     let followed = publisher.followed();
     let list = &followed[followed.find("[sync.lists").expect("a list is followed")..];
     let site = Site::new(&format!(
-        "workers = 2\ncredit.snapshots = [\"DIR/deny\"]\nalerts.path = \"DIR/alerts.json\"\n[enforce]\nmode = \"dry_run\"\n{}",
-        // A feed, a list, and others who are told.
-        format!("{}{list}{outbox}", alliance.followed())
+        "workers = 2\ncredit.snapshots = [\"DIR/deny\"]\nalerts.path = \"DIR/alerts.json\"\n[enforce]\nmode = \"dry_run\"\n{}{list}{outbox}",
+        // A feed, beside a list and others who are told.
+        alliance.followed()
     ));
     site.snapshot("deny", &format!("{LISTED}/128\n2001:db8:99::/48\n"));
     let mut running = site.start();
