@@ -11,6 +11,7 @@ mod disk;
 mod files;
 mod heads;
 mod issuers;
+mod laggards;
 mod mirrors;
 mod mutants;
 mod rounds;
