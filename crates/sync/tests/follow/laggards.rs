@@ -9,7 +9,7 @@ fn next(publisher: &mut Publisher, number: u16) {
     publisher.now += 1;
     publisher.alert(1 + number % 3, number);
     publisher.publish();
-    if number % 13 == 0 {
+    if number.is_multiple_of(13) {
         publisher.restart();
     }
 }

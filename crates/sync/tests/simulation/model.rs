@@ -8,7 +8,7 @@ use credence_law::acts::Ballot;
 use credence_law::party::Party;
 use credence_prefix::Prefix;
 
-use crate::cast::{Change, MEMBERS};
+use crate::cast::{Change, MEMBERS, member};
 
 /// What follows from an act if it is taken in.
 #[derive(Clone, Debug)]
@@ -116,7 +116,16 @@ impl Model {
             Intent::Relieve(about, since) => self.change(&about, |stood| {
                 stood.milder.get_or_insert((place, since));
             }),
-            Intent::Rules(_) | Intent::Nothing => {}
+            // What the old key has signed counts no more, whenever that was.
+            Intent::Rules(change) => {
+                if let Change::Rekeyed(of, _) = *change {
+                    let own = self.stood.iter_mut().filter(|stood| stood.claim.issuer == member(of));
+                    own.for_each(|stood| {
+                        stood.until.get_or_insert((place, 0));
+                    });
+                }
+            }
+            Intent::Nothing => {}
         }
         false
     }
