@@ -26,7 +26,7 @@ pub(crate) const HOUR: u64 = 60 * MINUTE;
 /// How long things go wrong.
 const DAY: u64 = 24 * HOUR;
 /// How many lines of the trace are told when something does not hold.
-const LAST: usize = 40_000;
+const LAST: usize = 40;
 pub(crate) const GATEWAYS: usize = 10;
 pub(crate) const MIRRORS: usize = 2;
 /// How many rounds a gateway has until it must be at the newest when all is calm.
