@@ -8,6 +8,8 @@ use std::io;
 use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
 
 use aya::programs::links::{FdLink, PinnedLink};
 use aya::programs::xdp::{XdpLink, XdpMode};
@@ -15,6 +17,11 @@ use aya::programs::{ProgramError, Xdp as Program};
 use aya::sys::SyscallError;
 
 use crate::xdp::LoadError;
+
+/// How long a program that is on its way off an interface is waited for.
+const LEAVING: Duration = Duration::from_secs(2);
+/// Time between two tries.
+const AGAIN: Duration = Duration::from_millis(20);
 
 /// Where the program runs on an interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,7 +77,7 @@ impl Attachment {
                 // What it was joined to is gone; an interface of the same name has come since.
                 Err(_) => fresh(program, interface)?,
             },
-            None => fresh(program, interface)?,
+            None => free(program, interface)?,
         };
         let link = keep(link, interface, pins, outlives)?;
         Ok(Self { _held: held, link, interface: interface.to_owned(), index, place })
@@ -140,6 +147,18 @@ pub(crate) fn hold(interface: &str) -> Result<UnixDatagram, LoadError> {
 fn predecessors(pin: &Path) -> Option<XdpLink> {
     let link = PinnedLink::from_pin(pin).ok()?;
     XdpLink::try_from(FdLink::from(link)).ok()
+}
+
+/// As [`fresh`], once a program that is on its way off has gone: the kernel takes one off after its name was removed or its
+/// process ended, and not before whoever lists the programs of the host has read on.
+fn free(program: &mut Program, interface: &str) -> Result<(XdpLink, Place), LoadError> {
+    for _ in 0..LEAVING.as_millis() / AGAIN.as_millis() {
+        match fresh(program, interface) {
+            Err(LoadError::Taken { .. }) => thread::sleep(AGAIN),
+            done => return done,
+        }
+    }
+    fresh(program, interface)
 }
 
 fn fresh(program: &mut Program, interface: &str) -> Result<(XdpLink, Place), LoadError> {

@@ -5,6 +5,7 @@
 
 mod bridge;
 mod exceptions;
+mod joining;
 mod links;
 mod lists;
 mod live;
