@@ -33,12 +33,16 @@ impl Simulation {
         self.note("platform_lost_power", format_args!(""));
     }
 
-    pub(crate) fn platform_start(&mut self) {
+    pub(crate) fn platform_start(&mut self) -> Checked {
         if !self.platform.is_running() {
-            self.platform.start();
-            self.note("platform_started", format_args!(""));
+            let is_unshown = self.platform.start();
+            self.note("platform_started", format_args!("{is_unshown}"));
             self.publish_soon();
+            if is_unshown {
+                return self.published();
+            }
         }
+        Ok(())
     }
 
     pub(crate) fn mood(&mut self, mirror: usize) {
@@ -158,7 +162,7 @@ impl Simulation {
         });
         self.moods = vec![Mood::Behind(0); MIRRORS];
         self.parted = vec![[false; MIRRORS + 1]; GATEWAYS];
-        self.platform_start();
+        self.platform_start()?;
         self.settle()?;
         self.cosign();
         for id in 0..GATEWAYS {

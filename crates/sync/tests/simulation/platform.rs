@@ -102,15 +102,22 @@ impl Platform {
         platform
     }
 
-    /// Starts, from what is on the disk.
-    pub(crate) fn start(&mut self) {
+    /// Starts, from what is on the disk. Whether a head lies there that was written before the power went, and that nobody was shown.
+    pub(crate) fn start(&mut self) -> bool {
         let mut desk = Desk::begin(&self.journal[0], self.world).unwrap();
         self.journal[1..].iter().for_each(|line| desk.replay(line).unwrap());
         let rules = rules(&self.journal, &desk);
         let feed = Feed::open(self.station.clone(), self.world, self.operator.clone(), rules).unwrap();
         let gate = Gate::new(Limits::default(), FixedState::with_seed(1));
         let (sent, since) = (HashMap::new(), HashMap::new());
+        let found = feed.head().map(|(_, session, serial)| (session, serial));
+        let last = self.newest().map(|last| (last.session, last.serial));
         self.running = Some(Running { desk, gate, feed, sent, since });
+        let is_unshown = found.is_some() && found != last;
+        if is_unshown {
+            self.note(None);
+        }
+        is_unshown
     }
 
     /// The process is gone, with what is in memory.
@@ -217,12 +224,12 @@ impl Platform {
         if published.unwrap().is_none() {
             return Put::Nothing;
         }
-        self.note(at_ms);
+        self.note(Some(at_ms));
         Put::Out
     }
 
-    /// Remembers what was put out.
-    fn note(&mut self, at_ms: u64) {
+    /// Remembers what was put out, at this moment or when its head says.
+    fn note(&mut self, at_ms: Option<u64>) {
         let Some(Running { desk, feed, .. }) = &self.running else { return };
         let (bytes, session, serial) = feed.head().unwrap();
         let signed = Signed::decode(&bytes).unwrap();
@@ -239,7 +246,7 @@ impl Platform {
             }
         }
         self.history.push(Publication {
-            at_ms,
+            at_ms: at_ms.unwrap_or_else(|| (head.issued - BEGIN) * 1_000),
             head: bytes.to_vec(),
             session,
             serial,

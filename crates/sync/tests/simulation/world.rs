@@ -222,7 +222,7 @@ impl Simulation {
             Event::Arrive(parcel) => self.arrive(parcel),
             Event::Publish => return self.publish(),
             Event::PlatformFault => self.platform_fault(),
-            Event::PlatformStart => self.platform_start(),
+            Event::PlatformStart => return self.platform_start(),
             Event::Witness => self.cosign(),
             Event::Mood(mirror) => self.mood(mirror),
             Event::Poll(id, life) => self.poll(id, life),
