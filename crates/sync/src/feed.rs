@@ -28,6 +28,7 @@ pub use bus::{Bus, BusError, listen_to};
 pub use client::{Client, Plan, listen};
 pub use intake::{Fed, Intake};
 use journal::Came;
+use keep::keep_version;
 pub use keep::{
     Copy, Disk, Folder, Kept, Unkept, does_wait, keep_rules, keep_state, keep_taken, keep_trusted,
     keep_waiting,

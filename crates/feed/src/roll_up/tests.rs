@@ -20,8 +20,13 @@ fn any_move() -> impl Strategy<Value = Move> {
     prop_oneof![Just(None), Just(Some(None)), any_rows(60).prop_map(|rows| Some(Some(rows)))]
 }
 
+/// What becomes of three issuers, and of acts by their places: 0 for one that goes.
+type Moves = ([Move; 3], Vec<(u64, u64)>);
+/// An issuer with what signs its rows, and the digest of those.
+type Told = (Party, Signed, [u8; 32]);
+
 /// The versions that some moves of three issuers and some acts that come and go lead to, from one with nothing in it on.
-fn versions(moves: Vec<([Move; 3], Vec<(u64, u64)>)>) -> Vec<Parts> {
+fn versions(moves: Vec<Moves>) -> Vec<Parts> {
     let mut versions = vec![Parts::default()];
     for ((issuers, acts), number) in moves.into_iter().zip(1_u64..) {
         let mut next = versions[versions.len() - 1].clone();
@@ -50,7 +55,7 @@ fn versions(moves: Vec<([Move; 3], Vec<(u64, u64)>)>) -> Vec<Parts> {
 }
 
 /// All that tells one version from another.
-fn told(parts: &Parts) -> (Vec<(Party, Signed, [u8; 32])>, Vec<Loose>) {
+fn told(parts: &Parts) -> (Vec<Told>, Vec<Loose>) {
     let issued =
         parts.issued.iter().map(|(party, (manifest, shard))| (*party, manifest.clone(), shard.digest()));
     (issued.collect(), parts.loose.values().cloned().collect())

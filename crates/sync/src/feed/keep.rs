@@ -290,7 +290,12 @@ fn rules_bytes(rules: &Rulebook) -> Vec<u8> {
 /// When it is not on the disk.
 pub fn keep_trusted(disk: &mut impl Disk, next: &Next) -> io::Result<()> {
     disk.write(HEAD, &next.head.encode())?;
-    disk.write(TRUSTED, &next.trusted.encode())
+    keep_version(disk, &next.trusted)
+}
+
+/// Writes down what is never to be older again, without its head.
+pub(super) fn keep_version(disk: &mut impl Disk, trusted: &Trusted) -> io::Result<()> {
+    disk.write(TRUSTED, &trusted.encode())
 }
 
 /// Writes down what is in force, so that a start needs no mirror. Until it is whole, a start finds what was kept before, or nothing.

@@ -60,7 +60,7 @@ pub(crate) enum Change {
     /// Other clocks.
     Procedure,
     /// Another registry: a member's key is revoked, and this one takes its place.
-    Rekeyed(u16, SigningKey),
+    Rekeyed(u16, Box<SigningKey>),
 }
 
 /// All parties, as one who has their keys.
@@ -138,7 +138,7 @@ impl Cast {
             Change::Procedure => self.newest.procedure = Some(id),
             Change::Rekeyed(of, key) => {
                 self.newest.registry = id;
-                let old = self.keys.insert((member(of), Function::Alerts), key);
+                let old = self.keys.insert((member(of), Function::Alerts), *key);
                 self.stolen.extend(old.map(|old| (of, old)));
             }
         }

@@ -51,13 +51,13 @@ impl Simulation {
         let change = match self.dice.happens(600) {
             true => {
                 let of = self.honest();
-                Change::Rekeyed(of, SigningKey::from_bytes(&self.dice.bytes()))
+                Change::Rekeyed(of, Box::new(SigningKey::from_bytes(&self.dice.bytes())))
             }
             false => Change::Procedure,
         };
         let Some(desk) = self.platform.desk() else { return };
         let signed = self.cast.rules(desk.law().unwrap(), &change);
-        self.send(0, &signed, Intent::Rules(Box::new(change)));
+        self.send(0, &signed, Intent::Rules(change));
     }
 
     /// Whoever has stolen a key that was revoked since says something with it.

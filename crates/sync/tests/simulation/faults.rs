@@ -116,8 +116,9 @@ impl Simulation {
             4 => {
                 if let Some(name) = self.gateways[id].drive.rot(&mut self.dice) {
                     self.note("rot", format_args!("{id} {name}"));
-                    if name == "trusted" {
-                        // What stands in the head that is kept is all that is left of it.
+                    if !self.gateways[id].drive.has_trusted() {
+                        // What stands in the head that is kept is all that is left of it, and of that nothing where it is damaged as
+                        // well before it could be written down again.
                         self.gateways[id].floor = (0, 0, 0, 0);
                     }
                     self.stop(id, "killed");

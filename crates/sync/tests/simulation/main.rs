@@ -49,7 +49,7 @@ pub(crate) enum Sabotage {
     Rollback,
     /// It believes a record that nobody has signed.
     Forged,
-    /// Not a gateway: the platform's disk says that things stay, and keeps none of them when the power goes.
+    /// Not a gateway: the platform's disk says that things stay, and keeps them when it sees fit.
     Forgetful,
 }
 
@@ -130,10 +130,13 @@ fn named() -> Option<Range<u64>> {
     })
 }
 
-/// Goes through these days on as many threads as there are cores; what happened in them, and the traces of each.
-fn days(seeds: &[u64], is_told: bool) -> (BTreeMap<String, u64>, Vec<(u64, [u8; 32])>) {
+/// What happened in some days, and the trace of each by its seed.
+type Days = (BTreeMap<String, u64>, Vec<(u64, [u8; 32])>);
+
+/// Goes through these days on as many threads as there are cores.
+fn days(seeds: &[u64], is_told: bool) -> Days {
     let next = AtomicUsize::new(0);
-    let all = Mutex::new((BTreeMap::<String, u64>::new(), Vec::new()));
+    let all = Mutex::new(Days::default());
     thread::scope(|scope| {
         let go = || {
             while let Some(&seed) = seeds.get(next.fetch_add(1, Relaxed)) {

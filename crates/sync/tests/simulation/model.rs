@@ -24,7 +24,7 @@ pub(crate) enum Intent {
     /// A member votes on that.
     Vote(ActId, u16, Ballot),
     /// Other rules.
-    Rules(Box<Change>),
+    Rules(Change),
     /// Nothing, whatever its author hopes for.
     Nothing,
 }
@@ -118,7 +118,7 @@ impl Model {
             }),
             // What the old key has signed counts no more, whenever that was.
             Intent::Rules(change) => {
-                if let Change::Rekeyed(of, _) = *change {
+                if let Change::Rekeyed(of, _) = change {
                     let own = self.stood.iter_mut().filter(|stood| stood.claim.issuer == member(of));
                     own.for_each(|stood| {
                         stood.until.get_or_insert((place, 0));

@@ -8,6 +8,9 @@ use credence_platform::disk::Disk;
 
 use crate::dice::Dice;
 
+/// How often a disk that forgets is told to keep names until it keeps all that it has.
+const FLUSHED: u64 = 5;
+
 /// Files in memory that outlive the process, and the power as far as they were told to.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Station(Arc<Mutex<Spindle>>);
@@ -28,12 +31,13 @@ struct Spindle {
     kept: BTreeMap<String, u64>,
     /// After how many more steps the power is gone.
     stops_after: Option<u32>,
-    /// Whether nothing that is told to stay does.
+    /// Whether nothing that is told to stay does before the disk sees fit, and how often names were told to.
     forgets: bool,
+    told: u64,
 }
 
 impl Station {
-    /// A disk that says that things stay, and keeps none of them.
+    /// A disk that says that things stay, and keeps them when it sees fit.
     pub(crate) fn that_forgets(self, forgets: bool) -> Self {
         self.spindle().forgets = forgets;
         self
@@ -142,8 +146,12 @@ impl Disk for Station {
 
     fn sync_names(&self) -> io::Result<()> {
         let spindle = &mut *self.step()?;
+        spindle.told += 1;
         if !spindle.forgets {
             spindle.kept = spindle.names.clone();
+        } else if spindle.told.is_multiple_of(FLUSHED) {
+            spindle.kept = spindle.names.clone();
+            spindle.files.values_mut().for_each(|file| file.is_kept = true);
         }
         spindle.sweep();
         Ok(())

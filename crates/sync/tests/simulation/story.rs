@@ -99,7 +99,7 @@ impl Simulation {
                 self.note("taken", format_args!("{} {:?}", receipt.place, parcel.intent));
                 if let Intent::Rules(change) = &parcel.intent {
                     self.note("ruled", format_args!("{}", receipt.place));
-                    self.cast.adopt(receipt.id, (**change).clone());
+                    self.cast.adopt(receipt.id, change.clone());
                 }
                 if self.model.taken(receipt.id, parcel.intent, receipt.place) {
                     self.note("agreed", format_args!("{}", receipt.place));
