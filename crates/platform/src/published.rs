@@ -13,6 +13,7 @@ pub use credence_feed::log::origin;
 use signed_note::Note;
 use tlog_tiles::Checkpoint;
 
+use crate::disk::{Disk, Folder};
 use crate::log::{Log, Signer};
 
 /// The newest checkpoint of a world's directory, and its epoch.
@@ -86,8 +87,7 @@ impl Published {
         }
     }
 
-    /// Notes what is published now. It survives the process; after a failure of the machine it may be an older one, which asks
-    /// less of the journal and never more.
+    /// Notes what is published now. It is on the disk when this returns, and no failure of the machine brings an older one back.
     ///
     /// # Errors
     /// When it cannot be written.
@@ -137,10 +137,13 @@ pub fn standing(checkpoint: &[u8], signer: &Signer, log: &Log) -> anyhow::Result
     }))
 }
 
-/// Writes a file beside the old one and puts it in its place, so that there is always one that is whole.
+/// Puts a file in the place of the old one, on the disk when this returns: there is always one that is whole, and no failure of the
+/// machine brings the old one back.
 pub(crate) fn replace(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
-    let beside = path.with_added_extension("new");
-    let written = fs::write(&beside, bytes).and_then(|()| fs::rename(&beside, path));
+    let written = match (path.parent(), path.file_name().and_then(|name| name.to_str())) {
+        (Some(directory), Some(name)) => Folder::new(directory).and_then(|disk| disk.replace(name, bytes)),
+        _ => Err(std::io::ErrorKind::InvalidFilename.into()),
+    };
     written.with_context(|| format!("{} cannot be written", path.display()))
 }
 

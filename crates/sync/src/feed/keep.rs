@@ -294,7 +294,7 @@ pub fn keep_trusted(disk: &mut impl Disk, next: &Next) -> io::Result<()> {
     keep_known(disk, &next.trusted)
 }
 
-/// The same without a head.
+/// Writes down what is never to be older again, without its head.
 pub(super) fn keep_known(disk: &mut impl Disk, trusted: &Trusted) -> io::Result<()> {
     disk.write(TRUSTED, &trusted.encode())
 }

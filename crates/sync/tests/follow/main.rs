@@ -12,6 +12,7 @@ mod epoch;
 mod files;
 mod heads;
 mod issuers;
+mod laggards;
 mod mirrors;
 mod mutants;
 mod rounds;
