@@ -33,6 +33,7 @@ use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::sync::watch;
 use tracing::{info, warn};
 
+use self::outbox::News;
 use crate::config::{Config, FEED};
 use crate::exit::{Exit, HostCannot};
 use crate::outputs::Format;
@@ -46,7 +47,7 @@ const MODE: u32 = 0o750;
 /// Orders and reports that wait; there is one for each list that changes.
 const EVENTS_MAX: usize = 64;
 
-/// Alerts that wait for the outbox.
+/// Alerts and counts that wait for the outbox.
 const ALERTS_MAX: usize = 256;
 
 /// Names where hosts are asked for. Whoever replaces it, as clients of DHCP do, takes it from a follower, to which the file was
@@ -204,9 +205,9 @@ fn follow(config: &Config, part: Option<Part>, format: Option<Format>) -> anyhow
         for plan in plans {
             tokio::spawn(lists.clone().keep(Arc::new(plan), send.clone()));
         }
-        let (alerts, heard) = channel(ALERTS_MAX);
+        let (news, heard) = channel(ALERTS_MAX);
         tokio::select! {
-            ended = heed(&lists, (&orders, alerts), events) => ended,
+            ended = heed(&lists, (&orders, news), events) => ended,
             attended = attend(desk, to_others, heard) => attended.map(|()| Exit::Done),
         }
     })
@@ -215,13 +216,14 @@ fn follow(config: &Config, part: Option<Part>, format: Option<Format>) -> anyhow
 /// Does what there is to do until nobody gives orders or listens any more.
 async fn heed(
     lists: &Lists,
-    (feed, alerts): (&Sender<Order>, Sender<String>),
+    (feed, news): (&Sender<Order>, Sender<News>),
     mut events: Receiver<Event>,
 ) -> anyhow::Result<Exit> {
     while let Some(event) = events.recv().await {
         match event {
             // Where nobody tells others anything, nobody listens.
-            Event::Order(Order::Alert { line }) => drop(alerts.send(line).await),
+            Event::Order(Order::Alert { line }) => drop(news.send(News::Alert(line)).await),
+            Event::Order(Order::Applied(count)) => drop(news.send(News::Applied(count)).await),
             // What is forgotten comes again with whatever comes next.
             Event::Order(Order::Leave { source, .. }) if source == FEED => {}
             Event::Order(order @ (Order::Take { .. } | Order::Hold { .. }))
@@ -249,12 +251,12 @@ async fn heed(
 async fn attend(
     desk: Option<(Desk, UnixListener)>,
     fetcher: Fetcher,
-    alerts: Receiver<String>,
+    news: Receiver<News>,
 ) -> anyhow::Result<()> {
     match desk {
-        Some((desk, door)) => desk.attend(fetcher, door, alerts).await,
+        Some((desk, door)) => desk.attend(fetcher, door, news).await,
         None => {
-            drop(alerts);
+            drop(news);
             pending().await
         }
     }

@@ -4,6 +4,7 @@
 //! line in the log each minute. Verdicts are counted and raise alerts; where the configuration says so, the kernel carries
 //! them out.
 
+mod accounts;
 mod carrier;
 mod controls;
 mod door;

@@ -1,5 +1,6 @@
 //! A gateway that follows the feed of an alert platform: from what members decide to the wire, and back.
 
+use std::fs;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::thread;
@@ -11,7 +12,7 @@ use axum::routing::any;
 use credence_credit::{ActId, Measure, Score};
 use credence_law::Signed;
 use credence_law::acts::Ground;
-use credence_law::party::World;
+use credence_law::party::{Function, World};
 use credence_platform::complaint::Answered;
 use credence_platform::example::{CAMPUS, Parties, Place, VISITORS, make_world};
 use credence_platform::keys;
@@ -20,13 +21,14 @@ use credence_platform::published::{Published, origin};
 use credence_platform::serve::{Offices, Platform, Settings, now as unix_s, router};
 use credence_platform::store::{Address, Store};
 use credence_prefix::Prefix;
+use serde_json::Value;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
 
 use super::live::Site;
 use super::network::{CLIENT, between, ip, now};
-use super::running::Running;
+use super::running::{Running, fetch, wait_for};
 use super::traffic::{Arrivals, EVERY, SLACK, send_from};
 use crate::binary::run;
 
@@ -42,7 +44,7 @@ pub(super) struct Alliance {
     parties: Parties,
     address: SocketAddr,
     world: World,
-    _directory: TempDir,
+    directory: TempDir,
 }
 
 impl Alliance {
@@ -56,6 +58,9 @@ impl Alliance {
         let place = Place::new(directory.path());
         let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let (world, entries) = make_world(&place, unix_s()).unwrap();
+        for (number, entry) in entries.iter().enumerate() {
+            fs::write(directory.path().join(format!("rule-{number}")), entry.sent.as_ref().unwrap()).unwrap();
+        }
         let [operator, executive] =
             [place.operator(), place.executive()].map(|path| keys::read(&path).unwrap());
         let signer = Signer::new(&origin(world, 1), &operator);
@@ -79,7 +84,7 @@ impl Alliance {
             (platform, address)
         });
         let parties = Parties::new(place, world, unix_s());
-        Self { runtime, platform, parties, address, world, _directory: directory }
+        Self { runtime, platform, parties, address, world, directory }
     }
 
     /// Where it is served.
@@ -110,6 +115,28 @@ impl Alliance {
         self.followed()
             .replace(&self.address.to_string(), &address.to_string())
             .replace("refresh_s = 600\n", &asked)
+    }
+
+    /// The keys by which a gateway of the fourth member gives account of each ten seconds.
+    fn told(&self) -> String {
+        let directory = self.directory.path();
+        let rules =
+            (0..).map(|number| directory.join(format!("rule-{number}"))).take_while(|path| path.exists());
+        format!(
+            "[sync.outbox]\nrule = \"ask\"\naccounts_s = 10\nplatforms = [\"http://{}\"]\nworld = \"{}\"\nrules = {:?}\nmember = 4\n\
+             key = {:?}\n",
+            self.address,
+            self.world,
+            rules.collect::<Vec<_>>(),
+            Place::new(directory).member(4, Function::Alerts),
+        )
+    }
+
+    /// What networks say to have done to a subject.
+    fn applied(&self, subject: Prefix) -> Vec<Value> {
+        let (status, body) = fetch(self.address, &format!("/subjects/{subject}"));
+        assert_eq!(status, 200, "{body}");
+        serde_json::from_str::<Value>(&body).unwrap()["applied"].as_array().unwrap().clone()
     }
 
     #[track_caller]
@@ -215,6 +242,53 @@ fn what_members_decide_reaches_the_wire_and_what_they_correct_leaves_it() {
             assert!(told.contains("rate_limit"), "{told} by {alerted}");
             running.signal("TERM");
             running.end().expect(0);
+        },
+        send_as_visitor,
+    );
+}
+
+/// What was held up stands in the credit file of whom it was done to, period by period, and nothing else does.
+#[test]
+fn what_was_done_to_a_subject_stands_in_its_file() {
+    between(
+        "gateway::fed::what_was_done_to_a_subject_stands_in_its_file",
+        |client| {
+            ip(&format!("route replace {VISITOR}/128 dev wan"));
+            let mut alliance = Alliance::start();
+            let keys = format!("{}{}", alliance.followed(), alliance.told());
+            let site =
+                Site::new(&format!("[enforce]\nmode = \"on\"\n[control]\nsocket = \"DIR/door\"\n{keys}"));
+            let mut running = site.start();
+            let subject = Prefix::containing(VISITORS.first(), 48);
+            let act = alliance.decide(subject);
+            awaits(&mut running, "records", 1, now());
+            let _playing = client.begin();
+            let is_there = |alliance: &Alliance, least: u64| {
+                wait_for(|| {
+                    let applied = alliance.applied(subject);
+                    applied.first()?["accounts"].as_u64().filter(|accounts| *accounts >= least)?;
+                    Some(applied)
+                })
+            };
+            // The first period may have been too short for enough packets.
+            let _ = is_there(&alliance, 1).or_else(|| is_there(&alliance, 1));
+            let applied = is_there(&alliance, 2).unwrap_or_else(|| panic!("{}", running.stderr()));
+            let [sum] = applied.as_slice() else { panic!("{applied:?}") };
+            assert_eq!(
+                (sum["measure"].as_str(), sum["because"].as_str()),
+                (Some("drop"), Some(&*act.to_string()))
+            );
+            assert_eq!(
+                (sum["issuer"].as_str(), sum["prefix"].as_str()),
+                (Some("member 4"), Some("3fff:200::/48"))
+            );
+            // The kernel's own count is no less, and each frame is as long as the other.
+            let told = run(["control", "--socket", &site.path("door"), "explain", VISITOR]).expect(0).stdout;
+            let (_, after) = told.split_once("acted on ").unwrap();
+            let met: u64 = after.split(' ').next().unwrap().parse().unwrap();
+            let (packets, bytes) = (sum["packets"].as_u64().unwrap(), sum["bytes"].as_u64().unwrap());
+            assert!(packets >= 100 && packets <= met && bytes % packets == 0, "{sum:?} of {met}");
+            assert!(alliance.applied("2001:db8:1000::/48".parse().unwrap()).is_empty());
         },
         send_as_visitor,
     );
