@@ -127,18 +127,18 @@ fn told(client: &Client, has_bell: bool) {
 }
 
 #[test]
-fn a_doorbell_brings_each_decision_and_each_correction_to_the_wire_within_a_second() {
+fn a_doorbell_brings_each_decision_and_each_correction_to_the_wire_within_a_second_at_length() {
     between(
-        "gateway::soon::a_doorbell_brings_each_decision_and_each_correction_to_the_wire_within_a_second",
+        "gateway::soon::a_doorbell_brings_each_decision_and_each_correction_to_the_wire_within_a_second_at_length",
         |client| told(client, true),
         send,
     );
 }
 
 #[test]
-fn without_a_doorbell_each_comes_with_the_next_question() {
+fn without_a_doorbell_each_comes_with_the_next_question_at_length() {
     between(
-        "gateway::soon::without_a_doorbell_each_comes_with_the_next_question",
+        "gateway::soon::without_a_doorbell_each_comes_with_the_next_question_at_length",
         |client| told(client, false),
         send,
     );
