@@ -15,6 +15,7 @@ mod mirror;
 mod refresh;
 mod rounds;
 mod timing;
+mod tried;
 mod trusted;
 
 use std::sync::Arc;
