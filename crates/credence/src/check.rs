@@ -1,6 +1,7 @@
 //! `credence check`: whether a configuration is sound, and what it would do on this host.
 
 mod effect;
+mod followed;
 mod outbox;
 mod plan;
 

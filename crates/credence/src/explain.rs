@@ -28,6 +28,10 @@ use crate::statement::Statement;
 /// Where an installed gateway has its configuration.
 pub(crate) const CONFIG: &str = "/etc/credence/credence.toml";
 
+/// What is wrong where a gateway fetches, and has not put anything in force.
+const NOTHING_YET: &str = "nothing that was fetched is in force yet: `credence run` puts it in force, and `credence control \
+                           status` says what waits for whom";
+
 /// Arguments of `credence explain`.
 #[derive(clap::Args)]
 pub(crate) struct ExplainArgs {
@@ -104,7 +108,10 @@ impl Known {
         let keeper = Sources::begin(&config, &mut faults).keeper([], &guards, &Published::default())?;
         faults.iter().for_each(tell);
         let cache = Arc::clone(keeper.cache());
-        ensure!(!cache.sources().is_empty(), NOTHING);
+        if cache.sources().is_empty() {
+            ensure!(!config.sync.is_on(), NOTHING_YET);
+            bail!(NOTHING);
+        }
         let (lists, exit) = (lists.lists(&guards)?, Exit::after(!faults.is_empty()));
         Ok(Self { cache, lists, socket: socket(config.control.socket), exit })
     }

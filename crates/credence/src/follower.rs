@@ -22,6 +22,7 @@ use std::thread;
 use anyhow::{Context, ensure};
 use credence_engine::clock::unix_s;
 use credence_feed::State;
+use credence_sync::feed::epoch::turn_to;
 use credence_sync::feed::{Client, Folder, Offer, Plan, Told, listen, listen_to};
 use credence_sync::fetch::{Fetcher, Patience, Refused};
 use credence_sync::lists::shelf::Shelf;
@@ -30,7 +31,7 @@ use credence_sync::pipe::{self, Heard, LINE_LEN_MAX, Order, Report, Words};
 use rustix::process::{Signal, set_parent_process_death_signal};
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::sync::watch;
-use tracing::warn;
+use tracing::{info, warn};
 
 use crate::config::{Config, FEED};
 use crate::exit::{Exit, HostCannot};
@@ -159,12 +160,16 @@ fn follow(config: &Config, args: &SyncArgs) -> anyhow::Result<Exit> {
     let desk = if format.is_none() { outbox::open(config) } else { None };
     let followed = config.sync.feed();
     let mirrors = followed.iter().flat_map(|plan| &plan.mirrors);
-    let directories: Vec<_> = mirrors.filter_map(|mirror| mirror.path().map(Path::to_owned)).collect();
-    sandbox::confine_follower(&config.sandbox, &config.sync.state, &directories);
+    let directories = mirrors.filter_map(|mirror| mirror.path().map(Path::to_owned));
+    let read: Vec<_> = directories.chain(config.sync.bus_ca.clone()).collect();
+    sandbox::confine_follower(&config.sandbox, &config.sync.state, &read);
     let (machine, shelf) = (Machine { unix_s, chance }, Shelf::new(lists(&config.sync.state)));
     let plans = config.sync.plans();
     let client = |plan: Plan, fetcher: &Fetcher| {
-        let folder = Folder::new(&feed(&config.sync.state)).context("the feed cannot be kept")?;
+        let mut folder = Folder::new(&feed(&config.sync.state)).context("the feed cannot be kept")?;
+        if turn_to(&mut folder, config.sync.epoch)? {
+            info!(epoch = config.sync.epoch, "another epoch of the public log is followed from now on");
+        }
         Ok::<_, anyhow::Error>(Client::new(fetcher.clone(), plan, folder, machine))
     };
     if let Some(format) = format {

@@ -7,6 +7,7 @@
 
 mod bus;
 mod client;
+pub mod epoch;
 pub mod evidence;
 mod intake;
 mod journal;

@@ -111,6 +111,25 @@ fn a_sound_configuration_is_told_with_what_it_would_do() {
 }
 
 #[test]
+fn what_would_be_followed_is_told_and_what_nobody_would_notice() {
+    let world = "5f".repeat(32);
+    let text = format!(
+        "interface = \"lo\"\n[sync]\nurl = \"https://user:secret@platform.example/a\"\nmirrors = [\"file:///media/stick\"]\n\
+         world = \"{world}\"\nrefresh_s = 60\nallow_example = true\n"
+    );
+    let ran = checked(&text, &[]).expect(0);
+    let line =
+        format!("followed    world {world} from https://platform.example/a/, file:///media/stick every 60 s");
+    assert!(ran.stdout.contains(&line), "{}", ran.stdout);
+    ran.told(&["no witness has to have seen the log", "`sync.witness_quorum`", "`sync.allow_example`"]);
+    assert!(!(ran.stdout + &ran.stderr).contains("secret"));
+    let ran = checked(&text, &["--format", "json"]).expect(0);
+    let feed = &ran.json()["plan"]["feed"];
+    assert_eq!((feed["world"].as_str(), feed["refresh_s"].as_u64()), (Some(&*world), Some(60)), "{feed}");
+    assert_eq!((feed["witnesses"].as_u64(), feed["bus"].as_bool()), (Some(0), Some(false)), "{feed}");
+}
+
+#[test]
 fn what_would_be_enforced_is_told_with_what_happens_when_something_fails() {
     let text = r#"
         interface = "lo"

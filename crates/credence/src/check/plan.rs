@@ -15,6 +15,7 @@ use credence_score::{Policy, Verdict};
 use credence_sync::fetch::Place;
 use serde::Serialize;
 
+use super::followed::Followed;
 use super::outbox::Outbox;
 use super::{bytes, count};
 use crate::config::{Backend, CarriedBy, Config, FLOW_BYTES, Sandbox, Standing, WhenFull, cores};
@@ -40,6 +41,8 @@ pub(super) struct Plan {
     lists: ListLengths,
     credit: Credit,
     exceptions: Option<String>,
+    /// The feed of a platform, if one would be followed.
+    feed: Option<Followed>,
     /// What would be fetched, by the names of the lists.
     lists_fetched: BTreeMap<String, Fetched>,
     policy: Policy,
@@ -147,6 +150,7 @@ impl Plan {
             lists: ListLengths::of(config),
             credit,
             exceptions: config.credit.exceptions.as_ref().map(|path| path.display().to_string()),
+            feed: Followed::of(config, warnings),
             lists_fetched: fetched(config, warnings),
             policy: config.policy,
             alerts: Alerts::of(config, problems),
@@ -184,6 +188,7 @@ impl Plan {
             ("lists", self.lists.told()),
             ("credit", self.credit.told()),
             ("exceptions", self.exceptions.clone().unwrap_or_else(|| "none".to_owned())),
+            ("followed", self.feed.as_ref().map_or_else(|| "no platform".to_owned(), Followed::told)),
             ("fetched", told(&self.lists_fetched)),
             ("unrated", format!("sources start at {}", self.policy.neutral)),
             (

@@ -2,6 +2,8 @@
 
 use std::collections::HashSet;
 use std::fs;
+use std::io::ErrorKind;
+use std::path::Path;
 
 use anyhow::Context;
 use credence_feed::{FileRef, Head, Shard, SnapshotList};
@@ -41,6 +43,20 @@ impl Feed {
     /// Puts a head out, after everything that it names.
     pub(super) fn keep_head(&self, signed: &Signed) -> anyhow::Result<()> {
         replace(&self.directory.join(HEAD), &signed.encode())
+    }
+
+    /// Lets the feed of a directory begin a new session when it is opened next.
+    ///
+    /// # Errors
+    /// When its head cannot be taken away.
+    pub fn begin_session(directory: &Path) -> anyhow::Result<()> {
+        let head = directory.join(HEAD);
+        match fs::remove_file(&head) {
+            Err(fault) if fault.kind() != ErrorKind::NotFound => {
+                Err(fault).with_context(|| format!("{} cannot be taken away", head.display()))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Goes on from what was published last. Where that cannot be read or does not stand, a new session begins, which costs each

@@ -78,6 +78,8 @@ fn answers_are_as_they_are_described() {
     let several = server.ask_with("POST", "/acts", "Content-Type: application/json\r\n", several.as_bytes());
     described.check("POST", "/acts", &several.unwrap(), 200);
 
+    // The first head is published beside, once the server answers.
+    server.has_published();
     let (name, none) = (id(&good).to_string(), "0".repeat(64));
     for (path, concrete, statuses) in [
         ("/acts/{id}", [format!("/acts/{name}"), format!("/acts/{none}")], [200, 404]),

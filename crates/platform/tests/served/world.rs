@@ -4,6 +4,8 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
+use std::thread;
+use std::time::Duration;
 
 use credence_credit::ActId;
 use credence_law::acts::{Block, Claim, OwnAlert, Preamble, Purpose};
@@ -93,7 +95,7 @@ impl Site {
     }
 
     /// Reads the journal as it is now for so long, behind everybody's back, where it is on a server.
-    pub(crate) fn linger(&self, lasts: std::time::Duration) {
+    pub(crate) fn linger(&self, lasts: Duration) {
         self.behind(async |connection| {
             sqlx::query("BEGIN ISOLATION LEVEL REPEATABLE READ").execute(&mut *connection).await?;
             sqlx::query("SELECT count(*) FROM journal").execute(&mut *connection).await?;
@@ -148,7 +150,7 @@ impl Site {
             Some(address.split_whitespace().next()?.to_owned())
         });
         // What it says later must not fill the pipe.
-        std::thread::spawn(move || lines.for_each(drop));
+        thread::spawn(move || lines.for_each(drop));
         Server { process, address: address.unwrap_or_else(|| panic!("it does not listen: {said}")) }
     }
 
@@ -261,6 +263,19 @@ impl Server {
         let [input, signature] = sign(&keys::read(key).unwrap(), world, &asked, now(), rand::random());
         let more = format!("Signature-Input: {input}\r\nSignature: {signature}\r\n");
         self.ask_with("GET", path, &more, b"").unwrap()
+    }
+
+    /// Waits until it has published something for gateways.
+    #[track_caller]
+    pub(crate) fn has_published(&self) {
+        let published = (0..1_000).any(|_| {
+            let is = self.get("/feed/head").status == 200;
+            is || {
+                thread::sleep(Duration::from_millis(20));
+                false
+            }
+        });
+        assert!(published, "no head after twenty seconds");
     }
 
     pub(crate) fn process_id(&self) -> String {

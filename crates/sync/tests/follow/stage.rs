@@ -58,6 +58,15 @@ impl Publisher {
         self.feed = feed(&self.directory, &self.place, self.world, &self.journal, &self.desk);
     }
 
+    /// Loses the newest entries for good, as when an older backup is restored, and goes on in a new session.
+    pub(crate) fn lose(&mut self, entries: usize) {
+        self.journal.truncate(self.journal.len() - entries);
+        self.desk = Desk::begin(&self.journal[0], self.world).unwrap();
+        self.journal[1..].iter().for_each(|line| self.desk.replay(line).unwrap());
+        Feed::begin_session(&self.directory.path().join("feed")).unwrap();
+        self.restart();
+    }
+
     /// Takes something in.
     #[track_caller]
     pub(crate) fn hand_in(&mut self, signed: &Signed) -> ActId {
