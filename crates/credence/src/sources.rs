@@ -89,7 +89,7 @@ impl Says {
     fn snapshots(&self) -> anyhow::Result<Vec<Cow<'_, Snapshot>>> {
         match self {
             Self::Snapshots(snapshots) => Ok(snapshots.iter().map(Cow::Borrowed).collect()),
-            Self::Fed(fed) => Ok(vec![fed.snapshot()?]),
+            Self::Fed(fed) => Ok(vec![Cow::Owned(fed.snapshot()?)]),
         }
     }
 

@@ -209,7 +209,14 @@ impl Issued {
             judged.map_err(|refusal| Reject::Row(party, row.prefix, refusal))
         };
         match known {
-            Some(known) => known.shard.changes_to(&shard).put.iter().try_for_each(judge)?,
+            Some(known) => {
+                known
+                    .shard
+                    .differing(&shard)
+                    .iter()
+                    .filter_map(|(_, row)| row.as_ref())
+                    .try_for_each(judge)?;
+            }
             None => shard.rows().try_for_each(|row| judge(&row))?,
         }
         Ok(Self { manifest, stated, signatures: accepted.signatures, shard })

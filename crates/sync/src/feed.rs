@@ -16,6 +16,7 @@ mod mirror;
 mod refresh;
 mod rounds;
 mod timing;
+mod tried;
 mod trusted;
 
 use std::sync::Arc;

@@ -1,6 +1,6 @@
 //! The gateway's end of a feed: what lies on the disk is checked once more before it is put in force.
 
-use std::borrow::Cow;
+use std::cell::RefCell;
 use std::sync::Arc;
 
 use credence_credit::{Amendment, Header, Issuer, Snapshot};
@@ -39,8 +39,8 @@ pub struct Fed {
 enum From {
     /// By what is another in it than in what was in force, and what of that somebody has made milder or harder.
     Before(Vec<Amendment>, Vec<Turn>),
-    /// All of it.
-    Nothing(Box<Snapshot>),
+    /// All of it, until somebody has asked for it: it takes much memory.
+    Nothing(RefCell<Option<Snapshot>>),
     /// It is in force, and that is over.
     Settled,
 }
@@ -56,15 +56,16 @@ impl Fed {
         self.records
     }
 
-    /// All records.
+    /// All records. They are made anew each time but the first.
     ///
     /// # Errors
     /// When they break a rule of snapshots.
-    pub fn snapshot(&self) -> Result<Cow<'_, Snapshot>, Reject> {
-        match &self.from {
-            From::Nothing(snapshot) => Ok(Cow::Borrowed(snapshot)),
-            From::Before(..) | From::Settled => self.held.snapshot().map(Cow::Owned),
-        }
+    pub fn snapshot(&self) -> Result<Snapshot, Reject> {
+        let made = match &self.from {
+            From::Nothing(snapshot) => snapshot.take(),
+            From::Before(..) | From::Settled => None,
+        };
+        made.map_or_else(|| self.held.snapshot(), Ok)
     }
 
     /// What is another in it than in what was in force when it was read, and the issuers of both; none where anything may be.
@@ -83,10 +84,14 @@ impl Fed {
         }
     }
 
-    /// The same without what led here, which takes memory.
+    /// The same without the changes that led here, which take memory.
     #[must_use]
     pub fn settled(self) -> Self {
-        Self { from: From::Settled, ..self }
+        let from = match self.from {
+            From::Before(..) => From::Settled,
+            from => from,
+        };
+        Self { from, ..self }
     }
 }
 
@@ -135,7 +140,7 @@ impl Intake {
         }
         let snapshot = held.snapshot()?;
         let records = snapshot.records().len();
-        Ok(Fed { held, staged, records, from: From::Nothing(Box::new(snapshot)) })
+        Ok(Fed { held, staged, records, from: From::Nothing(RefCell::new(Some(snapshot))) })
     }
 
     /// Notes that what has this header is in force.
