@@ -213,9 +213,12 @@ mod tests {
         Some(Met { packets, bytes: packets * 60 })
     }
 
-    /// What the follower has heard last of each line: packets and bytes by period, second group of the subject, and act.
+    /// A line: its period, the second group of its subject, and its act.
+    type Line = (u64, u8, u8);
+
+    /// What the follower has heard last of each line: packets and bytes.
     #[derive(Default)]
-    struct Heard(RefCell<BTreeMap<(u64, u8, u8), (u64, u64)>>);
+    struct Heard(RefCell<BTreeMap<Line, (u64, u64)>>);
 
     impl Heard {
         fn hear(&self, order: &Order) -> bool {
@@ -226,7 +229,7 @@ mod tests {
             true
         }
 
-        fn packets(&self) -> Vec<((u64, u8, u8), u64)> {
+        fn packets(&self) -> Vec<(Line, u64)> {
             self.0.borrow().iter().map(|(key, (packets, _))| (*key, *packets)).collect()
         }
     }
