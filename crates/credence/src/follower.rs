@@ -22,6 +22,7 @@ use std::thread;
 use anyhow::{Context, ensure};
 use credence_engine::clock::unix_s;
 use credence_feed::State;
+use credence_sync::feed::epoch::turn_to;
 use credence_sync::feed::{Client, Folder, Offer, Plan, Told, listen, listen_to};
 use credence_sync::fetch::{Fetcher, Patience, Refused};
 use credence_sync::lists::shelf::Shelf;
@@ -30,8 +31,9 @@ use credence_sync::pipe::{self, Heard, LINE_LEN_MAX, Order, Report, Words};
 use rustix::process::{Signal, set_parent_process_death_signal};
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::sync::watch;
-use tracing::warn;
+use tracing::{info, warn};
 
+use self::outbox::News;
 use crate::config::{Config, FEED};
 use crate::exit::{Exit, HostCannot};
 use crate::outputs::Format;
@@ -45,7 +47,7 @@ const MODE: u32 = 0o750;
 /// Orders and reports that wait; there is one for each list that changes.
 const EVENTS_MAX: usize = 64;
 
-/// Alerts that wait for the outbox.
+/// Alerts and counts that wait for the outbox.
 const ALERTS_MAX: usize = 256;
 
 /// Names where hosts are asked for. Whoever replaces it, as clients of DHCP do, takes it from a follower, to which the file was
@@ -154,12 +156,16 @@ fn follow(config: &Config, part: Option<Part>, format: Option<Format>) -> anyhow
     let desk = if format.is_none() { outbox::open(config) } else { None };
     let followed = config.sync.feed();
     let mirrors = followed.iter().flat_map(|plan| &plan.mirrors);
-    let directories: Vec<_> = mirrors.filter_map(|mirror| mirror.path().map(Path::to_owned)).collect();
-    sandbox::confine_follower(&config.sandbox, &config.sync.state, &directories);
+    let directories = mirrors.filter_map(|mirror| mirror.path().map(Path::to_owned));
+    let read: Vec<_> = directories.chain(config.sync.bus_ca.clone()).collect();
+    sandbox::confine_follower(&config.sandbox, &config.sync.state, &read);
     let (machine, shelf) = (Machine { unix_s, chance }, Shelf::new(lists(&config.sync.state)));
     let plans = config.sync.plans();
     let client = |plan: Plan, fetcher: &Fetcher| {
-        let folder = Folder::new(&feed(&config.sync.state)).context("the feed cannot be kept")?;
+        let mut folder = Folder::new(&feed(&config.sync.state)).context("the feed cannot be kept")?;
+        if turn_to(&mut folder, config.sync.epoch)? {
+            info!(epoch = config.sync.epoch, "another epoch of the public log is followed from now on");
+        }
         Ok::<_, anyhow::Error>(Client::new(fetcher.clone(), plan, folder, machine))
     };
     if let Some(format) = format {
@@ -199,9 +205,9 @@ fn follow(config: &Config, part: Option<Part>, format: Option<Format>) -> anyhow
         for plan in plans {
             tokio::spawn(lists.clone().keep(Arc::new(plan), send.clone()));
         }
-        let (alerts, heard) = channel(ALERTS_MAX);
+        let (news, heard) = channel(ALERTS_MAX);
         tokio::select! {
-            ended = heed(&lists, (&orders, alerts), events) => ended,
+            ended = heed(&lists, (&orders, news), events) => ended,
             attended = attend(desk, to_others, heard) => attended.map(|()| Exit::Done),
         }
     })
@@ -210,13 +216,14 @@ fn follow(config: &Config, part: Option<Part>, format: Option<Format>) -> anyhow
 /// Does what there is to do until nobody gives orders or listens any more.
 async fn heed(
     lists: &Lists,
-    (feed, alerts): (&Sender<Order>, Sender<String>),
+    (feed, news): (&Sender<Order>, Sender<News>),
     mut events: Receiver<Event>,
 ) -> anyhow::Result<Exit> {
     while let Some(event) = events.recv().await {
         match event {
             // Where nobody tells others anything, nobody listens.
-            Event::Order(Order::Alert { line }) => drop(alerts.send(line).await),
+            Event::Order(Order::Alert { line }) => drop(news.send(News::Alert(line)).await),
+            Event::Order(Order::Applied(count)) => drop(news.send(News::Applied(count)).await),
             // What is forgotten comes again with whatever comes next.
             Event::Order(Order::Leave { source, .. }) if source == FEED => {}
             Event::Order(order @ (Order::Take { .. } | Order::Hold { .. }))
@@ -244,12 +251,12 @@ async fn heed(
 async fn attend(
     desk: Option<(Desk, UnixListener)>,
     fetcher: Fetcher,
-    alerts: Receiver<String>,
+    news: Receiver<News>,
 ) -> anyhow::Result<()> {
     match desk {
-        Some((desk, door)) => desk.attend(fetcher, door, alerts).await,
+        Some((desk, door)) => desk.attend(fetcher, door, news).await,
         None => {
-            drop(alerts);
+            drop(news);
             pending().await
         }
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use credence_credit::{Measure, Reason};
-use credence_sync::outbox::{Command as Asked, REPLY_LEN_MAX, Reply, Shown, Spool};
+use credence_sync::outbox::{Command as Asked, Done, REPLY_LEN_MAX, Reply, Shown, Spool};
 
 use crate::config::Config;
 use crate::exit::{Exit, HostCannot};
@@ -160,7 +160,7 @@ fn write_table(out: &mut dyn Write, drafts: &[Shown]) -> io::Result<()> {
             shown.draft,
             shown.kind,
             shown.measure,
-            shown.item,
+            shown.item.as_deref().unwrap_or("-"),
             shown.alerts,
             shown.subject,
             state(shown)
@@ -172,12 +172,24 @@ fn write_whole(out: &mut dyn Write, shown: &Shown) -> io::Result<()> {
     writeln!(out, "draft      {}, {}", shown.draft, state(shown))?;
     writeln!(out, "kind       {}", shown.kind)?;
     writeln!(out, "subject    {}", shown.subject)?;
-    writeln!(out, "item       {}", shown.item)?;
+    if let Some(item) = &shown.item {
+        writeln!(out, "item       {item}")?;
+    }
     writeln!(out, "measure    {}", shown.measure)?;
-    writeln!(out, "seen       {} to {}, {} times", utc(shown.from), utc(shown.until), shown.alerts)?;
+    let (from, until) = (utc(shown.from), utc(shown.until));
+    match shown.done {
+        Some(Done { because, packets, bytes, .. }) => {
+            writeln!(out, "because    {because}")?;
+            writeln!(out, "done       {from} to {until}, to {packets} packets, {bytes} bytes")?;
+        }
+        None => writeln!(out, "seen       {from} to {until}, {} times", shown.alerts)?,
+    }
     if let Some(act) = &shown.act {
         let place = shown.place.map_or_else(String::new, |place| format!(", at place {place} of the log"));
         writeln!(out, "act        {act}{place}")?;
+    }
+    if shown.done.is_some() {
+        return Ok(());
     }
     writeln!(out, "\nevidence, which stays here")?;
     shown.evidence.iter().try_for_each(|line| writeln!(out, "{line}"))

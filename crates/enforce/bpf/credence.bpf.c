@@ -89,7 +89,8 @@ struct measure {
 	__u8 good;        /* whether the source's credit is good enough for an incentive */
 	__u32 bucket;     /* slot in `buckets`, for a limiter */
 	__u32 generation; /* whose slot it was when this was written */
-	__u64 hits;       /* packets that it ruled since it was written */
+	__u64 hits;       /* packets that met its measure since it was written */
+	__u64 bytes;      /* of those, on the wire */
 };
 
 /* What the engine thinks of a source's behaviour, which weighs less than any list. Its limiter is part of it. */
@@ -378,6 +379,13 @@ static __always_inline int heed(struct control *control, const struct ipv6 *pack
 	return 1;
 }
 
+/* Notes that a packet met a record's measure. */
+static __always_inline void account(struct measure *measure, __u32 bytes)
+{
+	__sync_fetch_and_add(&measure->hits, 1);
+	__sync_fetch_and_add(&measure->bytes, bytes);
+}
+
 /* What records and opinions come to: an operator's own record decides, of the others the harder word does. */
 static __always_inline void decide(struct control *control, const struct ipv6 *packet, __u64 now, __u32 bytes,
 				   struct decision *decision)
@@ -404,11 +412,16 @@ static __always_inline void decide(struct control *control, const struct ipv6 *p
 		decision->verdict = measure->verdict;
 		decision->reason = REASON_LISTED;
 		decision->record = ruled;
-		__sync_fetch_and_add(&measure->hits, 1);
+		/* An incentive is met where it buys something: below. */
+		if (measure->verdict != VERDICT_INCENTIVE)
+			account(measure, bytes);
 	}
 	if (!(measure && measure->rank >= RANK_OPERATOR) && READ_ONCE(control->told) &&
-	    heed(control, packet, !!(ruled & RULING_GOOD), now, bytes, decision))
+	    heed(control, packet, !!(ruled & RULING_GOOD), now, bytes, decision)) {
+		if (measure && measure->verdict == VERDICT_INCENTIVE && decision->reason == REASON_INCENTIVE)
+			account(measure, bytes);
 		return;
+	}
 	if (measure && decision->verdict == VERDICT_RATE_LIMIT &&
 	    within_bucket(measure->bucket, measure->generation, now, bytes)) {
 		decision->verdict = VERDICT_PASS;

@@ -119,15 +119,17 @@ pub(crate) const fn number(measure: Measure) -> u64 {
 }
 
 /// Words of 64 bits of one measure.
-pub(crate) const MEASURE_WORDS: usize = 4;
+pub(crate) const MEASURE_WORDS: usize = 5;
 /// The word of a measure that holds when it ends.
 pub(crate) const EXPIRES: usize = 0;
 /// The word of a measure whose lower half is its parent.
 pub(crate) const PARENT: usize = 1;
 /// The word of a measure whose upper half is its limiter's generation, from 1 on; 0 for none.
 pub(crate) const LIMITER: usize = 2;
-/// The word of a measure in which the program counts the packets that it ruled.
+/// The word of a measure in which the program counts the packets that met it.
 pub(crate) const HITS: usize = 3;
+/// The word of a measure in which it counts the bytes of those.
+pub(crate) const BYTES: usize = 4;
 /// Set beside the parent of a record that asked for a limiter and got none. The program does not look at it.
 pub(crate) const REFUSED: u64 = 1 << 56;
 
@@ -161,6 +163,7 @@ impl Entry {
                 | u64::from(self.good) << 48
                 | if self.refused { REFUSED } else { 0 },
             u64::from(self.bucket) | u64::from(self.generation) << 32,
+            0,
             0,
         ]
     }

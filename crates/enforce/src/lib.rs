@@ -38,7 +38,7 @@ pub use counts::{Count, Counts};
 pub use events::{Event, Events};
 pub use limiters::Rate;
 pub use links::{Attachment, Place, detach, unpin};
-pub use records::{PublishError, Records};
+pub use records::{Met, PublishError, Records};
 pub use spared::Spared;
 pub use told::{Opinion, Told};
 pub use xdp::{LoadError, PINS, Setup, Xdp};

@@ -16,7 +16,7 @@ use credence_credit::{Cache, Entry as Known, Follower, Keeper, Measure, Record};
 use credence_memory::{Lines, Words};
 use credence_prefix::{Elsewhere, Mirror, Prefix};
 
-use crate::abi::{EXPIRES, Entry, HITS, LIMITER, MEASURE_WORDS, PARENT, REFUSED};
+use crate::abi::{BYTES, EXPIRES, Entry, HITS, LIMITER, MEASURE_WORDS, PARENT, REFUSED};
 use crate::clock::Moment;
 use crate::control::Control;
 use crate::grace;
@@ -68,6 +68,17 @@ pub struct Records {
     program: Option<Elsewhere>,
     /// Subjects whose records the program may still be reading, and which are limited by them no more.
     leaving: Vec<Prefix>,
+    /// Records that nobody finds any more, for whoever wants to know what met them.
+    left: Vec<u32>,
+}
+
+/// Traffic that met a measure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Met {
+    /// Packets.
+    pub packets: u64,
+    /// Bytes of those on the wire.
+    pub bytes: u64,
 }
 
 impl Records {
@@ -89,6 +100,7 @@ impl Records {
             refused: 0,
             program: None,
             leaving: Vec::new(),
+            left: Vec::new(),
         }
     }
 
@@ -141,12 +153,30 @@ impl Records {
         self.refused
     }
 
-    /// Packets that a record ruled since it was published, by its number in the cache that was.
-    pub fn hits(&self, number: u32) -> u64 {
+    /// What met a record's measure since it was published, by its number in the cache that was. Of an incentive that is what it
+    /// bought.
+    pub fn met(&self, number: u32) -> Met {
+        self.met_in(self.active, number)
+    }
+
+    /// What met a record's measure in the set that was in force before the one that is, by its number in that cache. No frame is
+    /// judged by it any more, and it stays until the next set is published.
+    pub fn met_before(&self, number: u32) -> Met {
+        self.met_in(1 - self.active, number)
+    }
+
+    fn met_in(&self, set: usize, number: u32) -> Met {
         if number as usize >= self.room() {
-            return 0;
+            return Met::default();
         }
-        self.words(self.active, number)[HITS].load(Relaxed)
+        let words = self.words(set, number);
+        Met { packets: words[HITS].load(Relaxed), bytes: words[BYTES].load(Relaxed) }
+    }
+
+    /// The records that nobody finds any more since this was asked last: what met them stands by their numbers until the next
+    /// change.
+    pub fn take_left(&mut self) -> Vec<u32> {
+        std::mem::take(&mut self.left)
     }
 
     /// Records of one set.
@@ -181,6 +211,7 @@ impl Records {
         // Whatever was followed stands in the other set, and must not be written into this one.
         self.program = None;
         self.leaving.clear();
+        self.left.clear();
         grace::wait().map_err(PublishError::Grace)?;
         self.limiters.settle();
         Ok(refused)
@@ -235,6 +266,7 @@ impl Follower for Records {
         if self.program.is_none() {
             return;
         }
+        self.left.push(number);
         let words = self.words(self.active, number);
         let is_limited = words[LIMITER].load(Relaxed) >> 32 != 0;
         let was_refused = words[PARENT].load(Relaxed) & REFUSED != 0;

@@ -53,5 +53,5 @@ pub use row::{Key, Row};
 pub use rows::{Issuer, Rows, Stated};
 pub use rules::{Entry, Rulebook};
 pub use shard::{BITS_MAX, Changes, Shard};
-pub use state::{LOOSE_MAX, Loose, Parts, State, UNLISTED_LASTS};
+pub use state::{LOOSE_MAX, Loose, Parts, State, Turn, UNLISTED_LASTS};
 pub use witness::Witness;

@@ -6,6 +6,7 @@
 //! nobody can show it for longer when it was taken back.
 
 mod records;
+mod turns;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
@@ -17,6 +18,7 @@ use credence_law::{Accepted, Act, Book, Law, Refusal, Signed};
 use sha2::{Digest, Sha256};
 
 use self::records::Alone;
+pub use self::turns::Turn;
 use crate::reject::Reject;
 use crate::row::Row;
 use crate::rules::Rulebook;

@@ -51,8 +51,9 @@ impl Veil {
     /// A credit file.
     pub fn credit_file(&self, view: SubjectView) -> Value {
         let acts = view.acts.into_iter().map(|act| self.act(act)).collect();
-        // Who holds the addresses would tell where they begin.
-        let view = SubjectView { subject: self.prefix(&view.subject), holder: None, acts, ..view };
+        let subject = self.prefix(&view.subject);
+        // Who holds the addresses would tell where they begin, and sums to the byte are found again in the public log.
+        let view = SubjectView { subject, holder: None, applied: Vec::new(), acts, ..view };
         let mut file = json!(view);
         let acts = file["acts"].as_array_mut().into_iter().flatten();
         acts.filter_map(Value::as_object_mut).for_each(|act| drop(act.remove("place")));

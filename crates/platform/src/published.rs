@@ -9,7 +9,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail, ensure};
-use credence_law::party::World;
+pub use credence_feed::log::origin;
 use signed_note::Note;
 use tlog_tiles::Checkpoint;
 
@@ -137,11 +137,6 @@ pub fn standing(checkpoint: &[u8], signer: &Signer, log: &Log) -> anyhow::Result
     }))
 }
 
-/// The name of a world's log in an epoch.
-pub fn origin(world: World, epoch: u32) -> String {
-    if epoch == 1 { format!("credence/{world}") } else { format!("credence/{world}/{epoch}") }
-}
-
 /// Puts a file in the place of the old one, on the disk when this returns: there is always one that is whole, and no failure of the
 /// machine brings the old one back.
 pub(crate) fn replace(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
@@ -154,6 +149,7 @@ pub(crate) fn replace(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use credence_law::party::World;
     use ed25519_dalek::SigningKey;
 
     use super::*;

@@ -1,8 +1,12 @@
 //! What everybody may see of a subject, as JSON.
 
-use credence_credit::ActId;
+use std::collections::BTreeMap;
+
+use credence_credit::{ActId, Measure};
+use credence_law::acts::Applied;
+use credence_law::party::Party;
 use credence_law::registry::Register;
-use credence_law::{Acts, Book, Law, State};
+use credence_law::{Act, Acts, Book, CreditFile, Law, State};
 use credence_prefix::Prefix;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -30,6 +34,8 @@ pub struct SubjectView {
     /// The acts that are in force and cover the subject. In a credit file, which is not for everybody, those that were and are
     /// not any more as well.
     pub acts: Vec<ActView>,
+    /// What networks say to have done to its traffic, by the accounts that are in force. Nothing of it moves the score.
+    pub applied: Vec<AppliedView>,
     /// By how much acts that are not listed here still move the score: what is over fades, and is nobody else's business.
     pub past: i32,
     /// Who holds the addresses, and hears complaints about them first.
@@ -80,6 +86,31 @@ pub struct ActView {
     pub place: u64,
 }
 
+/// What a network says to have done to a subject's traffic by one act: the sum of its accounts. They are lower bounds, and periods of
+/// little traffic are in none.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct AppliedView {
+    /// Which network.
+    pub issuer: String,
+    /// The addresses that it is about.
+    pub prefix: String,
+    /// What was done.
+    #[schema(value_type = String)]
+    pub measure: &'static str,
+    /// The act on whose word.
+    pub because: String,
+    /// How many accounts these are.
+    pub accounts: u64,
+    /// When that was first, and last.
+    pub from: String,
+    /// When that was last.
+    pub until: String,
+    /// Packets that met it.
+    pub packets: u64,
+    /// Bytes of those on the wire.
+    pub bytes: u64,
+}
+
 /// The credit of a subject at `now` (Unix seconds) by the acts of a desk's book, with what is over. None while the world has no
 /// rules.
 pub fn subject(desk: &Desk, book: &Book, subject: Prefix, now: u64) -> Option<SubjectView> {
@@ -87,7 +118,9 @@ pub fn subject(desk: &Desk, book: &Book, subject: Prefix, now: u64) -> Option<Su
     let file = book.file(law, subject, now);
     let points =
         |id: &ActId| file.assessment.terms.iter().find(|term| term.act == *id).map(|term| term.points);
-    let acts = file.acts.iter().filter_map(|(id, state)| act(desk, law, id, *state, points(id)));
+    let is_account = |id: &ActId| matches!(book.act(id), Some(Act::Applied(_)));
+    let others = file.acts.iter().filter(|(id, _)| !is_account(id));
+    let acts = others.filter_map(|(id, state)| act(desk, law, id, *state, points(id)));
     Some(SubjectView {
         subject: subject.to_string(),
         is_example: law.is_example,
@@ -97,6 +130,7 @@ pub fn subject(desk: &Desk, book: &Book, subject: Prefix, now: u64) -> Option<Su
         base: file.assessment.base,
         standard: law.newest().0.version,
         acts: acts.collect(),
+        applied: applied(book, &file),
         past: 0,
         holder: holder(law.register(), subject),
     })
@@ -117,6 +151,36 @@ fn holder(register: &Register, subject: Prefix) -> Option<HolderView> {
     Some(HolderView { name: member.name.to_string(), complaints: member.complaints.to_string() })
 }
 
+/// The accounts in a file, summed up by who gives them and what they are of.
+fn applied(book: &Book, file: &CreditFile) -> Vec<AppliedView> {
+    let in_force = file.acts.iter().filter(|(_, state)| state.is_in_force());
+    let accounts = in_force.filter_map(|(id, _)| match book.act(id)? {
+        Act::Applied(account) => Some(account),
+        _ => None,
+    });
+    let mut sums: BTreeMap<(Party, Prefix, Measure, ActId), Vec<&Applied>> = BTreeMap::new();
+    for account in accounts {
+        let Applied { preamble, subject, measure, because, .. } = account;
+        sums.entry((preamble.issuer, subject.prefix, *measure, *because)).or_default().push(account);
+    }
+    let sum = |((issuer, prefix, measure, because), of): ((Party, Prefix, Measure, ActId), Vec<&Applied>)| {
+        let total =
+            |count: fn(&Applied) -> u64| of.iter().fold(0, |sum: u64, one| sum.saturating_add(count(one)));
+        AppliedView {
+            issuer: issuer.to_string(),
+            prefix: prefix.to_string(),
+            measure: measure.name(),
+            because: because.to_string(),
+            accounts: of.len() as u64,
+            from: moment(of.iter().map(|one| one.from).min().unwrap_or_default()),
+            until: moment(of.iter().map(|one| one.until).max().unwrap_or_default()),
+            packets: total(|one| one.packets),
+            bytes: total(|one| one.bytes),
+        }
+    };
+    sums.into_iter().map(sum).collect()
+}
+
 fn act(desk: &Desk, law: &Law, id: &ActId, state: State, points: Option<i32>) -> Option<ActView> {
     let accepted = desk.public(id)?;
     let (act, preamble) = (&accepted.act, accepted.act.preamble());
@@ -130,7 +194,7 @@ fn act(desk: &Desk, law: &Law, id: &ActId, state: State, points: Option<i32>) ->
         prefix: act.subject()?.prefix.to_string(),
         item: item.map(|item| item.name.to_string()),
         evidence: claim.map(|claim| claim.evidence.name()),
-        measure: act.measure().map(credence_credit::Measure::name),
+        measure: act.measure().map(Measure::name),
         rules: claim.map(|claim| (claim.catalogue, claim.standard)),
         points,
         issued: moment(preamble.issued),

@@ -7,6 +7,7 @@
 
 mod bus;
 mod client;
+pub mod epoch;
 pub mod evidence;
 mod intake;
 mod journal;
@@ -28,7 +29,7 @@ pub use bus::{Bus, BusError, listen_to};
 pub use client::{Client, Plan, listen};
 pub use intake::{Fed, Intake};
 use journal::Came;
-use keep::keep_version;
+use keep::keep_known;
 pub use keep::{
     Copy, Disk, Folder, Kept, Unkept, does_wait, keep_rules, keep_state, keep_taken, keep_trusted,
     keep_waiting,

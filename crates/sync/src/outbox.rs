@@ -1,4 +1,4 @@
-//! What the gateway tells others: alerts about its own member's subjects, and reports about others'.
+//! What the gateway tells others: alerts about its own member's subjects, reports about others', and accounts of what it did.
 //!
 //! An alert of the gateway becomes a draft by the operator's [`Rule`]; several about one subject and item become one. A draft is
 //! signed with the member's key when it is to be sent, and what was signed is on disk before it leaves. Reading order:
@@ -8,6 +8,7 @@
 //! * [`Footing`]: the rules, the key and the time that drafts are judged and signed by;
 //! * [`Member`]: where those come from; [`Hand`], with which it states what its acts come to;
 //! * [`Outbox`]: all drafts, and what is to be done next, without clock, disk or network;
+//! * [`Count`]: what the gateway has done, of which accounts are made by the period;
 //! * [`Answer`]: what came back;
 //! * [`Spool`]: the drafts on disk;
 //! * [`Command`]: what the operator asks for.
@@ -27,6 +28,7 @@
 //! What this refuses to do: it sends no evidence, no address longer than what its holder hands out, nothing that rests on what
 //! can be forged, and nothing that the law would refuse.
 
+mod account;
 mod act;
 mod answer;
 mod command;
@@ -46,11 +48,12 @@ mod world;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+pub use account::{Count, Line, Row, Uncounted, named_in, told_every_s};
 pub use act::{Footing, commitment};
 pub use answer::{ANSWER_LEN_MAX, Answer, Reason};
 pub use command::{Command, REPLY_LEN_MAX, Reply, Shown};
 pub use delivery::Turn;
-pub use draft::{Dispatch, Draft, EVIDENCE_LEN_MAX, Receipt, Says, Seen, State};
+pub use draft::{Dispatch, Done, Draft, EVIDENCE_LEN_MAX, Receipt, Says, Seen, State};
 pub use hand::{Hand, PROPOSAL_LEN_MAX, Statement};
 pub use intake::{Denied, Edit};
 pub use member::{Member, Voice, VoiceError};
@@ -58,6 +61,8 @@ pub use sighting::{LINE_LEN_MAX, Sighting, Unreadable};
 pub use spool::{Kept, Spool, SpoolError};
 pub use tally::{Outcome, Tally};
 
+use credence_credit::ActRef;
+use credence_prefix::Prefix;
 use delivery::{Pause, Tries};
 use draft::Topic;
 use serde::{Deserialize, Serialize};
@@ -89,12 +94,14 @@ pub struct Limits {
     pub drafts_per_day: u32,
     /// How long nothing more is drafted of a subject and item after a draft was opened, in seconds.
     pub window_s: u64,
+    /// How long the periods are that accounts are given of, in seconds; 0 for no accounts.
+    pub account_s: u64,
 }
 
 impl Default for Limits {
     /// 4,096 drafts of at most 8 KiB are 32 MiB; an operator reads no thousand a day.
     fn default() -> Self {
-        Self { drafts_max: 4_096, drafts_per_day: 1_000, window_s: DAY }
+        Self { drafts_max: 4_096, drafts_per_day: 1_000, window_s: DAY, account_s: 0 }
     }
 }
 
@@ -119,6 +126,15 @@ pub struct Outbox {
     /// The day (since the Unix epoch) in which drafts are counted, and how many were opened.
     opened: (u64, u32),
     tries: HashMap<u64, Tries>,
+    /// What was done in periods that are not told of yet.
+    rows: BTreeMap<Line, Row>,
+    /// Rows that differ from what is on disk.
+    rows_changed: BTreeSet<Line>,
+    /// Until when periods are closed, in Unix seconds.
+    closed: u64,
+    /// Acts that rows are to name and that the platform was not heard of yet.
+    unnamed: BTreeMap<(Prefix, ActRef), Tries>,
+    unaccounted: u64,
     pause: Pause,
     tally: Tally,
 }
@@ -141,6 +157,10 @@ pub struct Changes<'a> {
     pub last_draft: u64,
     /// The number of the last act.
     pub last_act: u64,
+    /// Rows of accounts as they are now; nothing for one that is gone.
+    pub rows: Vec<(Line, Option<&'a Row>)>,
+    /// Until when periods are closed, in Unix seconds.
+    pub closed: u64,
 }
 
 impl Outbox {
@@ -156,36 +176,50 @@ impl Outbox {
             last_act: kept.last_act,
             opened: (0, 0),
             tries: HashMap::new(),
+            rows: kept.rows.into_iter().map(|row| (row.line, row)).collect(),
+            rows_changed: BTreeSet::new(),
+            closed: kept.closed,
+            unnamed: BTreeMap::new(),
+            unaccounted: 0,
             pause: Pause::default(),
             tally: Tally::default(),
         };
         for draft in kept.drafts {
-            outbox.count_opened(draft.opened);
+            if let Some(topic) = draft.topic() {
+                outbox.count_opened(draft.opened);
+                let until = draft.opened.saturating_add(limits.window_s);
+                let held = if draft.is_finished() { Held::Until(until) } else { Held::By(draft.number) };
+                outbox.topics.insert(topic, held);
+            }
             if draft.is_finished() {
-                outbox
-                    .topics
-                    .insert(draft.topic(), Held::Until(draft.opened.saturating_add(limits.window_s)));
                 continue;
             }
-            outbox.topics.insert(draft.topic(), Held::By(draft.number));
             outbox.tries.insert(draft.number, Tries::after_restart());
             outbox.drafts.insert(draft.number, draft);
         }
+        outbox.unnamed = outbox.nameless();
         outbox
     }
 
     /// What differs from what is on disk.
     pub fn changes(&self) -> Changes<'_> {
         let drafts = self.changed.iter().filter_map(|number| self.drafts.get(number)).collect();
-        Changes { drafts, last_draft: self.last_draft, last_act: self.last_act }
+        let rows = self.rows_changed.iter().map(|line| (*line, self.rows.get(line))).collect();
+        Changes { drafts, last_draft: self.last_draft, last_act: self.last_act, rows, closed: self.closed }
+    }
+
+    /// Whether anything differs from what is on disk.
+    fn is_changed(&self) -> bool {
+        !self.changed.is_empty() || !self.rows_changed.is_empty()
     }
 
     /// Notes that the [`changes`](Self::changes) are on disk. Finished drafts leave the memory.
     pub fn stored(&mut self) {
+        self.rows_changed.clear();
         for number in std::mem::take(&mut self.changed) {
             let Some(draft) = self.drafts.get(&number).filter(|draft| draft.is_finished()) else { continue };
             let until = draft.opened.saturating_add(self.limits.window_s);
-            self.topics.insert(draft.topic(), Held::Until(until));
+            self.topics.extend(draft.topic().map(|topic| (topic, Held::Until(until))));
             self.tries.remove(&number);
             self.drafts.remove(&number);
         }

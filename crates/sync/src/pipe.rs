@@ -10,6 +10,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::fetch::Refused;
+use crate::outbox::Count;
 
 /// The longest line, in bytes, its end included: what a pipe takes in one piece.
 pub const LINE_LEN_MAX: usize = 4_096;
@@ -116,6 +117,8 @@ pub enum Order {
         /// The line of the alert log.
         line: String,
     },
+    /// The gateway has done something, which others may have to hear of.
+    Applied(Count),
 }
 
 impl Order {
@@ -125,7 +128,7 @@ impl Order {
             Self::Take { source, .. } | Self::Hold { source, .. } | Self::Leave { source, .. } => {
                 Some(source)
             }
-            Self::Alert { .. } => None,
+            Self::Alert { .. } | Self::Applied(_) => None,
         }
     }
 }

@@ -15,6 +15,7 @@ pub(super) struct Outbox {
     member: u16,
     platforms: Vec<String>,
     drafts_per_day: u32,
+    accounts_s: u64,
 }
 
 impl Outbox {
@@ -31,6 +32,7 @@ impl Outbox {
             member: outbox.member,
             platforms: outbox.places().iter().map(Place::shown).collect(),
             drafts_per_day: outbox.drafts_per_day,
+            accounts_s: outbox.accounts_s(),
         }
     }
 
@@ -38,13 +40,17 @@ impl Outbox {
     pub(super) fn told(&self) -> String {
         let (member, most) = (self.member, count(self.drafts_per_day.into()));
         let platforms = self.platforms.join(", ");
+        let accounts = match self.accounts_s {
+            0 => String::new(),
+            seconds => format!("; what is done here is told every {} s", count(seconds)),
+        };
         match self.rule {
             Rule::Off => "nothing leaves; `sync.outbox.rule` lets it".to_owned(),
             Rule::Ask => format!(
-                "member {member} drafts at most {most} a day for {platforms}; everything waits for `credence outbox`"
+                "member {member} drafts at most {most} a day for {platforms}; alerts wait for `credence outbox`{accounts}"
             ),
             Rule::Automatic => format!(
-                "member {member} drafts at most {most} a day for {platforms}; alerts about its own go out by themselves"
+                "member {member} drafts at most {most} a day for {platforms}; alerts about its own go out by themselves{accounts}"
             ),
         }
     }

@@ -31,6 +31,10 @@ pub(crate) struct Outbox {
     pub(crate) lasts_days: u64,
     /// Drafts that are opened in a day, at most. Default 1,000.
     pub(crate) drafts_per_day: u32,
+    /// How long the periods are of which an account is given, in seconds: what was done here by acts of the platform, to the
+    /// subjects that those name, in packets and bytes. Default 0: nothing is said of it. Otherwise from 10 to 86,400, and a day is
+    /// a whole number of them. Accounts go out by themselves, whatever `rule` says of alerts.
+    pub(crate) accounts_s: u64,
 }
 
 impl Default for Outbox {
@@ -44,12 +48,18 @@ impl Default for Outbox {
             key: None,
             lasts_days: 7,
             drafts_per_day: Limits::default().drafts_per_day,
+            accounts_s: 0,
         }
     }
 }
 
 /// The longest that an alert or a report may last by the law, in days.
 const LASTS_DAYS_MAX: u64 = 90;
+
+/// Seconds of a day, of which periods of accounts are parts.
+const DAY: u64 = 86_400;
+/// The shortest of them, in seconds.
+const ACCOUNTS_S_MIN: u64 = 10;
 
 impl Outbox {
     /// Whether anything is told to anybody.
@@ -59,7 +69,12 @@ impl Outbox {
 
     /// What it holds at most.
     pub(crate) fn limits(&self) -> Limits {
-        Limits { drafts_per_day: self.drafts_per_day, ..Limits::default() }
+        Limits { drafts_per_day: self.drafts_per_day, account_s: self.accounts_s(), ..Limits::default() }
+    }
+
+    /// How long the periods of accounts are, in seconds; 0 where none are given.
+    pub(crate) fn accounts_s(&self) -> u64 {
+        if self.is_on() { self.accounts_s } else { 0 }
     }
 
     /// Whose words they are; none before the configuration was found to be sound.
@@ -97,10 +112,26 @@ impl Outbox {
     /// What no type can refuse, each with the path of its key.
     pub(super) fn unsound(&self) -> Vec<(String, String)> {
         let mut faults = Vec::new();
+        let mut fault = |key: &str, text: String| faults.push((format!("sync.outbox.{key}"), text));
         if !self.is_on() {
+            if self.accounts_s > 0 {
+                fault(
+                    "accounts_s",
+                    "needs `rule` to be \"ask\" or \"automatic\", which say by whose key".to_owned(),
+                );
+            }
             return faults;
         }
-        let mut fault = |key: &str, text: String| faults.push((format!("sync.outbox.{key}"), text));
+        let is_part = DAY.is_multiple_of(self.accounts_s) && self.accounts_s >= ACCOUNTS_S_MIN;
+        if self.accounts_s > 0 && !is_part {
+            let seconds = self.accounts_s;
+            fault(
+                "accounts_s",
+                format!(
+                    "is {seconds}, and must be 0 or a whole part of a day of at least {ACCOUNTS_S_MIN} s"
+                ),
+            );
+        }
         if self.platforms.is_empty() {
             fault("platforms", "is empty; name the platform, like \"https://platform.example\"".to_owned());
         }
@@ -160,6 +191,19 @@ mod tests {
         let keys: Vec<_> = bare.unsound().into_iter().map(|(key, _)| key).collect();
         let all = ["platforms", "world", "rules", "key", "lasts_days"];
         assert_eq!(keys, all.map(|key| format!("sync.outbox.{key}")));
+    }
+
+    #[test]
+    fn periods_of_accounts_are_whole_parts_of_a_day() {
+        let with = |accounts_s| Outbox { accounts_s, ..sound() };
+        for part in [0, 10, 60, 3_600, 86_400] {
+            assert_eq!(with(part).unsound(), [], "{part}");
+        }
+        for part in [1, 9, 11, 7_000, 86_401, 172_800, u64::MAX] {
+            assert_eq!(with(part).unsound().len(), 1, "{part}");
+        }
+        let silent = Outbox { accounts_s: 3_600, ..Outbox::default() };
+        assert_eq!((silent.unsound().len(), silent.accounts_s()), (1, 0));
     }
 
     #[test]

@@ -15,11 +15,13 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::Context;
-use credence_credit::ActId;
+use credence_credit::{ActId, ActRef};
 use credence_engine::clock::{Stopwatch, unix_ms, unix_s};
-use credence_sync::fetch::{Fetcher, Place};
+use credence_prefix::Prefix;
+use credence_sync::fetch::{Fetched, Fetcher, Place, Validators};
 use credence_sync::outbox::{
-    ANSWER_LEN_MAX, Answer, Command, Hand, Member, Outbox, Outcome, Reply, Sighting, Spool, SpoolError, Turn,
+    ANSWER_LEN_MAX, Answer, Command, Count, Hand, Member, Outbox, Outcome, Reply, Sighting, Spool,
+    SpoolError, Turn, named_in,
 };
 use credence_sync::pipe::{Posted, Report};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
@@ -33,6 +35,8 @@ use crate::config::Config;
 
 /// The longest command, in bytes.
 const COMMAND_LEN_MAX: u64 = 65_536;
+/// The longest answer of a platform about a subject, in bytes.
+const NAMES_LEN_MAX: u64 = 1 << 22;
 /// How often somebody looks whether the spool is free.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 /// How long the operator's program may take to ask, and how long it is waited for while it has the spool.
@@ -61,7 +65,22 @@ pub(crate) struct Desk {
     place: usize,
     is_disk_well: bool,
     told: Posted,
+    /// Where it is asked which act is meant.
+    platforms: Vec<String>,
+    /// Counts that were in no account, and those that were when that was said last.
+    uncounted: [u64; 2],
 }
+
+/// What the gateway has to tell.
+pub(super) enum News {
+    /// A line of its alert log.
+    Alert(String),
+    /// What it has done.
+    Applied(Count),
+}
+
+/// The question which act it is that a record about a subject names, on its way.
+type Question = Pin<Box<dyn Future<Output = ((Prefix, ActRef), Option<ActId>)>>>;
 
 /// An act on its way.
 type Errand = Pin<Box<dyn Future<Output = (u64, Answer)>>>;
@@ -80,7 +99,17 @@ impl Desk {
         let kept = spool.read(now.saturating_sub(REMEMBERED_S))?;
         let outbox = Outbox::new(config.sync.outbox.rule, config.sync.outbox.limits(), kept);
         let places = config.sync.outbox.places();
-        Ok(Self { outbox, spool, member, places, place: 0, is_disk_well: true, told: Posted::default() })
+        Ok(Self {
+            outbox,
+            spool,
+            member,
+            places,
+            place: 0,
+            is_disk_well: true,
+            told: Posted::default(),
+            platforms: config.sync.outbox.platforms.clone(),
+            uncounted: [0; 2],
+        })
     }
 
     /// What signs for the member.
@@ -104,7 +133,17 @@ impl Desk {
         Ok(())
     }
 
-    fn hear(&mut self, line: &str) {
+    fn hear(&mut self, news: &News) {
+        match news {
+            News::Alert(line) => self.hear_alert(line),
+            News::Applied(count) => {
+                let [uncounted, _] = &mut self.uncounted;
+                *uncounted += u64::from(self.outbox.applied(count).is_err());
+            }
+        }
+    }
+
+    fn hear_alert(&mut self, line: &str) {
         match Sighting::parse(line) {
             Ok(sighting) => {
                 let footing = self.member.footing(unix_ms());
@@ -152,6 +191,22 @@ impl Desk {
         })
     }
 
+    /// Asks which act it is that an account has to name.
+    fn ask(&self, fetcher: &Fetcher) -> Option<Question> {
+        let (subject, act) = self.outbox.to_name(unix_ms())?;
+        let platform = self.platforms.get(self.place % self.platforms.len().max(1))?;
+        let place =
+            Place::parse(&format!("{}/subjects/{subject}", platform.trim_end_matches('/')), false).ok()?;
+        let fetcher = fetcher.clone();
+        Some(Box::pin(async move {
+            let said = match fetcher.fetch(&place, NAMES_LEN_MAX, &Validators::default()).await {
+                Ok(Fetched::Body { bytes, .. }) => named_in(&bytes, act),
+                Ok(Fetched::Unchanged) | Err(_) => None,
+            };
+            ((subject, act), said)
+        }))
+    }
+
     fn answered(&mut self, draft: u64, answer: Answer) {
         match &answer {
             Answer::Taken(receipt) => info!(draft, place = receipt.place, "the platform has taken it"),
@@ -165,6 +220,10 @@ impl Desk {
     /// Tells the gateway what has become of its alerts, if that is another thing than before. A gateway that is gone ends this
     /// process some other way.
     fn tell(&mut self) {
+        let lost = self.uncounted[0] + self.outbox.unaccounted();
+        if std::mem::replace(&mut self.uncounted[1], lost) != lost {
+            warn!(lost, "some of what was done here is in no account: it came late, or nobody knows the act");
+        }
         let posted = self.outbox.posted();
         if posted != self.told && report(&Report::Outbox(posted.clone())).is_ok() {
             self.told = posted;
@@ -176,10 +235,11 @@ impl Desk {
         mut self,
         fetcher: Fetcher,
         door: UnixListener,
-        mut alerts: Receiver<String>,
+        mut news: Receiver<News>,
     ) -> anyhow::Result<()> {
         let door = tokio::net::UnixListener::from_std(door).context("nobody can be let in")?;
         let mut errand: Option<Errand> = None;
+        let mut question: Option<Question> = None;
         let mut clock = Stopwatch::start();
         loop {
             if clock.elapsed() >= TOLD_EVERY {
@@ -192,19 +252,17 @@ impl Desk {
                 errand = act.map(|act| self.hand_in(&fetcher, act));
                 rest = until;
             }
-            let answer = async {
-                match &mut errand {
-                    Some(errand) => errand.await,
-                    None => pending().await,
-                }
-            };
+            if question.is_none() {
+                question = self.ask(&fetcher);
+            }
+            let (answer, said) = (awaited(&mut errand), awaited(&mut question));
             tokio::select! {
-                line = alerts.recv() => {
-                    let Some(line) = line else { return Ok(()) };
-                    self.hear(&line);
+                told = news.recv() => {
+                    let Some(told) = told else { return Ok(()) };
+                    self.hear(&told);
                     for _ in 1..TOGETHER {
-                        let Ok(line) = alerts.try_recv() else { break };
-                        self.hear(&line);
+                        let Ok(told) = news.try_recv() else { break };
+                        self.hear(&told);
                     }
                     if let Err(error) = self.store()
                         && std::mem::replace(&mut self.is_disk_well, false)
@@ -219,6 +277,10 @@ impl Desk {
                 (draft, answer) = answer => {
                     errand = None;
                     self.answered(draft, answer);
+                }
+                (act, id) = said => {
+                    question = None;
+                    self.outbox.named(act, id, unix_ms(), rand::random());
                 }
                 () = sleep(rest) => {}
             }
@@ -235,6 +297,14 @@ impl Desk {
         let mut text = serde_json::to_string(&reply)?;
         text.push('\n');
         stream.write_all(text.as_bytes()).await
+    }
+}
+
+/// What comes of something that is on its way, if anything is.
+async fn awaited<T>(way: &mut Option<Pin<Box<dyn Future<Output = T>>>>) -> T {
+    match way {
+        Some(way) => way.await,
+        None => pending().await,
     }
 }
 

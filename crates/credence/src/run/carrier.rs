@@ -8,7 +8,7 @@ use anyhow::anyhow;
 use credence_capture::Source;
 use credence_credit::guard::{Hold, Recent};
 use credence_credit::{Cache, Changes, Keeper};
-use credence_enforce::{LoadError, nft};
+use credence_enforce::{LoadError, Met, nft};
 use credence_engine::Enforce as Enforcer;
 use credence_engine::clock::unix_s;
 use tracing::{info, warn};
@@ -204,20 +204,38 @@ impl Carrier {
         }
     }
 
-    /// Publishes anew what the wall clock, or the end of a record, has changed since.
-    pub(super) fn follow_clock(&mut self, keeper: &mut Keeper) {
+    /// Publishes anew what the wall clock, or the end of a record, has changed since; whether all records were exchanged.
+    pub(super) fn follow_clock(&mut self, keeper: &mut Keeper) -> bool {
         match self {
             Self::Xdp(enforcement) => enforcement.follow_clock(keeper),
-            Self::Nftables(nftables) => nftables.follow_clock(keeper.cache()),
+            Self::Nftables(nftables) => {
+                nftables.follow_clock(keeper.cache());
+                false
+            }
         }
     }
 
-    /// Packets that the kernel judged by a record since it was published, by its number in the cache that was; none where that is
-    /// not counted.
-    pub(super) fn hits(&self, number: u32) -> Option<u64> {
+    /// What met a record's measure since it was published, by its number in the cache that was; none where that is not counted.
+    pub(super) fn met(&self, number: u32) -> Option<Met> {
         match self {
-            Self::Xdp(enforcement) => Some(enforcement.hits(number)),
+            Self::Xdp(enforcement) => Some(enforcement.records().met(number)),
             Self::Nftables(_) => None,
+        }
+    }
+
+    /// The same of a record that was in force before all were exchanged last.
+    pub(super) fn met_before(&self, number: u32) -> Option<Met> {
+        match self {
+            Self::Xdp(enforcement) => Some(enforcement.records().met_before(number)),
+            Self::Nftables(_) => None,
+        }
+    }
+
+    /// The records that have left since this was asked last.
+    pub(super) fn take_left(&mut self) -> Vec<u32> {
+        match self {
+            Self::Xdp(enforcement) => enforcement.take_left(),
+            Self::Nftables(_) => Vec::new(),
         }
     }
 

@@ -10,10 +10,12 @@ use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
 use credence_credit::{Guards, Keeper};
+use credence_enforce::Met;
 use credence_engine::clock::unix_s;
 use credence_sync::pipe::Order;
 
 use self::credit::Offers;
+use super::accounts::Accounts;
 use super::carrier::Carrier;
 use super::door::{Answer, Asked, Request};
 use super::emergency::Emergency;
@@ -44,6 +46,8 @@ pub(super) struct Controls {
     exceptions: Option<Watched>,
     /// Copies of lists that wait to be looked at.
     offers: Offers,
+    /// What the kernel has done, where others are told of it.
+    accounts: Option<Accounts>,
     /// Updates of credit that wait for the operator, and why.
     held: BTreeMap<Part, (Update, String)>,
     /// Whether the kernel goes on with the records that it has when there are none any more: where snapshots are configured and
@@ -79,6 +83,7 @@ impl Controls {
             sources,
             exceptions: Watched::of(config),
             offers: Offers::default(),
+            accounts: Accounts::of(config.sync.outbox.accounts_s(), config.enforce.carries_out()),
             held: BTreeMap::new(),
             keeps_last,
             last: None,
@@ -107,6 +112,7 @@ impl Controls {
                 follower.order(&Order::Alert { line });
             }
         }
+        self.account(now);
         while let Some(asked) = self.door.as_ref().and_then(|door| door.try_recv().ok()) {
             let answer = self.answer(asked.request, now);
             // Whoever asked may have left.
@@ -119,13 +125,27 @@ impl Controls {
         let in_kernel = self.last.as_mut().unwrap_or(&mut self.keeper);
         if let Some(carrier) = &mut self.carrier {
             carrier.follow_interfaces();
-            carrier.follow_clock(in_kernel);
+            if carrier.follow_clock(in_kernel)
+                && let Some(accounts) = &mut self.accounts
+            {
+                accounts.exchanged(carrier, in_kernel.cache());
+            }
             if in_kernel.waits() {
                 carrier.settle();
             }
         }
         if in_kernel.waits() {
             in_kernel.reclaim();
+        }
+    }
+
+    /// Tells the follower what the kernel has done, where that is due.
+    fn account(&mut self, now: Duration) {
+        let in_kernel = self.last.as_ref().unwrap_or(&self.keeper).cache();
+        if let (Some(accounts), Some(carrier), Some(follower)) =
+            (&mut self.accounts, &self.carrier, &mut self.follower)
+        {
+            accounts.look(now, carrier, in_kernel, follower);
         }
     }
 
@@ -167,10 +187,12 @@ impl Controls {
         let record = cache.record(number);
         let (measure, prefix) = (cache.entry(number).allowed().name(), record.prefix);
         let (issuer, expires) = (cache.issuer(record.issuer), utc(record.expires));
-        let done = match self.carrier.as_ref().map(|carrier| carrier.hits(number)) {
+        let done = match self.carrier.as_ref().map(|carrier| carrier.met(number)) {
             None => "nothing is enforced here".to_owned(),
             Some(None) => "nftables does not count by record".to_owned(),
-            Some(Some(hits)) => format!("the kernel acted on {hits} packets by it since it was put in force"),
+            Some(Some(Met { packets, .. })) => {
+                format!("the kernel acted on {packets} packets by it since it was put in force")
+            }
         };
         format!(
             "{address}: {measure} by the record of {prefix} from {}, until {expires}; {done}",

@@ -192,21 +192,26 @@ impl Enforcement {
         self.control.set(&self.policies[usize::from(is_emergency)]);
     }
 
-    /// Writes the ends of records anew when the wall clock was set since.
-    pub(super) fn follow_clock(&mut self, keeper: &mut Keeper) {
+    /// Writes the ends of records anew when the wall clock was set since; whether that was done.
+    pub(super) fn follow_clock(&mut self, keeper: &mut Keeper) -> bool {
         let now = ahead_ns();
         if now.abs_diff(self.ahead_ns) < CLOCK_STEP_NS {
-            return;
+            return false;
         }
         info!("the clock was set; the ends of all records are written anew");
-        if let Err(error) = self.publish(keeper) {
-            warn!(%error, "the records in the kernel still end by the clock before");
-        }
+        let done = self.publish(keeper);
+        done.inspect_err(|error| warn!(%error, "the records in the kernel still end by the clock before"))
+            .is_ok()
     }
 
-    /// Packets that the kernel judged by a record since it was put in force, by its number in the cache.
-    pub(super) fn hits(&self, number: u32) -> u64 {
-        self.records.hits(number)
+    /// The records in force, for what met them.
+    pub(super) const fn records(&self) -> &Records {
+        &self.records
+    }
+
+    /// The records that have left since this was asked last.
+    pub(super) fn take_left(&mut self) -> Vec<u32> {
+        self.records.take_left()
     }
 
     /// What is known of it from outside.

@@ -46,7 +46,12 @@ fn a_set_that_is_too_large_is_refused_and_the_one_before_stays() {
     let listed = segment(address("2001:db8::1"));
     records.publish(&cache(vec![snapshot(vec![record("2001:db8::/32", Measure::Drop)])]), now()).unwrap();
     assert!(!xdp.passes(&listed).unwrap());
-    assert_eq!((records.hits(0), records.hits(1), records.hits(u32::MAX)), (1, 0, 0));
+    let met = |records: &credence_enforce::Records, number| {
+        let met = records.met(number);
+        (met.packets, met.bytes)
+    };
+    let len = listed.len() as u64;
+    assert_eq!([0, 1, u32::MAX].map(|number| met(&records, number)), [(1, len), (0, 0), (0, 0)]);
     let many = (0..1_025).map(|i| record(&format!("2a00:{i:x}::/32"), Measure::Drop)).collect();
     let error = records.publish(&cache(vec![snapshot(many)]), now()).unwrap_err().to_string();
     assert!(error.contains("1025") && error.contains("1024") && error.contains("enforce.records"), "{error}");
@@ -71,5 +76,5 @@ fn a_deep_nest_of_records_hides_nobodys_word() {
     records.publish(&cache, now()).unwrap();
     assert_eq!(cache.effective(source, NOW_S).ruling, Some(0), "in user space the operator rules");
     assert!(xdp.passes(&segment(source)).unwrap(), "and in the kernel");
-    assert_eq!(records.hits(0), 1);
+    assert_eq!(records.met(0).packets, 1);
 }

@@ -122,6 +122,25 @@ fn good_credit_has_a_higher_ceiling_and_what_it_bought_is_counted() {
     assert_eq!(of(&counts, Measure::Incentive, Reason::Incentive), 30);
 }
 
+/// An account of an incentive says what it bought, and not how much traffic there was.
+#[test]
+fn an_incentive_is_met_by_what_it_lets_pass_beyond_the_limit() {
+    let policy = Policy { told_rate: slow(10), ..Policy::default() };
+    let Some((mut xdp, mut records)) = loaded(&small(), &policy) else { return };
+    let mut told = xdp.told().unwrap();
+    let rating = Rating::Rated { score: Score::new(900).unwrap(), status: Status::Good };
+    let authority = credence_credit::Authority::OwnAlert;
+    let good = credence_credit::Record { rating, authority, ..record("2001:db8::/48", Measure::Incentive) };
+    publish(&mut records, vec![good]);
+    let source = address("2001:db8::1");
+    assert_eq!(passed(&mut xdp, &segment(source), 100), 100);
+    assert_eq!(records.met(0).packets, 0, "without a limit it buys nothing");
+    told.tell(Opinion { source, measure: Measure::RateLimit }).unwrap();
+    assert_eq!(passed(&mut xdp, &segment(source), 100), 40);
+    let met = records.met(0);
+    assert_eq!((met.packets, met.bytes), (30, 30 * segment(source).len() as u64));
+}
+
 #[test]
 fn an_unrated_source_fares_as_if_nothing_was_there() {
     let Some((mut xdp, mut records)) = loaded(&small(), &Policy::default()) else { return };

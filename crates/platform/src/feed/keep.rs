@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::io;
+use std::path::Path;
 
 use anyhow::Context;
 use credence_feed::{FileRef, Head, Shard, SnapshotList};
@@ -9,6 +10,7 @@ use credence_law::Signed;
 use tracing::warn;
 
 use super::{Feed, Published, rulebook};
+use crate::disk::{Disk, Folder};
 use crate::keys::{hex, unhex};
 
 /// How long a file stays that no head leads to any more, in seconds.
@@ -42,6 +44,19 @@ impl Feed {
     pub(super) fn keep_head(&self, signed: &Signed) -> anyhow::Result<()> {
         let kept = self.disk.sync_names().and_then(|()| self.disk.replace(HEAD, &signed.encode()));
         kept.with_context(|| unwritten(HEAD))
+    }
+
+    /// Lets the feed of a directory begin a new session when it is opened next.
+    ///
+    /// # Errors
+    /// When its head cannot be taken away.
+    pub fn begin_session(directory: &Path) -> anyhow::Result<()> {
+        let gone = Folder::new(directory).and_then(|disk| match disk.remove(HEAD) {
+            Err(fault) if fault.kind() == io::ErrorKind::NotFound => Ok(()),
+            // A failure of the machine must not bring the head of another journal back.
+            removed => removed.and_then(|()| disk.sync_names()),
+        });
+        gone.with_context(|| format!("{} cannot be taken away", directory.join(HEAD).display()))
     }
 
     /// Goes on from what was published last. Where that cannot be read or does not stand, a new session begins, which costs each

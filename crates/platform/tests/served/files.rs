@@ -1,6 +1,7 @@
 //! Credit files with their history: who sees them, and who is seen to look.
 
-use credence_law::acts::{Ground, Lifting, Purpose};
+use credence_credit::{Learned, Measure};
+use credence_law::acts::{Applied, Block, Ground, Lifting, Preamble, Purpose};
 use credence_law::party::{Function, MemberId, Party};
 
 use super::accessible::check;
@@ -106,4 +107,70 @@ fn a_machines_look_is_seen_as_well() {
     let page = server.ask_with("GET", "/file", from, b"").unwrap().text();
     assert_eq!(page.matches("Desert Mobile (member 2), key for alerts").count(), 1, "once within the hour");
     assert!(page.contains("Asked by a machine"), "{page}");
+}
+
+/// Accounts are summed up by who gives them, and move no score; one that its issuer took back counts no more.
+#[test]
+fn what_networks_did_is_summed_up_in_a_subjects_answer() {
+    let (site, subject) = (Site::new(), "2001:db8:1020::/48");
+    let server = site.serve();
+    let alert = site.alert(1, 0x20);
+    assert_eq!(server.hand_in(&alert).status, 201);
+    let before = server.get(&format!("/subjects/{subject}")).json();
+    let account = |member: u16, number: u64, measure, packets| {
+        let preamble = preamble(Party::Member(MemberId(member)), number, Purpose::Account);
+        let Preamble { issued, .. } = preamble;
+        let applied = Applied {
+            preamble,
+            subject: Block { prefix: subject.parse().unwrap(), learned: Learned::Default },
+            measure,
+            because: id(&alert),
+            from: issued - 3_600 * number,
+            until: issued - 60,
+            packets,
+            bytes: packets * 60,
+        };
+        site.signed(applied, Function::Alerts, &[member])
+    };
+    let wrong = account(3, 3, Measure::RateLimit, 1 << 40);
+    for account in [
+        account(2, 1, Measure::RateLimit, 100),
+        account(2, 2, Measure::RateLimit, 250),
+        account(2, 3, Measure::Incentive, 7),
+        account(3, 1, Measure::RateLimit, u64::MAX / 60),
+        account(3, 2, Measure::RateLimit, u64::MAX / 60),
+        wrong.clone(),
+    ] {
+        assert_eq!(server.hand_in(&account).status, 201);
+    }
+    let preamble = preamble(Party::Member(MemberId(3)), 4, Purpose::Relief);
+    let lifting = Lifting { preamble, lifts: id(&wrong), ground: Ground::Error };
+    assert_eq!(server.hand_in(&site.signed(lifting, Function::Alerts, &[3])).status, 201);
+    let after = server.get(&format!("/subjects/{subject}")).json();
+    for same in ["score", "status", "acts", "past"] {
+        assert_eq!(after[same], before[same], "{same}");
+    }
+    let sums: Vec<_> = after["applied"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|sum| {
+            assert_eq!((&sum["because"], &sum["prefix"]), (&id(&alert).to_string().into(), &subject.into()));
+            let word = |key: &str| sum[key].as_str().unwrap().to_owned();
+            let count = |key: &str| sum[key].as_u64().unwrap();
+            (word("issuer"), word("measure"), count("accounts"), count("packets"), count("bytes"))
+        })
+        .collect();
+    let expected = |issuer: &str, measure: &str, accounts, packets, bytes| {
+        (issuer.to_owned(), measure.to_owned(), accounts, packets, bytes)
+    };
+    let most = u64::MAX / 60;
+    assert_eq!(
+        sums,
+        [
+            expected("member 2", "incentive", 1, 7, 420),
+            expected("member 2", "rate_limit", 2, 350, 21_000),
+            expected("member 3", "rate_limit", 2, 2 * most, u64::MAX),
+        ]
+    );
 }

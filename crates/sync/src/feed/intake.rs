@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use credence_credit::{Amendment, Header, Issuer, Snapshot};
-use credence_feed::{Reject, Rulebook, is_operator_replaced};
+use credence_feed::{Reject, Rulebook, Turn, is_operator_replaced};
 use credence_law::book::Issuers;
 use credence_law::party::World;
 use credence_prefix::Prefix;
@@ -37,8 +37,8 @@ pub struct Fed {
 /// How what a feed says was found.
 #[derive(Debug)]
 enum From {
-    /// By what is another in it than in what was in force.
-    Before(Vec<Amendment>),
+    /// By what is another in it than in what was in force, and what of that somebody has made milder or harder.
+    Before(Vec<Amendment>, Vec<Turn>),
     /// All of it.
     Nothing(Box<Snapshot>),
     /// It is in force, and that is over.
@@ -63,15 +63,24 @@ impl Fed {
     pub fn snapshot(&self) -> Result<Cow<'_, Snapshot>, Reject> {
         match &self.from {
             From::Nothing(snapshot) => Ok(Cow::Borrowed(snapshot)),
-            From::Before(_) | From::Settled => self.held.snapshot().map(Cow::Owned),
+            From::Before(..) | From::Settled => self.held.snapshot().map(Cow::Owned),
         }
     }
 
     /// What is another in it than in what was in force when it was read, and the issuers of both; none where anything may be.
     pub fn amendments(&self) -> Option<(Vec<Issuer>, &[Amendment])> {
-        let From::Before(amendments) = &self.from else { return None };
+        let From::Before(amendments, _) = &self.from else { return None };
         let issuers = Issuers::of(self.held.state.rules().law().ok()?.register());
         Some((issuers.names().to_vec(), amendments))
+    }
+
+    /// The records that somebody has made milder or harder since what was in force when it was read, by the same rules; none where
+    /// nothing was, or the rules are others.
+    pub fn turns(&self) -> &[Turn] {
+        match &self.from {
+            From::Before(_, turns) => turns,
+            From::Nothing(_) | From::Settled => &[],
+        }
     }
 
     /// The same without what led here, which takes memory.
@@ -121,7 +130,8 @@ impl Intake {
             let comes = amendments.iter().filter(|it| it.after.is_some()).count();
             let goes = amendments.iter().filter(|it| it.before.is_some()).count();
             let records = records + comes - goes;
-            return Ok(Fed { held, staged, records, from: From::Before(amendments) });
+            let turns = before.state.turns(&held.state, &amendments)?;
+            return Ok(Fed { held, staged, records, from: From::Before(amendments, turns) });
         }
         let snapshot = held.snapshot()?;
         let records = snapshot.records().len();

@@ -13,8 +13,8 @@ use credence_law::Signed;
 use super::evidence::{Evidence, Noted, keep_evidence};
 use super::timing::{Timing, Timings};
 use super::{
-    Answer, Ask, Copy, Disk, Done, Follower, Kept, Next, Pinned, Refresh, Unkept, does_wait, keep_rules,
-    keep_state, keep_taken, keep_trusted, keep_version, keep_waiting,
+    Answer, Ask, Copy, Disk, Done, Follower, Kept, Next, Pinned, Refresh, Unkept, does_wait, keep_known,
+    keep_rules, keep_state, keep_taken, keep_trusted, keep_waiting,
 };
 use crate::fetch::Refused;
 
@@ -163,7 +163,7 @@ impl<D: Disk> Rounds<D> {
         let (kept, mut faults) = Kept::read(&disk, world);
         if !faults.is_empty() && kept.trusted.serial > 0 {
             // What is left of what was trusted is on the disk twice again, before something else is damaged.
-            faults.extend(keep_version(&mut disk, &kept.trusted).err().map(Unkept::from));
+            faults.extend(keep_known(&mut disk, &kept.trusted).err().map(Unkept::from));
         }
         let fresh = kept.trusted.issued;
         let follower = Follower::new(pinned, kept);

@@ -105,7 +105,7 @@ impl Lists {
             Order::Hold { source, serial } => (source, *serial, self.shelf.hold(source, *serial)),
             Order::Leave { source, serial } => (source, *serial, self.shelf.leave(source, *serial)),
             // That is not about a list.
-            Order::Alert { .. } => return,
+            Order::Alert { .. } | Order::Applied(_) => return,
         };
         if let Err(error) = done {
             warn!("the copy {serial} of the list {source} is not where it belongs: {error}");

@@ -1,7 +1,7 @@
 //! From a draft to a signed act, and whether the law would take it.
 
 use credence_credit::{ActId, EvidenceClass, Learned, Rating, Subject};
-use credence_law::acts::{Block, Claim, OwnAlert, Preamble, Purpose, Report};
+use credence_law::acts::{Applied, Block, Claim, OwnAlert, Preamble, Purpose, Report};
 use credence_law::party::{MemberId, Party, act_id};
 use credence_law::standard::Entry;
 use credence_law::{Act, Acts, Law, Object, Refusal, Signed};
@@ -9,7 +9,11 @@ use credence_prefix::Prefix;
 use ed25519_dalek::SigningKey;
 use sha2::{Digest, Sha256};
 
-use super::draft::{Dispatch, Draft, Says, Seen};
+use super::DAY;
+use super::draft::{Dispatch, Done, Draft, Says, Seen};
+
+/// How long an account stands in its subject's file, in seconds: as long as a complaint about what was done can rest on it.
+const ACCOUNT_LASTS_S: u64 = 365 * DAY;
 
 /// What drafts are judged and signed by.
 #[derive(Clone, Copy)]
@@ -79,6 +83,13 @@ impl Footing<'_> {
         Ok((subject.shared(), subject.learned(), holder == self.member))
     }
 
+    /// How the length of a subject that acts speak of is known.
+    pub(super) fn learned(&self, subject: Prefix) -> Learned {
+        let held = self.law.register().holder(subject);
+        let is_declared = held.is_some_and(|(held, _)| held.delegated == Some(subject.len()));
+        if is_declared { Learned::Declared } else { Learned::Default }
+    }
+
     /// Signs what a draft says under this number.
     ///
     /// # Errors
@@ -104,6 +115,22 @@ impl Footing<'_> {
             Says::Report(seen) => {
                 Report { preamble: self.preamble(number), claim: self.claim(subject, seen) }.into()
             }
+            Says::Applied(done) => self.account(subject, done, number).into(),
+        }
+    }
+
+    fn account(&self, subject: Block, done: &Done, number: u64) -> Applied {
+        let preamble = self.preamble(number);
+        let expires = preamble.issued.saturating_add(ACCOUNT_LASTS_S);
+        Applied {
+            preamble: Preamble { expires, purpose: Purpose::Account, ..preamble },
+            subject,
+            measure: done.measure,
+            because: done.because,
+            from: done.from,
+            until: done.until,
+            packets: done.packets,
+            bytes: done.bytes,
         }
     }
 

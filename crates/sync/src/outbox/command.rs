@@ -4,7 +4,7 @@ use credence_credit::{Measure, Reason};
 use serde::{Deserialize, Serialize};
 
 use super::act::Footing;
-use super::draft::{Draft, State};
+use super::draft::{Done, Draft, Says, State};
 use super::intake::Edit;
 use super::{Outbox, Spool, SpoolError};
 
@@ -62,7 +62,7 @@ pub struct Reply {
 pub struct Shown {
     /// Its number.
     pub draft: u64,
-    /// What it would be: `own_alert` or `report`.
+    /// What it would be: `own_alert`, `report` or `applied`.
     pub kind: String,
     /// How far it has come: `waiting`, `ready`, `signed`, `taken`, `refused` or `dropped`.
     pub state: String,
@@ -71,9 +71,10 @@ pub struct Shown {
     pub refusal: Option<String>,
     /// Whom it is about.
     pub subject: String,
-    /// The item of the catalogue.
-    pub item: String,
-    /// What an own alert asks for.
+    /// The item of the catalogue; none for an account.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub item: Option<String>,
+    /// What an own alert asks for, or what was done.
     pub measure: String,
     /// From when, in Unix seconds.
     pub from: u64,
@@ -81,6 +82,9 @@ pub struct Shown {
     pub until: u64,
     /// Alerts that it stands for.
     pub alerts: u64,
+    /// The act on whose word something was done, and to how much of the subject's traffic.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub done: Option<Done>,
     /// The act, once it is signed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub act: Option<String>,
@@ -95,12 +99,17 @@ pub struct Shown {
 impl Shown {
     /// A draft without its evidence.
     pub fn of(draft: &Draft) -> Self {
-        let seen = draft.says.seen();
         let (refusal, act, place) = match &draft.state {
             State::Signed(dispatch) => (None, Some(dispatch.id.to_string()), None),
             State::Taken(receipt) => (None, Some(receipt.id.to_string()), Some(receipt.place)),
             State::Refused { reason } => (Some(reason.clone()), None, None),
             State::Waiting | State::Ready | State::Dropped => (None, None, None),
+        };
+        let (item, measure, (from, until), alerts, done) = match &draft.says {
+            Says::OwnAlert(seen) | Says::Report(seen) => {
+                (Some(item_name(seen.item)), seen.measure, (seen.from, seen.until), seen.alerts, None)
+            }
+            Says::Applied(done) => (None, done.measure, (done.from, done.until), 0, Some(*done)),
         };
         Self {
             draft: draft.number,
@@ -108,11 +117,12 @@ impl Shown {
             state: draft.state.name().to_owned(),
             refusal,
             subject: draft.subject.to_string(),
-            item: item_name(seen.item),
-            measure: seen.measure.name().to_owned(),
-            from: seen.from,
-            until: seen.until,
-            alerts: seen.alerts,
+            item,
+            measure: measure.name().to_owned(),
+            from,
+            until,
+            alerts,
+            done,
             act,
             place,
             evidence: Vec::new(),
@@ -120,7 +130,7 @@ impl Shown {
     }
 
     fn whole(draft: &Draft) -> Self {
-        let lines = draft.says.seen().evidence.lines();
+        let lines = draft.says.seen().into_iter().flat_map(|seen| seen.evidence.lines());
         Self { evidence: lines.map(str::to_owned).collect(), ..Self::of(draft) }
     }
 }
@@ -221,13 +231,13 @@ mod tests {
         };
         let state = |draft: u64, state: &str| (draft, state.to_owned());
         let shown = ask(Command::Show { draft: 2 }).drafts.remove(0);
-        assert_eq!((shown.subject.as_str(), shown.item.as_str()), ("2a00:1:2::/56", "scanning"));
+        assert_eq!((shown.subject.as_str(), shown.item.as_deref()), ("2a00:1:2::/56", Some("scanning")));
         assert_eq!(shown.evidence.len(), 1);
         let dropped = ask(Command::Drop { drafts: vec![1, 9] });
         assert_eq!((states(&dropped), dropped.faults.len()), (vec![state(1, "dropped")], 1));
         assert_eq!(states(&ask(Command::Send { drafts: vec![2] })), [state(2, "ready")]);
         let edit = Command::Edit { draft: 3, item: Some(1), measure: None, until: None };
-        assert_eq!(ask(edit).drafts[0].item, "flooding");
+        assert_eq!(ask(edit).drafts[0].item.as_deref(), Some("flooding"));
         assert_eq!(states(&ask(Command::List { all: false })), [state(2, "ready"), state(3, "waiting")]);
         let all = ask(Command::List { all: true });
         assert_eq!(states(&all), [state(1, "dropped"), state(2, "ready"), state(3, "waiting")]);

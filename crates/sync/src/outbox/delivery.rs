@@ -49,13 +49,13 @@ pub enum Turn {
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Tries {
     /// Tries that led to nothing, in a row.
-    failed: u32,
+    pub(super) failed: u32,
     /// Refusals for a number that has passed, in a row.
     replayed: u32,
     /// Whether what was signed may have been taken although nobody said so.
     in_doubt: bool,
     /// Before this moment, in Unix milliseconds, it is not tried again.
-    next_ms: u64,
+    pub(super) next_ms: u64,
 }
 
 impl Tries {
@@ -74,7 +74,7 @@ pub(super) struct Pause {
 
 /// A pause after so many failures in a row: between half and one and a half of its length, as `random` has it, so that gateways
 /// that lost the platform together do not come back together.
-const fn pause_ms(failed: u32, random: u64) -> u64 {
+pub(super) const fn pause_ms(failed: u32, random: u64) -> u64 {
     let doublings = if failed > 9 { 9 } else { failed.saturating_sub(1) };
     let length = PAUSE_MIN_MS << doublings;
     let length = if length > PAUSE_MAX_MS { PAUSE_MAX_MS } else { length };
@@ -90,7 +90,7 @@ const fn leap_ms(replayed: u32) -> u64 {
 }
 
 /// Whether a moment has come. One that lies further away than any pause was set by a clock that was wrong.
-const fn is_due(at_ms: u64, now_ms: u64) -> bool {
+pub(super) const fn is_due(at_ms: u64, now_ms: u64) -> bool {
     at_ms <= now_ms || at_ms - now_ms > 2 * ASKED_MAX_MS
 }
 
@@ -98,7 +98,8 @@ impl Outbox {
     /// What is to be done next. Signs what is due; nothing is handed out before everything is on disk.
     pub fn turn(&mut self, footing: &Footing<'_>) -> Turn {
         self.tidy(footing.now());
-        if !self.changed.is_empty() {
+        self.close(footing);
+        if self.is_changed() {
             return Turn::Store;
         }
         if !is_due(self.pause.until_ms, footing.now_ms) {
@@ -106,7 +107,7 @@ impl Outbox {
         }
         let signed = self.due(footing.now_ms, |state| matches!(state, State::Signed(_))).into_iter().next();
         self.sign_next(signed.map(|(failed, _)| failed), footing);
-        if !self.changed.is_empty() {
+        if self.is_changed() {
             return Turn::Store;
         }
         if let Some((number, Draft { state: State::Signed(dispatch), .. })) =

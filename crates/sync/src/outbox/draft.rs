@@ -35,6 +35,8 @@ pub enum Says {
     OwnAlert(Seen),
     /// A report about another member's.
     Report(Seen),
+    /// An account of what was done here.
+    Applied(Done),
 }
 
 /// What was seen of a subject.
@@ -55,6 +57,24 @@ pub struct Seen {
     /// 32 random bytes that hide the evidence behind its commitment.
     #[serde(with = "form::hex")]
     pub salt: [u8; 32],
+}
+
+/// What was done to a subject in a period.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Done {
+    /// What it was.
+    pub measure: Measure,
+    /// The act on whose word.
+    #[serde(with = "form::id")]
+    pub because: ActId,
+    /// From when, in Unix seconds.
+    pub from: u64,
+    /// Until when, in Unix seconds.
+    pub until: u64,
+    /// Packets that met it, by the gateway's counts.
+    pub packets: u64,
+    /// Bytes of those on the wire.
+    pub bytes: u64,
 }
 
 /// How far a draft has come.
@@ -111,8 +131,14 @@ pub(super) struct Topic {
 }
 
 impl Draft {
-    pub(super) const fn topic(&self) -> Topic {
-        Topic { subject: self.subject, item: self.says.seen().item }
+    /// What it is of; accounts are of a period each, and told apart by that.
+    pub(super) fn topic(&self) -> Option<Topic> {
+        self.says.seen().map(|seen| Topic { subject: self.subject, item: seen.item })
+    }
+
+    /// Whether it says what was done here, and not what was seen.
+    pub const fn is_account(&self) -> bool {
+        matches!(self.says, Says::Applied(_))
     }
 
     /// Whether nothing more happens to it.
@@ -127,19 +153,22 @@ impl Says {
         match self {
             Self::OwnAlert(_) => "own_alert",
             Self::Report(_) => "report",
+            Self::Applied(_) => "applied",
         }
     }
 
-    /// What was seen.
-    pub const fn seen(&self) -> &Seen {
+    /// What was seen; nothing for an account.
+    pub const fn seen(&self) -> Option<&Seen> {
         match self {
-            Self::OwnAlert(seen) | Self::Report(seen) => seen,
+            Self::OwnAlert(seen) | Self::Report(seen) => Some(seen),
+            Self::Applied(_) => None,
         }
     }
 
-    pub(super) const fn seen_mut(&mut self) -> &mut Seen {
+    pub(super) const fn seen_mut(&mut self) -> Option<&mut Seen> {
         match self {
-            Self::OwnAlert(seen) | Self::Report(seen) => seen,
+            Self::OwnAlert(seen) | Self::Report(seen) => Some(seen),
+            Self::Applied(_) => None,
         }
     }
 }

@@ -121,7 +121,8 @@ struct History {
     is_calm: bool,
 }
 
-const LIMITS: Limits = Limits { drafts_max: 64, drafts_per_day: 40, window_s: DAY };
+const LIMITS: Limits = Limits { drafts_max: 64, drafts_per_day: 40, window_s: DAY, account_s: HOUR };
+const HOUR: u64 = 3_600;
 
 impl History {
     fn new(seed: u64) -> Self {
@@ -149,7 +150,12 @@ impl History {
 
     /// Writes what changed into the copy that survives a crash.
     fn store(&mut self) {
-        let Changes { drafts, last_draft, last_act } = self.outbox.changes();
+        let Changes { drafts, last_draft, last_act, rows, closed } = self.outbox.changes();
+        for (line, row) in rows {
+            self.disk.rows.retain(|kept| kept.line != line);
+            self.disk.rows.extend(row.cloned());
+        }
+        self.disk.closed = closed;
         for draft in drafts {
             self.disk.drafts.retain(|kept| kept.number != draft.number);
             self.disk.drafts.push(draft.clone());

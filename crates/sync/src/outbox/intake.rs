@@ -30,6 +30,11 @@ pub enum Denied {
     /// There is another of the same subject and item.
     #[error("draft {0} is of the same subject and item; drop one of the two")]
     Same(u64),
+    /// It is no matter of opinion.
+    #[error(
+        "this draft is an account of what was done here, which cannot say something else; drop it or send it"
+    )]
+    Account,
     /// The law would refuse it.
     #[error("the law would refuse it: {0}")]
     Law(Refusal),
@@ -109,7 +114,7 @@ impl Outbox {
         self.last_draft += 1;
         let number = self.last_draft;
         self.count_opened(draft.opened);
-        self.topics.insert(draft.topic(), Held::By(number));
+        self.topics.extend(draft.topic().map(|topic| (topic, Held::By(number))));
         self.tries.insert(number, Tries::default());
         self.drafts.insert(number, Draft { number, ..draft });
         self.changed.insert(number);
@@ -118,14 +123,17 @@ impl Outbox {
 
     /// Whether there is a draft of the same, or was one within the window. One that is not signed yet takes the new one in.
     fn is_known(&mut self, draft: &Draft, now: u64) -> bool {
-        let number = match self.topics.get(&draft.topic()) {
+        let number = match draft.topic().and_then(|topic| self.topics.get(&topic)) {
             None => return false,
             Some(Held::Until(end)) => return now < *end,
             Some(Held::By(number)) => *number,
         };
         let Some(held) = self.drafts.get_mut(&number) else { return false };
         let is_open = matches!(held.state, State::Waiting | State::Ready);
-        if is_open && held.says.seen_mut().merge(draft.says.seen()) {
+        if is_open
+            && let (Some(held), Some(seen)) = (held.says.seen_mut(), draft.says.seen())
+            && held.merge(seen)
+        {
             self.changed.insert(number);
         }
         true
@@ -189,13 +197,13 @@ impl Outbox {
     /// When there is none, it has come too far, or what would come of it is against the law.
     pub fn edit(&mut self, number: u64, edit: Edit, footing: &Footing<'_>) -> Result<(), Denied> {
         let mut draft = self.idle(number)?.clone();
-        let before = draft.topic();
-        let seen = draft.says.seen_mut();
+        let before = draft.topic().ok_or(Denied::Account)?;
+        let seen = draft.says.seen_mut().ok_or(Denied::Account)?;
         seen.item = edit.item.unwrap_or(seen.item);
         seen.measure = edit.measure.unwrap_or(seen.measure);
         seen.until = edit.until.unwrap_or(seen.until);
         draft.state = State::Waiting;
-        let after: Topic = draft.topic();
+        let after: Topic = draft.topic().ok_or(Denied::Account)?;
         if let Some(Held::By(other)) = self.topics.get(&after)
             && *other != number
         {

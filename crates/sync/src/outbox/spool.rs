@@ -14,7 +14,10 @@ use redb::backends::FileBackend;
 use redb::{
     Database, DatabaseError, ReadableDatabase, ReadableTable, ReadableTableMetadata, Table, TableDefinition,
 };
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
+use super::account::Row;
 use super::draft::Draft;
 use super::{Changes, DAY};
 
@@ -24,8 +27,8 @@ const FILE: &str = "outbox.redb";
 const FILE_MODE: u32 = 0o640;
 /// The same for the directory, which the group may list.
 const DIRECTORY_MODE: u32 = 0o750;
-/// The version of this layout.
-const VERSION: u64 = 1;
+/// The version of this layout. One that knew of no accounts is read, and is this one from then on.
+const VERSION: u64 = 2;
 /// How long finished drafts are kept, in seconds: as long as a complaint about what they said can be heard, and then some.
 const KEPT_S: u64 = 180 * DAY;
 /// Finished drafts that are kept, at most: half a year at a hundred a day.
@@ -36,6 +39,7 @@ const CACHE_LEN: usize = 1 << 20;
 
 const WAITING: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("drafts");
 const FINISHED: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("finished");
+const ACCOUNTS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("accounts");
 const NUMBERS: TableDefinition<'_, &str, u64> = TableDefinition::new("numbers");
 
 /// Why the spool cannot be used. What is in it stays as it is.
@@ -83,6 +87,10 @@ pub struct Kept {
     pub last_draft: u64,
     /// The number of the last act.
     pub last_act: u64,
+    /// Accounts of periods that are not told of yet.
+    pub rows: Vec<Row>,
+    /// Until when periods are closed, in Unix seconds.
+    pub closed: u64,
 }
 
 /// The drafts on disk.
@@ -139,10 +147,12 @@ impl Spool {
         let found = self.written(|transaction| {
             transaction.open_table(WAITING)?;
             transaction.open_table(FINISHED)?;
+            transaction.open_table(ACCOUNTS)?;
             let mut numbers = transaction.open_table(NUMBERS)?;
             let found = numbers.get("version")?.map(|version| version.value());
-            if found.is_none() {
+            if found.is_none_or(|found| found < VERSION) {
                 numbers.insert("version", VERSION)?;
+                return Ok(VERSION);
             }
             Ok(found.unwrap_or(VERSION))
         })?;
@@ -162,7 +172,8 @@ impl Spool {
             Ok(numbers.get(name)?.map(|number| number.value()).unwrap_or_default())
         };
         let number = |name| number(name).map_err(|error| self.damaged(error.to_string()));
-        Ok(Kept { drafts, last_draft: number("last_draft")?, last_act: number("last_act")? })
+        let (last_draft, last_act) = (number("last_draft")?, number("last_act")?);
+        Ok(Kept { drafts, last_draft, last_act, rows: self.rows()?, closed: number("closed")? })
     }
 
     /// Drafts that are finished, in the order of their numbers.
@@ -173,12 +184,29 @@ impl Spool {
         self.drafts(FINISHED)
     }
 
+    fn rows(&self) -> Result<Vec<Row>, SpoolError> {
+        let read = || -> Result<Vec<Option<Row>>, redb::Error> {
+            let table = self.database.begin_read()?.open_table(ACCOUNTS)?;
+            let records = table.iter()?.map(|record| {
+                let (name, bytes) = record?;
+                Ok(unpack(bytes.value()).filter(|row: &Row| row.line.name() == name.value()))
+            });
+            records.collect()
+        };
+        let rows = read().map_err(|error| self.damaged(error.to_string()))?;
+        let whole = rows.into_iter().collect::<Option<Vec<_>>>();
+        whole.ok_or_else(|| self.damaged("an account does not match its checksum".to_owned()))
+    }
+
     fn drafts(&self, table: TableDefinition<'_, u64, &[u8]>) -> Result<Vec<Draft>, SpoolError> {
         let read = || -> Result<Vec<(u64, Option<Draft>)>, redb::Error> {
             let table = self.database.begin_read()?.open_table(table)?;
             let records = table.iter()?.map(|record| {
                 let (number, bytes) = record?;
-                Ok((number.value(), unpack(bytes.value()).filter(|draft| draft.number == number.value())))
+                Ok((
+                    number.value(),
+                    unpack(bytes.value()).filter(|draft: &Draft| draft.number == number.value()),
+                ))
             });
             records.collect()
         };
@@ -211,9 +239,17 @@ impl Spool {
                 }
             }
             forget(&mut finished, now)?;
+            let mut accounts = transaction.open_table(ACCOUNTS)?;
+            for (line, row) in &changes.rows {
+                match row {
+                    Some(row) => accounts.insert(line.name().as_str(), pack(row).as_slice())?,
+                    None => accounts.remove(line.name().as_str())?,
+                };
+            }
             let mut numbers = transaction.open_table(NUMBERS)?;
             numbers.insert("last_draft", changes.last_draft)?;
             numbers.insert("last_act", changes.last_act)?;
+            numbers.insert("closed", changes.closed)?;
             Ok(())
         })
     }
@@ -256,7 +292,7 @@ fn make(directory: &Path, path: &Path) -> io::Result<()> {
 fn forget(finished: &mut Table<'_, u64, &[u8]>, now: u64) -> Result<(), redb::Error> {
     loop {
         let oldest = finished.first()?.map(|(number, bytes)| {
-            let opened = unpack(bytes.value()).map_or(0, |draft| draft.opened);
+            let opened = unpack(bytes.value()).map_or(0, |draft: Draft| draft.opened);
             (number.value(), opened)
         });
         let Some((number, opened)) = oldest else { return Ok(()) };
@@ -267,14 +303,14 @@ fn forget(finished: &mut Table<'_, u64, &[u8]>, now: u64) -> Result<(), redb::Er
     }
 }
 
-/// A draft with its checksum before it.
-fn pack(draft: &Draft) -> Vec<u8> {
-    let json = serde_json::to_vec(draft).expect("a draft has text for keys");
+/// A draft or a row with its checksum before it.
+fn pack(record: &impl Serialize) -> Vec<u8> {
+    let json = serde_json::to_vec(record).expect("drafts and rows have text for keys");
     [crc32fast::hash(&json).to_be_bytes().as_slice(), &json].concat()
 }
 
-/// The draft of these bytes, if none of them was lost.
-fn unpack(bytes: &[u8]) -> Option<Draft> {
+/// What these bytes hold, if none of them was lost.
+fn unpack<T: DeserializeOwned>(bytes: &[u8]) -> Option<T> {
     let (sum, json) = bytes.split_first_chunk()?;
     let is_whole = crc32fast::hash(json) == u32::from_be_bytes(*sum);
     is_whole.then(|| serde_json::from_slice(json).ok())?
@@ -367,7 +403,7 @@ mod tests {
         drop(spool);
         for _ in 0..2 {
             let told = Spool::open(directory.path()).unwrap_err();
-            assert!(matches!(told, SpoolError::Version { found: 2, .. }), "{told}");
+            assert!(matches!(told, SpoolError::Version { found: 3, .. }), "{told}");
         }
     }
 
@@ -379,9 +415,9 @@ mod tests {
         for place in 0..good.len() {
             let mut bytes = good.clone();
             bytes[place] ^= 1 << (place % 8);
-            assert_eq!(unpack(&bytes), None, "byte {place}");
+            assert_eq!(unpack::<Draft>(&bytes), None, "byte {place}");
         }
-        assert_eq!(unpack(&good[..3]), None);
+        assert_eq!(unpack::<Draft>(&good[..3]), None);
     }
 
     /// Bits that a disk has lost are told, or lie where nothing is; nothing else is ever read.

@@ -70,6 +70,15 @@ impl Publisher {
         Feed::open(disk, self.world, self.operator(), rules).map_err(|fault| fault.to_string())
     }
 
+    /// Loses the newest entries for good, as when an older backup is restored, and goes on in a new session.
+    pub(crate) fn lose(&mut self, entries: usize) {
+        self.journal.truncate(self.journal.len() - entries);
+        self.desk = Desk::begin(&self.journal[0], self.world).unwrap();
+        self.journal[1..].iter().for_each(|line| self.desk.replay(line).unwrap());
+        Feed::begin_session(&self.directory.path().join("feed")).unwrap();
+        self.restart();
+    }
+
     /// Takes something in.
     #[track_caller]
     pub(crate) fn hand_in(&mut self, signed: &Signed) -> ActId {

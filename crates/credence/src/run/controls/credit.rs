@@ -90,6 +90,7 @@ impl Controls {
         };
         match made {
             Ok(()) => {
+                self.account_left();
                 let records = self.keeper.cache().len();
                 info!(before, records, changed, "{part} changed in place");
                 true
@@ -166,6 +167,10 @@ impl Controls {
     fn take(&mut self, updates: Vec<Update>) {
         for update in updates {
             let serial = update.serial();
+            // Where the kernel goes on with what it has, nothing that was corrected is.
+            if self.last.is_none() {
+                self.status.followed().turned(update.turns());
+            }
             if let Some(source) = update.part.source() {
                 self.status.followed().holds_records(source, update.records());
                 if let Some(follower) = &mut self.follower {
@@ -200,10 +205,23 @@ impl Controls {
             error!("{parts} not taken over, the old ones stay: {fault}");
             return false;
         }
-        (self.keeper, self.last) = (next, None);
+        let before_it = mem::replace(&mut self.keeper, next);
+        let in_kernel = self.last.take().unwrap_or(before_it);
+        if let (Some(accounts), Some(carrier)) = (&mut self.accounts, &self.carrier) {
+            accounts.exchanged(carrier, in_kernel.cache());
+        }
         self.keeper.publish();
         info!(before, records = self.keeper.cache().len(), "{parts} read again");
         true
+    }
+
+    /// Takes over what records have counted that were just taken out, while that stands by their numbers.
+    fn account_left(&mut self) {
+        let Some(carrier) = &mut self.carrier else { return };
+        let left = carrier.take_left();
+        if let Some(accounts) = &mut self.accounts {
+            accounts.left(&left, carrier, self.keeper.cache());
+        }
     }
 
     /// Makes the credit in force say what `next` does, change by change where that is little; how many changes that took, if it
@@ -219,6 +237,7 @@ impl Controls {
             Some(carrier) => carrier.change(&mut self.keeper, changes, next),
             None => self.keeper.apply(changes, &mut ()).map_err(Into::into),
         };
+        self.account_left();
         made.inspect_err(|fault| warn!("credit is put in force whole: {fault}")).ok().map(|()| count)
     }
 }

@@ -44,6 +44,7 @@ fn restarted(outbox: &Outbox) -> Outbox {
         drafts: outbox.drafts().cloned().collect(),
         last_draft: outbox.last_draft,
         last_act: outbox.last_act,
+        ..Kept::default()
     };
     Outbox::new(Rule::Automatic, Limits::default(), kept)
 }

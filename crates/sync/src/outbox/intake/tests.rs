@@ -81,7 +81,7 @@ fn many_alerts_of_one_subject_and_item_are_one_draft() {
         written += outbox.changes().drafts.len();
         outbox.stored();
     }
-    let seen = outbox.drafts().next().unwrap().says.seen();
+    let seen = outbox.drafts().next().unwrap().says.seen().unwrap();
     let now = NOW_MS / 1_000;
     assert_eq!((seen.alerts, seen.from, seen.measure), (600, now, Measure::RateLimit));
     assert!((now + 540..now + 600).contains(&seen.until));
@@ -100,7 +100,7 @@ fn a_finished_draft_is_enough_until_its_window_is_over_also_after_a_restart() {
     let finished = outbox.changes().drafts[0].clone();
     outbox.stored();
     assert_eq!(outbox.drafts().count(), 0);
-    let kept = Kept { drafts: vec![finished], last_draft: 1, last_act: 0 };
+    let kept = Kept { drafts: vec![finished], last_draft: 1, ..Kept::default() };
     for mut outbox in [outbox, Outbox::new(Rule::Ask, Limits::default(), kept)] {
         let at = |after_s: u64| NOW_MS + after_s * 1_000;
         assert_eq!(see(&mut outbox, &law, &scan(OWN, at(DAY - 1)), at(DAY - 1)), Outcome::Merged);
@@ -112,7 +112,7 @@ fn a_finished_draft_is_enough_until_its_window_is_over_also_after_a_restart() {
 #[test]
 fn there_are_so_many_drafts_a_day_and_so_many_in_all() {
     let law = law();
-    let limits = Limits { drafts_max: 3, drafts_per_day: 5, window_s: DAY };
+    let limits = Limits { drafts_max: 3, drafts_per_day: 5, ..Limits::default() };
     let mut outbox = Outbox::new(Rule::Ask, limits, Kept::default());
     let mut next = 0;
     let mut one_more = |outbox: &mut Outbox, now_ms| {
@@ -151,7 +151,7 @@ fn the_operator_changes_what_waits_within_the_law() {
     assert_eq!(outbox.edit(1, harder, &footing), Err(Denied::Law(Refusal::MeasureTooHard)));
     let before = Edit { until: Some(1), ..Edit::default() };
     assert_eq!(outbox.edit(1, before, &footing), Err(Denied::Law(Refusal::EvidenceAge)));
-    assert_eq!(outbox.drafts[&1].says.seen().item, Reason::SpamSource as u16, "and nothing else");
+    assert_eq!(outbox.drafts[&1].says.seen().unwrap().item, Reason::SpamSource as u16, "and nothing else");
     assert_eq!(
         see(&mut outbox, &law, &scan(OWN, NOW_MS), NOW_MS),
         Outcome::Drafted,
@@ -174,7 +174,7 @@ fn what_may_have_been_sent_is_not_dropped_and_goes_out_as_it_is() {
     let State::Signed(Dispatch { bytes, .. }) = &outbox.drafts[&1].state else { panic!("it was signed") };
     let signed = Signed::decode(bytes).unwrap();
     let Act::Report(report) = Object::<Act>::decode(signed.bytes()).unwrap().body else { panic!("a report") };
-    assert_eq!(report.claim.commitment, super::super::commitment(outbox.drafts[&1].says.seen()));
+    assert_eq!(report.claim.commitment, super::super::commitment(outbox.drafts[&1].says.seen().unwrap()));
     let at = |text: &[u8]| bytes.windows(text.len()).any(|window| window == text);
     assert!(!at(b"scan") && !at(&[3; 32]), "neither the evidence nor its salt");
 }
