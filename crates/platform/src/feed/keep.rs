@@ -1,7 +1,6 @@
 //! A feed's files on disk, so that a publisher goes on where it was, and anything that serves files can serve them.
 
 use std::collections::HashSet;
-use std::fs;
 use std::io;
 use std::path::Path;
 
@@ -11,6 +10,7 @@ use credence_law::Signed;
 use tracing::warn;
 
 use super::{Feed, Published, rulebook};
+use crate::disk::{Disk, Folder};
 use crate::keys::{hex, unhex};
 
 /// How long a file stays that no head leads to any more, in seconds.
@@ -51,13 +51,12 @@ impl Feed {
     /// # Errors
     /// When its head cannot be taken away.
     pub fn begin_session(directory: &Path) -> anyhow::Result<()> {
-        let head = directory.join(HEAD);
-        match fs::remove_file(&head) {
-            Err(fault) if fault.kind() != io::ErrorKind::NotFound => {
-                Err(fault).with_context(|| format!("{} cannot be taken away", head.display()))
-            }
-            _ => Ok(()),
-        }
+        let gone = Folder::new(directory).and_then(|disk| match disk.remove(HEAD) {
+            Err(fault) if fault.kind() == io::ErrorKind::NotFound => Ok(()),
+            // A failure of the machine must not bring the head of another journal back.
+            removed => removed.and_then(|()| disk.sync_names()),
+        });
+        gone.with_context(|| format!("{} cannot be taken away", directory.join(HEAD).display()))
     }
 
     /// Goes on from what was published last. Where that cannot be read or does not stand, a new session begins, which costs each

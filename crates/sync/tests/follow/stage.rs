@@ -59,15 +59,6 @@ impl Publisher {
         self.feed = feed(&self.directory, &self.place, self.world, &self.journal, &self.desk);
     }
 
-    /// Loses the newest entries for good, as when an older backup is restored, and goes on in a new session.
-    pub(crate) fn lose(&mut self, entries: usize) {
-        self.journal.truncate(self.journal.len() - entries);
-        self.desk = Desk::begin(&self.journal[0], self.world).unwrap();
-        self.journal[1..].iter().for_each(|line| self.desk.replay(line).unwrap());
-        Feed::begin_session(&self.directory.path().join("feed")).unwrap();
-        self.restart();
-    }
-
     /// All rules, from the journal.
     pub(crate) fn rules(&self) -> Vec<Entry> {
         rules(&self.journal, &self.desk)
@@ -77,6 +68,15 @@ impl Publisher {
     pub(crate) fn reopened(&self, rules: Vec<Entry>) -> Result<Feed, String> {
         let disk = Folder::new(&self.directory.path().join("feed")).unwrap();
         Feed::open(disk, self.world, self.operator(), rules).map_err(|fault| fault.to_string())
+    }
+
+    /// Loses the newest entries for good, as when an older backup is restored, and goes on in a new session.
+    pub(crate) fn lose(&mut self, entries: usize) {
+        self.journal.truncate(self.journal.len() - entries);
+        self.desk = Desk::begin(&self.journal[0], self.world).unwrap();
+        self.journal[1..].iter().for_each(|line| self.desk.replay(line).unwrap());
+        Feed::begin_session(&self.directory.path().join("feed")).unwrap();
+        self.restart();
     }
 
     /// Takes something in.
