@@ -215,7 +215,9 @@ mod tests {
 
     /// What the follower has heard last of each line: packets and bytes by period, second group of the subject, and act.
     #[derive(Default)]
-    struct Heard(RefCell<BTreeMap<(u64, u8, u8), (u64, u64)>>);
+    struct Heard(RefCell<BTreeMap<Key, (u64, u64)>>);
+
+    type Key = (u64, u8, u8);
 
     impl Heard {
         fn hear(&self, order: &Order) -> bool {
@@ -226,7 +228,7 @@ mod tests {
             true
         }
 
-        fn packets(&self) -> Vec<((u64, u8, u8), u64)> {
+        fn packets(&self) -> Vec<(Key, u64)> {
             self.0.borrow().iter().map(|(key, (packets, _))| (*key, *packets)).collect()
         }
     }

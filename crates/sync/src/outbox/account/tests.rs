@@ -134,11 +134,11 @@ fn what_no_gateway_says_is_in_no_account() {
 fn an_act_without_a_name_is_asked_for_and_given_up_after_a_day() {
     let mut outbox = outbox();
     outbox.applied(&count(1, 1, BEGINS, 500)).unwrap();
-    let asked = Some((subject(1), act(1).short()));
-    assert_eq!(outbox.to_name(NOW_MS), asked);
-    outbox.named(asked.unwrap(), Some(act(2)), NOW_MS, 0);
+    let asked = (subject(1), act(1).short());
+    assert_eq!(outbox.to_name(NOW_MS), Some(asked));
+    outbox.named(asked, Some(act(2)), NOW_MS, 0);
     assert_eq!(outbox.to_name(NOW_MS), None, "another act is no answer");
-    assert_eq!(outbox.to_name(NOW_MS + 1_000), asked);
+    assert_eq!(outbox.to_name(NOW_MS + 1_000), Some(asked));
     turn_at(&mut outbox, BEGINS + DAY);
     assert_eq!((given(&outbox).len(), outbox.rows.len()), (0, 1));
     turn_at(&mut outbox, BEGINS + HOUR + DAY);
