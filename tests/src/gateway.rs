@@ -20,6 +20,7 @@ mod prometheus;
 mod returned;
 pub(crate) mod running;
 mod sandbox;
+mod soon;
 mod supervised;
 mod telling;
 mod top;

@@ -10,7 +10,7 @@
 //! - `apply/<rows>/gateway/whole`: all of it: read and `checked`, its `records`, the cache `built`, and `all` of that with the swap.
 //! - `apply/<rows>/gateway/delta`: one in which ten thousand rows are others: read and `checked`, what is other among the records
 //!   (`amended`), what is to change in the cache (`found`), whether the guards let it pass (`bounded`), and changed in place (`changed`);
-//!   medians of seven. `whole` is what the same takes when all is built anew and compared, as after a change of the rules.
+//!   `all` of that with what was held before let go; medians of seven. `whole` is what the same takes when all is built anew and compared, as after a change of the rules.
 //! - `memory`: what the process holds (`now`) and has held (`most`) in MB, the latter with what was built beside.
 //! - `reader`: look-ups a microsecond with nothing beside, while all is built (`whole`), and while deltas are put in force (`delta`); and
 //!   the longest time that a batch of 256 took in each, in microseconds.

@@ -156,6 +156,12 @@ fn write(out: &mut dyn Write, shown: &Shown) -> io::Result<()> {
         _ => "a public log that does not go on from what it was",
     };
     writeln!(out, "  {said}, noticed {}, shown by {}", utc(shown.noticed_s), shown.mirror)?;
+    if matches!(shown.deceit, "roots" | "shorter" | "forked") {
+        writeln!(
+            out,
+            "  if members say that the log lost entries and goes on in another epoch, `sync.epoch` follows that"
+        )?;
+    }
     for Told { name, signed, head } in &shown.objects {
         match head {
             Some(head) => {

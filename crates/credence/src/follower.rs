@@ -22,6 +22,7 @@ use std::thread;
 use anyhow::{Context, ensure};
 use credence_engine::clock::unix_s;
 use credence_feed::State;
+use credence_sync::feed::epoch::turn_to;
 use credence_sync::feed::{Client, Folder, Offer, Plan, Told, listen, listen_to};
 use credence_sync::fetch::{Fetcher, Patience, Refused};
 use credence_sync::lists::shelf::Shelf;
@@ -30,7 +31,7 @@ use credence_sync::pipe::{self, Heard, LINE_LEN_MAX, Order, Report, Words};
 use rustix::process::{Signal, set_parent_process_death_signal};
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::sync::watch;
-use tracing::warn;
+use tracing::{info, warn};
 
 use self::outbox::News;
 use crate::config::{Config, FEED};
@@ -71,6 +72,10 @@ pub(crate) struct SyncArgs {
     /// How it was started, which only `credence run` says
     #[arg(long, value_enum, hide = true)]
     part: Option<Part>,
+
+    /// The number of the gateway that started it, which its supervisor draws
+    #[arg(long, hide = true)]
+    gateway: Option<u64>,
 }
 
 /// Which of the processes this is that a gateway starts.
@@ -99,7 +104,7 @@ pub(crate) fn sync(args: &SyncArgs) -> anyhow::Result<Exit> {
     }
     match args.part {
         Some(Part::Supervisor) => supervisor::supervise(&args.config),
-        part => follow(&config, part, args.once.then_some(args.format)),
+        _ => follow(&config, args),
     }
 }
 
@@ -144,7 +149,8 @@ fn lock(state: &Path) -> anyhow::Result<File> {
     }
 }
 
-fn follow(config: &Config, part: Option<Part>, format: Option<Format>) -> anyhow::Result<Exit> {
+fn follow(config: &Config, args: &SyncArgs) -> anyhow::Result<Exit> {
+    let (part, format) = (args.part, args.once.then_some(args.format));
     make_state(&config.sync.state)?;
     let _lock = lock(&config.sync.state)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build();
@@ -155,12 +161,16 @@ fn follow(config: &Config, part: Option<Part>, format: Option<Format>) -> anyhow
     let desk = if format.is_none() { outbox::open(config) } else { None };
     let followed = config.sync.feed();
     let mirrors = followed.iter().flat_map(|plan| &plan.mirrors);
-    let directories: Vec<_> = mirrors.filter_map(|mirror| mirror.path().map(Path::to_owned)).collect();
-    sandbox::confine_follower(&config.sandbox, &config.sync.state, &directories);
+    let directories = mirrors.filter_map(|mirror| mirror.path().map(Path::to_owned));
+    let read: Vec<_> = directories.chain(config.sync.bus_ca.clone()).collect();
+    sandbox::confine_follower(&config.sandbox, &config.sync.state, &read);
     let (machine, shelf) = (Machine { unix_s, chance }, Shelf::new(lists(&config.sync.state)));
     let plans = config.sync.plans();
     let client = |plan: Plan, fetcher: &Fetcher| {
-        let folder = Folder::new(&feed(&config.sync.state)).context("the feed cannot be kept")?;
+        let mut folder = Folder::new(&feed(&config.sync.state)).context("the feed cannot be kept")?;
+        if turn_to(&mut folder, config.sync.epoch)? {
+            info!(epoch = config.sync.epoch, "another epoch of the public log is followed from now on");
+        }
         Ok::<_, anyhow::Error>(Client::new(fetcher.clone(), plan, folder, machine))
     };
     if let Some(format) = format {
@@ -195,6 +205,10 @@ fn follow(config: &Config, part: Option<Part>, format: Option<Format>) -> anyhow
                 None => tokio::spawn(listen(fetcher.clone(), mirrors, bell)),
             };
             let client = client(plan, &fetcher)?;
+            let client = match args.gateway {
+                Some(gateway) => client.of_gateway(gateway),
+                None => client,
+            };
             tokio::spawn(keep(client, (rings, ordered), send.clone(), in_force));
         }
         for plan in plans {
@@ -267,7 +281,7 @@ async fn keep(
     in_force.send_replace(client.in_force().cloned());
     let source = || FEED.to_owned();
     let mut reports = vec![Report::Known { source: source(), checked_s: client.fresh() }];
-    let mut evidence = None;
+    let (mut evidence, mut withheld) = (None, None);
     let offer = |Offer { serial, was_held, .. }| Report::Offered { source: source(), serial, was_held };
     reports.extend(client.offered().map(offer));
     loop {
@@ -278,6 +292,17 @@ async fn keep(
             }
             Ok(_) => {}
             Err(error) => warn!("whether there is evidence cannot be seen: {error}"),
+        }
+        if withheld != client.withheld() {
+            withheld = client.withheld();
+            if let Some(Offer { serial, .. }) = withheld {
+                let why = Refused::Quarantined;
+                warn!(
+                    serial,
+                    "what is new of the feed is not offered to the gateway: {why}; what was in force stays"
+                );
+                reports.push(Report::Refused { source: source(), place: 0, why });
+            }
         }
         for report in reports.drain(..) {
             if events.send(Event::Report(report)).await.is_err() {

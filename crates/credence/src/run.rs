@@ -113,7 +113,7 @@ pub(crate) fn run(args: &RunArgs) -> anyhow::Result<Exit> {
     let kernel = carrier.as_ref().map(Carrier::kernel);
     let status = Arc::new(Status::new(engine, credit, tally, &alerts, pulse, kernel));
     announce(&config, &status, &frames, workers);
-    status.followed().begin(&config.sync);
+    status.followed().begin(&config.sync).map_err(anyhow::Error::msg)?;
     sources.records().for_each(|(list, records)| status.followed().holds_records(list, records));
     let mut follower = Follower::start(&config, &args.config, Arc::clone(status.followed()))?;
 

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 
 use credence_credit::file::{self, Fault, FileError};
 use credence_credit::{Amended, Changes, Guards, Header, Issuer, Keeper, Published, Record, Snapshot};
+use credence_feed::Turn;
 use credence_prefix::Prefix;
 use credence_sync::feed::{Copy, Fed, Folder, Intake};
 use credence_sync::lists::shelf::Shelf;
@@ -88,7 +89,7 @@ impl Says {
     fn snapshots(&self) -> anyhow::Result<Vec<Cow<'_, Snapshot>>> {
         match self {
             Self::Snapshots(snapshots) => Ok(snapshots.iter().map(Cow::Borrowed).collect()),
-            Self::Fed(fed) => Ok(vec![fed.snapshot()?]),
+            Self::Fed(fed) => Ok(vec![Cow::Owned(fed.snapshot()?)]),
         }
     }
 
@@ -126,6 +127,14 @@ impl Update {
     /// How many records it has.
     pub(crate) fn records(&self) -> usize {
         self.says.records()
+    }
+
+    /// The records that members have made milder or harder with it.
+    pub(crate) fn turns(&self) -> &[Turn] {
+        match &self.says {
+            Says::Fed(fed) => fed.turns(),
+            Says::Snapshots(_) => &[],
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! No label holds a value taken from a packet or from a member: the number of series is fixed when the program starts.
 
+mod delays;
 mod following;
 mod outbox;
 
@@ -17,6 +18,7 @@ use prometheus::{
 
 use crate::alert::AlertCounts;
 use crate::counters::{MALFORMED, NOT_IPV6, Totals};
+pub use delays::Delays;
 pub use following::{FollowedList, Following};
 pub use outbox::Outbox;
 

@@ -3,8 +3,8 @@ use std::sync::Mutex;
 
 use credence_credit::guard::NeverBlock;
 use credence_credit::{
-    Authority, Cache, EvidenceClass, Guards, Header, Issuer, IssuerId, Measure, Rating, Reasons, Record,
-    Score, Snapshot,
+    Authority, Cache, EvidenceClass, Guards, Header, Issuer, IssuerId, Keeper, Measure, Rating, Reasons,
+    Record, Score, Snapshot,
 };
 use credence_prefix::Prefix;
 use credence_score::Verdict;
@@ -115,8 +115,18 @@ impl Setting {
     }
 }
 
+type Listed = (&'static str, Measure, Option<u16>, u64);
+
 /// A cache with these records of the operator's list.
-fn listed(records: &[(&str, Measure, Option<u16>, u64)]) -> Cache {
+fn listed(records: &[Listed]) -> Cache {
+    Cache::build(vec![snapshot(records)], &guards()).expect("a cache")
+}
+
+fn guards() -> Guards {
+    Guards::new(NeverBlock::new([]))
+}
+
+fn snapshot(records: &[Listed]) -> Snapshot {
     let mut records: Vec<_> = records
         .iter()
         .map(|&(prefix, measure, score, expires)| Record {
@@ -134,9 +144,7 @@ fn listed(records: &[(&str, Measure, Option<u16>, u64)]) -> Cache {
         .collect();
     records.sort_by_key(|record| record.prefix);
     let header = Header { session: 1, serial: 1, created: 0 };
-    let snapshot =
-        Snapshot::new(header, vec![Issuer::new("test").expect("a name")], records).expect("a snapshot");
-    Cache::build(vec![snapshot], &Guards::new(NeverBlock::new([]))).expect("a cache")
+    Snapshot::new(header, vec![Issuer::new("test").expect("a name")], records).expect("a snapshot")
 }
 
 /// Visits, a scan, a flood, fragments, and what cannot be read, over `seconds`.
@@ -355,6 +363,56 @@ fn a_new_snapshot_reaches_flows_that_are_running() {
     let collected = worker.collect();
     assert_eq!(collected.alerts.len(), 1);
     assert_eq!(collected.caches.len(), 1);
+}
+
+/// Beside a stream, credit is swapped whole and changed in place without pause: what comes in is what comes out, and each packet is judged
+/// by one version or the other.
+#[test]
+fn no_packet_is_lost_while_credit_changes() {
+    const EACH: u64 = 20_000;
+    let mut scene = Scene::default();
+    for packet in 0..EACH {
+        for net in [0xa, 0xc, 0xd] {
+            scene.udp(packet * MS, (0x2001_0db8_0000 << 80 | net << 80 | 1, 1), (NET_B | 2, 2));
+        }
+    }
+    let scene = scene.sorted();
+    let setting = Setting { workers: 2, ..Setting::default() };
+    let always = ("2001:db8:a::/48", Measure::Drop, None, u64::MAX);
+    let versions = [vec![always], vec![always, ("2001:db8:c::/48", Measure::Drop, None, u64::MAX)]];
+    let keeper = |version: usize| {
+        Keeper::build(&setting.credit, vec![snapshot(&versions[version % 2])], &guards()).expect("a cache")
+    };
+    let ends = AtomicBool::new(false);
+    let mut current = keeper(0);
+    current.publish();
+    let (outcome, changes) = thread::scope(|scope| {
+        let changing = scope.spawn(|| {
+            let mut count = 0;
+            while !ends.load(Ordering::Relaxed) {
+                count += 1;
+                let next = keeper(count);
+                if count % 3 == 0 {
+                    next.publish();
+                    current = next;
+                } else {
+                    let changes = current.changes_to(&next).expect("few");
+                    current.apply(changes, &mut ()).expect("room");
+                }
+            }
+            count
+        });
+        let outcome = setting.run(&scene);
+        ends.store(true, Ordering::Relaxed);
+        (outcome, changing.join().expect("it ends"))
+    });
+    let totals = &outcome.totals;
+    assert!(changes > 20, "{changes} changes are none beside {} packets", totals.received);
+    assert_eq!((totals.received, totals.scored), (3 * EACH, 3 * EACH));
+    assert_eq!(totals.verdict_packets.0.iter().sum::<u64>(), totals.scored, "each has one verdict");
+    let dropped = totals.verdict_packets.0[Verdict::Drop as usize];
+    assert!((EACH + 1..2 * EACH).contains(&dropped), "{dropped}: of one all, of one some, of one none");
+    assert_eq!(outcome.verdicts_of(NET_A | 1), ["drop"]);
 }
 
 #[test]

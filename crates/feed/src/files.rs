@@ -78,9 +78,10 @@ fields! {
         pub gone: Many<(Prefix, Authority)>,
     }
 
-    /// What leads from one state to another.
+    /// What leads from one state to another, and from each between: what is in it replaces what is there, and what goes need not
+    /// be there.
     pub struct Delta {
-        /// The serial of the one.
+        /// The serial of the first that it leads from.
         pub from: u64,
         /// The serial of the other.
         pub to: u64,
@@ -163,9 +164,13 @@ impl SnapshotList {
 }
 
 impl Delta {
-    /// What leads from one state to another one.
+    /// What leads from one state to another one, of the next version.
     pub fn between((from, old): (u64, &State), (to, new): (u64, &State)) -> Self {
-        let (before, after) = (old.parts(), new.parts());
+        Self::of_parts((from, &old.parts()), (to, &new.parts()))
+    }
+
+    /// The same of what states are made of.
+    pub(crate) fn of_parts((from, before): (u64, &Parts), (to, after): (u64, &Parts)) -> Self {
         let changed = |party: &Party, shard: &Shard| match before.issued.get(party) {
             Some((_, known)) => known.changes_to(shard),
             None => Shard::default().changes_to(shard),
@@ -216,33 +221,23 @@ impl Delta {
         Ok(delta)
     }
 
-    /// Changes the parts of a state that has this serial.
+    /// Changes the parts of a state that has this serial. Whether what comes of it is the state that was meant says its root.
     ///
     /// # Errors
-    /// When it begins elsewhere, or does not fit what is there.
+    /// When it does not lead on from there, or what comes of it is none.
     pub fn apply(self, known: u64, parts: &mut Parts) -> Result<(), Reject> {
-        if self.from != known {
+        if !(self.from..self.to).contains(&known) {
             return Err(Reject::Base { from: self.from, known });
         }
-        for party in &self.left.0 {
-            parts.issued.remove(party).ok_or(Reject::Order)?;
-        }
+        self.left.0.iter().for_each(|party| drop(parts.issued.remove(party)));
         for ShardDelta { party, manifest, bits, put, gone } in self.shards.0 {
-            let changes = shard::Changes { put: put.0, gone: gone.0 };
-            let next = match parts.issued.get(&party) {
-                Some((_, shard)) => shard.changed(changes, bits)?,
-                None => Shard::default().changed(changes, bits)?,
-            };
+            let before = parts.issued.remove(&party).map_or_else(Shard::default, |(_, shard)| shard);
+            let there = gone.0.into_iter().filter(|key| before.row(*key).is_some()).collect();
+            let next = before.changed(shard::Changes { put: put.0, gone: there }, bits)?;
             parts.issued.insert(party, (manifest, next));
         }
-        for place in &self.gone.0 {
-            parts.loose.remove(place).ok_or(Reject::Order)?;
-        }
-        for one in self.put.0 {
-            if parts.loose.insert(one.place, one).is_some() {
-                return Err(Reject::Order);
-            }
-        }
+        self.gone.0.iter().for_each(|place| drop(parts.loose.remove(place)));
+        parts.loose.extend(self.put.0.into_iter().map(|one| (one.place, one)));
         Ok(())
     }
 }

@@ -10,6 +10,7 @@ use ed25519_dalek::VerifyingKey;
 use sha2::{Digest, Sha256};
 
 use crate::reject::Reject;
+use crate::way;
 
 /// How long a head lasts at most, in seconds: whoever is shown an old one for longer notices.
 pub const HEAD_LASTS_MAX: u64 = 600;
@@ -29,9 +30,9 @@ fields! {
         pub len: u32,
     }
 
-    /// A file that leads from one serial to another.
+    /// A file that leads from one serial, and from each between, to another.
     pub struct DeltaRef {
-        /// From which.
+        /// From which on.
         pub from: u64,
         /// To which.
         pub to: u64,
@@ -180,15 +181,17 @@ impl Head {
         if self.issued > now.saturating_add(SKEW) { Err(Reject::Future) } else { Ok(()) }
     }
 
-    /// The files that lead here from a serial, in their order; none where there is no way.
+    /// The files that lead here from a serial, in their order, by the [way](crate::way) that costs least; none where there is no way.
     pub fn way_from(&self, serial: u64) -> Option<Vec<&FileRef>> {
-        let (mut at, mut way) = (serial, Vec::new());
+        let costs = way::costs(&self.deltas, self.serial);
+        let (mut at, mut files) = (serial, Vec::new());
         while at != self.serial {
-            let steps = self.deltas.iter().filter(|delta| delta.from == at && delta.to <= self.serial);
-            let longest = steps.max_by_key(|delta| delta.to).filter(|delta| delta.to > at)?;
-            way.push(&longest.file);
-            at = longest.to;
+            let ways = self.deltas.iter().zip(&costs).filter(|(delta, _)| delta.leads_from(at));
+            let (next, _) =
+                ways.filter_map(|(delta, cost)| Some((delta, (*cost)?))).min_by_key(|way| way.1)?;
+            files.push(&next.file);
+            at = next.to;
         }
-        Some(way)
+        Some(files)
     }
 }

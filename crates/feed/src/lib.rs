@@ -4,7 +4,7 @@
 //! A feed is a directory of files. One is small and changes, the **head**: it is signed by the platform's operator, lasts some
 //! minutes, and states the root of everything that is in force. All others never change and are known by the hash of their bytes:
 //! the rules of the world one by one, the rows of each issuer in a shard under the issuer's own manifest, the acts that travel by
-//! themselves, and deltas that lead from one state to another.
+//! themselves, and deltas that lead from one state to another: over one version, and in roll-ups over many, for those who were away.
 //!
 //! ```text
 //! head                  Head, signed by the operator; served as it is
@@ -16,7 +16,7 @@
 //! seats has, a restriction because each member's vote is there. The operator can be late, and is noticed after minutes; it can show
 //! different things to different people, and the public log whose size and root each head states shows that.
 //!
-//! A shard, its file and a head with all their bytes are in `vectors/`, for programs in other languages.
+//! A shard, its file, a head and deltas with all their bytes are in `vectors/`, for programs in other languages.
 //!
 //! Reading order: [`Row`] and [`Shard`], what an issuer states; [`Rulebook`], by which rules; [`State`], what is in force, checked;
 //! [`Head`], [`SnapshotList`] and [`Delta`], how it travels; [`Rows`] and [`publish`], how it is put together; [`Reject`], why it is not
@@ -29,6 +29,7 @@ mod pack;
 pub mod proposal;
 pub mod publish;
 mod reject;
+mod roll_up;
 mod row;
 mod rows;
 mod rules;
@@ -38,6 +39,7 @@ pub mod tiles;
 mod tree;
 #[cfg(test)]
 mod vectors;
+pub mod way;
 pub mod witness;
 
 pub use files::{Delta, Many, Packed, ShardDelta, ShardRef, SnapshotList};
@@ -51,5 +53,5 @@ pub use row::{Key, Row};
 pub use rows::{Issuer, Rows, Stated};
 pub use rules::{Entry, Rulebook};
 pub use shard::{BITS_MAX, Changes, Shard};
-pub use state::{LOOSE_MAX, Loose, Parts, State, UNLISTED_LASTS};
+pub use state::{LOOSE_MAX, Loose, Parts, State, Turn, UNLISTED_LASTS};
 pub use witness::Witness;

@@ -33,6 +33,8 @@ pub struct Issuer {
     differing: (usize, usize),
     /// Those of these keys of which it is told act by act what is in force.
     open: BTreeSet<Key>,
+    /// Whether something is in force that nobody is told.
+    is_unheard: bool,
 }
 
 impl Issuer {
@@ -44,6 +46,12 @@ impl Issuer {
     /// Whether it states what is in force.
     pub const fn is_stated(&self) -> bool {
         self.differing.0 == 0
+    }
+
+    /// Whether something is in force that no gateway counts before it is stated: an act that another one hid for longer than acts count
+    /// that nobody's manifest lists.
+    pub const fn is_unheard(&self) -> bool {
+        self.is_unheard
     }
 
     /// How many rows are new, or say something else than is stated.
@@ -97,6 +105,7 @@ impl Issuer {
         let Changes { put, gone } = self.stated.changes_to(&self.now);
         self.differing = (put.len() + gone.len(), put.len());
         self.open = put.iter().map(Row::key).chain(gone).collect();
+        self.is_unheard = false;
     }
 }
 
@@ -172,13 +181,17 @@ impl Rows {
         let mut wanted: BTreeSet<_> = self.in_force.restrictions(book).collect();
         for (party, issuer) in &mut self.issuers {
             // What is of no use any more is of none later: a new act of an issuer that states nothing counts for a while.
+            let mut is_unheard = issuer.is_unheard;
             let open = std::mem::take(&mut issuer.open).into_iter().filter(|key| {
                 let speaks = self.in_force.speaks(&(*party, key.0, key.1));
                 let acts = issuer.contested(book, *key, speaks, at);
+                let differs = issuer.now.row(*key) != issuer.stated.row(*key);
+                is_unheard |= differs && speaks.is_some_and(|id| !acts.contains(&id));
                 wanted.extend(&acts);
                 !acts.is_empty()
             });
             issuer.open = open.collect();
+            issuer.is_unheard = is_unheard;
         }
         let stated = self.issuers().map(|(party, issuer)| (party, &issuer.stated)).collect();
         closed(book, bounded(book, &stated, wanted), at)

@@ -5,7 +5,8 @@
 
 mod page;
 
-use std::sync::Arc;
+use std::borrow::Cow;
+use std::sync::{Arc, Weak};
 
 use credence_credit::{ActRef, RECORDS_MAX};
 use credence_law::layout::in_order;
@@ -19,6 +20,10 @@ use crate::row::{Key, Row, page};
 const PAGE_ROWS: usize = 16;
 /// The most pages of a shard, as a power of two: enough for all records that a gateway takes.
 pub const BITS_MAX: u8 = 20;
+/// How many changes are noted with what they lead to, whatever the size, and beyond that the part of all rows: they take three times
+/// the memory of rows, and what is found anew by looking costs the more the more there is.
+const NOTED_ALWAYS: usize = 64;
+const NOTED_SHARE: usize = 32;
 /// What a digest begins with, so that it is the digest of nothing else.
 const DOMAIN: &[u8; 16] = b"credence shard 1";
 
@@ -32,14 +37,19 @@ pub struct Shard {
 }
 
 /// All pages, shared as a whole with copies.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 struct Pages {
     pages: Vec<Page>,
     /// Of each page the SHA-256 of its rows: one behind the other, since all are read for one digest.
     digests: Vec<[u8; 32]>,
     /// Of each page the end of the row that ends first, in Unix seconds.
     soonest: Vec<u64>,
+    /// From which pages these were made, and what is another in them, where that is little.
+    since: Option<(Weak<Self>, Vec<Differing>)>,
 }
+
+/// What two shards say of a key of which they say different things: the one, and the other.
+pub(crate) type Differing = (Option<Row>, Option<Row>);
 
 /// What leads from one shard to another.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -51,12 +61,12 @@ pub struct Changes {
 }
 
 impl Changes {
-    fn of(differing: Vec<(Option<Row>, Option<Row>)>) -> Self {
+    fn of(differing: &[Differing]) -> Self {
         let mut changes = Self::default();
         for (before, after) in differing {
             match (before, after) {
-                (_, Some(after)) => changes.put.push(after),
-                (before, None) => changes.gone.extend(before.map(|before| before.key())),
+                (_, Some(after)) => changes.put.push(after.clone()),
+                (before, None) => changes.gone.extend(before.as_ref().map(Row::key)),
             }
         }
         changes.put.sort_unstable_by_key(Row::key);
@@ -113,7 +123,7 @@ impl Shard {
     fn of(bits: u8, count: u32, pages: Vec<Page>) -> Self {
         let digests = pages.iter().map(Page::digest).collect();
         let soonest = pages.iter().map(Page::soonest).collect();
-        Self { bits, count, pages: Arc::new(Pages { pages, digests, soonest }) }
+        Self { bits, count, pages: Arc::new(Pages { pages, digests, soonest, since: None }) }
     }
 
     /// How many rows there are.
@@ -189,18 +199,26 @@ impl Shard {
         by_page.extend(put.into_iter().map(|row| (page(row.prefix, bits), Ok(row))));
         // Stable: what goes from a page does so before what comes.
         by_page.sort_by_key(|(page, _)| *page);
-        let mut next = self.clone();
-        let mut count = self.count as usize;
+        if by_page.is_empty() {
+            return Ok(self.clone());
+        }
+        let own = &*self.pages;
+        let (mut pages, mut digests, mut soonest) =
+            (own.pages.clone(), own.digests.clone(), own.soonest.clone());
+        let (mut count, mut found) = (self.count as usize, Vec::with_capacity(by_page.len()));
         for changes in by_page.chunk_by(|(one, _), (other, _)| one == other) {
             let number = changes[0].0;
-            let own = &self.pages.pages[number];
-            let (page, more, fewer) = own.changed(changes.iter().map(|(_, change)| change))?;
-            let all = Arc::make_mut(&mut next.pages);
-            (all.digests[number], all.soonest[number]) = (page.digest(), page.soonest());
-            (all.pages[number], count) = (page, count + more - fewer);
+            let before = &own.pages[number];
+            let (page, more, fewer) = before.changed(changes.iter().map(|(_, change)| change))?;
+            (digests[number], soonest[number]) = (page.digest(), page.soonest());
+            // While both are at hand: whoever asks later would have to look for them in memory.
+            differences(before.rows(), page.rows(), &mut found);
+            (pages[number], count) = (page, count + more - fewer);
         }
-        next.count = within(count, bits)?;
-        Ok(next)
+        let count = within(count, bits)?;
+        let is_little = found.len() <= NOTED_ALWAYS.max(count as usize / NOTED_SHARE);
+        let since = is_little.then(|| (Arc::downgrade(&self.pages), found));
+        Ok(Self { bits, count, pages: Arc::new(Pages { pages, digests, soonest, since }) })
     }
 
     fn paged_anew(&self, put: Vec<Row>, gone: &[Key], bits: u8) -> Result<Self, Reject> {
@@ -226,7 +244,7 @@ impl Shard {
         in_order(rows, Row::key).map_err(|_| Reject::Order)?;
         let mut found = Vec::new();
         differences(self.in_order().into_iter(), rows.iter().cloned(), &mut found);
-        self.changed(Changes::of(found), bits)
+        self.changed(Changes::of(&found), bits)
     }
 
     /// The shard after some changes, in pages as [`followed_by`](Self::followed_by) has them.
@@ -253,11 +271,20 @@ impl Shard {
 
     /// What leads from this shard to `next`. Pages that both share are not looked at.
     pub fn changes_to(&self, next: &Self) -> Changes {
-        Changes::of(self.differing(next))
+        Changes::of(&self.differing(next))
     }
 
-    /// What each of both says of the keys of which they say different things, in no order. Pages that both share are not looked at.
-    pub(crate) fn differing(&self, next: &Self) -> Vec<(Option<Row>, Option<Row>)> {
+    /// What each of both says of the keys of which they say different things, in no order. Where `next` was made of this one by few
+    /// changes, these are known; otherwise pages that both share are not looked at.
+    pub(crate) fn differing<'n>(&self, next: &'n Self) -> Cow<'n, [Differing]> {
+        match &next.pages.since {
+            Some((before, found)) if before.as_ptr() == Arc::as_ptr(&self.pages) => Cow::Borrowed(found),
+            _ => Cow::Owned(self.compared(next)),
+        }
+    }
+
+    /// The same, found by looking.
+    fn compared(&self, next: &Self) -> Vec<Differing> {
         let mut found = Vec::new();
         if self.bits == next.bits {
             let pairs = self.pages.pages.iter().zip(&next.pages.pages);
@@ -306,7 +333,7 @@ impl Stated for Row {
 fn differences<S: Stated>(
     old: impl Iterator<Item = S>,
     new: impl Iterator<Item = S>,
-    found: &mut Vec<(Option<Row>, Option<Row>)>,
+    found: &mut Vec<Differing>,
 ) {
     let mut old = old.peekable();
     for after in new {

@@ -6,6 +6,7 @@
 //! nobody can show it for longer when it was taken back.
 
 mod records;
+mod turns;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
@@ -17,6 +18,7 @@ use credence_law::{Accepted, Act, Book, Law, Refusal, Signed};
 use sha2::{Digest, Sha256};
 
 use self::records::Alone;
+pub use self::turns::Turn;
 use crate::reject::Reject;
 use crate::row::Row;
 use crate::rules::Rulebook;
@@ -207,7 +209,14 @@ impl Issued {
             judged.map_err(|refusal| Reject::Row(party, row.prefix, refusal))
         };
         match known {
-            Some(known) => known.shard.changes_to(&shard).put.iter().try_for_each(judge)?,
+            Some(known) => {
+                known
+                    .shard
+                    .differing(&shard)
+                    .iter()
+                    .filter_map(|(_, row)| row.as_ref())
+                    .try_for_each(judge)?;
+            }
             None => shard.rows().try_for_each(|row| judge(&row))?,
         }
         Ok(Self { manifest, stated, signatures: accepted.signatures, shard })

@@ -26,7 +26,8 @@ use crate::check::{Accepted, Acts, Law};
 use crate::cycle::repair;
 use crate::cycle::standing::{self, State};
 use crate::object::Body;
-use crate::party::{Party, act_id};
+use crate::party::{KeyId, Party, act_id};
+use crate::registry::Register;
 use crate::standard::{Assessment, Entry};
 
 /// All acts that were accepted.
@@ -48,6 +49,8 @@ pub struct Book {
     numbers: BTreeMap<Party, u64>,
     /// The newest manifest of each issuer, by its number.
     manifests: BTreeMap<Party, (u64, ActId)>,
+    /// The acts that each key has signed.
+    signed: BTreeMap<KeyId, Vec<ActId>>,
     erased: BTreeSet<ActId>,
     are_exercises: bool,
     are_reports_hidden: bool,
@@ -77,10 +80,13 @@ impl Book {
 
     /// Enters an act that was accepted. One that is there already, or was erased, changes nothing. An erasure takes out what it
     /// names.
-    pub fn enter(&mut self, accepted: Accepted) {
+    pub fn enter(&mut self, mut accepted: Accepted) {
         let id = accepted.id;
         if self.acts.contains_key(&id) || self.erased.contains(&id) {
             return;
+        }
+        for key in std::mem::take(&mut accepted.keys) {
+            self.signed.entry(key).or_default().push(id);
         }
         self.note(&accepted);
         let goes = match &accepted.act {
@@ -106,7 +112,7 @@ impl Book {
         }
         let before = std::mem::take(self);
         (self.erased, self.are_exercises) = (before.erased, before.are_exercises);
-        self.are_reports_hidden = before.are_reports_hidden;
+        (self.are_reports_hidden, self.signed) = (before.are_reports_hidden, before.signed);
         let mut acts = before.acts;
         for id in before.order {
             let Some(accepted) = acts.remove(&id).filter(|_| !self.erased.contains(&id)) else { continue };
@@ -114,6 +120,16 @@ impl Book {
             self.order.push(id);
             self.acts.insert(id, accepted);
         }
+        for signed in self.signed.values_mut() {
+            signed.retain(|id| self.acts.contains_key(id));
+        }
+    }
+
+    /// The acts that keys have signed which were revoked since. They count no more, whenever they were made, since somebody else may
+    /// have made them.
+    fn disowned(&self, register: &Register) -> BTreeSet<ActId> {
+        let revoked = register.registry().revoked.iter();
+        revoked.filter_map(|key| self.signed.get(key)).flatten().copied().collect()
     }
 
     /// Puts an act where it is looked for.

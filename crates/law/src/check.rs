@@ -116,6 +116,8 @@ pub struct Accepted {
     pub act: Act,
     /// How many distinct keys signed it.
     pub signatures: u16,
+    /// Which keys those are; none once it stands in a book, which knows them apart.
+    pub keys: Vec<KeyId>,
     /// When it was checked, in Unix seconds.
     pub at: u64,
 }
@@ -177,7 +179,8 @@ impl Law {
         self.signers(&act, &speakers)?;
         self.substance(&act, acts)?;
         self.enough(&act, &speakers)?;
-        Ok(Accepted { id: act_id(signed.bytes()), act, signatures: speakers.len() as u16, at: now })
+        let (id, signatures) = (act_id(signed.bytes()), speakers.len() as u16);
+        Ok(Accepted { id, act, signatures, keys: signed.claims().collect(), at: now })
     }
 
     /// Checks an act that its issuer hands in at `now`, in Unix seconds: it must have been made just now, so that a key that was

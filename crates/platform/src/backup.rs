@@ -15,6 +15,7 @@ use credence_credit::ActId;
 use credence_law::party::World;
 use credence_platform::desk::{Desk, Entry};
 use credence_platform::example::{Place, read_world};
+use credence_platform::feed::Feed;
 use credence_platform::keys::{self, hex, unhex};
 use credence_platform::log::Signer;
 use credence_platform::published::{Published, Standing, origin, standing};
@@ -122,6 +123,8 @@ pub(super) async fn restore(dir: &Path, file: &Path, last: Last<'_>) -> anyhow::
         let epoch = published.epoch()?;
         check(&published, kept, &signer(dir, world, epoch)?, &desk)?;
     } else {
+        // Whoever follows takes no session of another epoch for one of this: its feed begins anew.
+        Feed::begin_session(&dir.join("feed"))?;
         let epoch = published.begin_epoch()?;
         println!("epoch {epoch}: the log goes on as {}", origin(world, epoch));
     }

@@ -6,14 +6,13 @@ pub mod mirror;
 mod offered;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::Context;
 use axum::body::Bytes;
 use credence_credit::ActId;
 use credence_feed::publish::{self, LeftOut};
-use credence_feed::{Delta, HEAD_LASTS_MAX, Rows, Stated};
+use credence_feed::{Delta, HEAD_LASTS_MAX, Rows, Stated, way};
 use credence_feed::{DeltaRef, Entry, FileRef, Head, Loose, Parts, Rulebook, Shard, SnapshotList, State};
 use credence_law::party::{Party, World};
 use credence_law::{Act, Acts, Book, Law, Signed};
@@ -23,13 +22,16 @@ use tracing::warn;
 pub(crate) use self::keep::HEAD;
 pub use self::offered::Offered;
 use crate::desk::Desk;
+use crate::disk::Disk;
 
 /// After how many seconds a head is made anew although nothing has changed, so that nobody ever holds one that is over.
 const RENEWED: u64 = 120;
-/// How many states back single steps lead from.
-const STEPS: usize = 64;
-/// What all deltas may have together however small the whole state is, in bytes.
-const DELTAS_LEAST: u64 = 1 << 16;
+/// Over how many versions deltas lead at most: single ones, and roll-ups of eight of the kind before, for those who were away.
+const SPANS: [u64; 4] = [1, 8, 64, 512];
+/// How many deltas of each kind a head names: with all kinds together they lead on from some eight thousand versions back.
+const WAYS: usize = 16;
+/// What a way to the newest version may cost however small the whole state is, in bytes.
+const WAY_LEAST: u64 = 1 << 16;
 /// How many rows proposed to issuers are remembered, so that a manifest made of any of them is understood.
 const PROPOSALS: usize = 8;
 
@@ -42,7 +44,7 @@ pub type Wanted = Vec<(ActId, u64)>;
 /// A feed, and what has been published of it.
 #[derive(Debug)]
 pub struct Feed {
-    directory: PathBuf,
+    disk: Box<dyn Disk>,
     world: World,
     key: SigningKey,
     rules: Arc<Rulebook>,
@@ -51,12 +53,8 @@ pub struct Feed {
     files: HashMap<[u8; 32], Bytes>,
     /// Shards' files by the digests of their rows.
     packed: HashMap<[u8; 32], FileRef>,
-    /// States from which a single step leads on, the oldest first, with the files of those steps.
-    steps: VecDeque<DeltaRef>,
-    /// Longer ways, each over a run of steps that is over.
-    runs: VecDeque<DeltaRef>,
-    /// The state at which the run began that is not over.
-    run: Option<(u64, State)>,
+    /// Deltas and roll-ups to the newest version, in the order of where they begin.
+    ways: Vec<DeltaRef>,
     /// What issuers could state, and have to say besides.
     rows: Rows,
     /// Rows that issuers were asked to state, with their digests, the newest last.
@@ -74,34 +72,30 @@ struct Published {
 }
 
 impl Feed {
-    /// A feed in a directory, which goes on from what was published there. The rules begin with the world's root.
+    /// A feed on a disk, which goes on from what was published there. The rules begin with the world's root.
     ///
     /// # Errors
-    /// When the directory cannot be made, or the rules do not stand.
+    /// When the rules do not stand, or are not those that were published and perhaps more.
     pub fn open(
-        directory: PathBuf,
+        disk: impl Disk + 'static,
         world: World,
         key: SigningKey,
         rules: Vec<Entry>,
     ) -> anyhow::Result<Self> {
-        std::fs::create_dir_all(&directory)
-            .with_context(|| format!("{} cannot be made", directory.display()))?;
         let mut feed = Self {
-            directory,
+            disk: Box::new(disk),
             world,
             key,
             rules: rulebook(world, rules)?,
             published: None,
             files: HashMap::new(),
             packed: HashMap::new(),
-            steps: VecDeque::new(),
-            runs: VecDeque::new(),
-            run: None,
+            ways: Vec::new(),
             rows: Rows::default(),
             proposals: HashMap::new(),
             fading: HashMap::new(),
         };
-        feed.load();
+        feed.load()?;
         feed.tidy();
         Ok(feed)
     }
@@ -262,14 +256,12 @@ impl Feed {
         if let Some(before) = &before {
             let step = Delta::between((before.head.serial, &before.state), (serial, &state));
             let file = self.put(step.encode())?;
-            self.steps.push_back(DeltaRef { from: before.head.serial, to: serial, file });
-            self.follow_run(serial, &state)?;
+            self.ways.push(DeltaRef { from: before.head.serial, to: serial, file });
+            self.roll_up(serial)?;
         }
         let shards = state.issued().filter_map(|(_, _, shard)| self.packed.get(&shard.digest()));
         let whole = u64::from(snapshot.len) + shards.map(|file| u64::from(file.len)).sum::<u64>();
-        self.forget(whole.max(DELTAS_LEAST));
-        let mut deltas: Vec<_> = self.runs.iter().chain(&self.steps).cloned().collect();
-        deltas.sort_unstable_by_key(|delta| (delta.from, delta.to));
+        self.forget(serial, whole.max(WAY_LEAST));
         let head = Head {
             session,
             serial,
@@ -282,7 +274,7 @@ impl Feed {
             rules_digest: self.rules.digest(),
             root: state.root(),
             snapshot,
-            deltas,
+            deltas: self.ways.clone(),
         };
         let signed = Signed::with(head.clone().object(self.world).encode(), [&self.key]);
         // What a gateway would not believe goes nowhere.
@@ -303,32 +295,52 @@ impl Feed {
         self.put(list.encode())
     }
 
-    /// Ends the run of steps when it is long enough, with one way over all of it.
-    fn follow_run(&mut self, serial: u64, state: &State) -> anyhow::Result<()> {
-        let Some((from, begun)) = &self.run else {
-            self.run = Some((serial, state.clone()));
-            return Ok(());
-        };
-        if serial - from < STEPS as u64 {
-            return Ok(());
+    /// Puts one delta in the place of eight where as many of a kind are over, at the same versions after every start.
+    fn roll_up(&mut self, serial: u64) -> anyhow::Result<()> {
+        for (kind, span) in
+            (0_usize..).zip(SPANS).skip(1).take_while(|(_, span)| serial.is_multiple_of(*span))
+        {
+            let is_part =
+                |way: &&DeltaRef| kind_of(way) == kind - 1 && way.from >= serial.saturating_sub(span);
+            let parts: Vec<_> = self.ways.iter().filter(is_part).cloned().collect();
+            // Where one was let go of, those behind it are rolled up.
+            let mut begins = serial;
+            let linked =
+                parts.iter().rev().take_while(|way| way.to == std::mem::replace(&mut begins, way.from));
+            let parts = &parts[parts.len() - linked.count()..];
+            if parts.len() < 2 {
+                continue;
+            }
+            let mut deltas = parts.iter().map(|way| Delta::decode(&self.files[&way.file.hash]));
+            let first = deltas.next().context("there are two at least")??;
+            let whole = deltas.try_fold(first, |whole, next| whole.then(next?))?;
+            let (from, to, file) = (whole.from, whole.to, self.put(whole.encode())?);
+            self.ways.push(DeltaRef { from, to, file });
         }
-        let (from, delta) = (*from, Delta::between((*from, begun), (serial, state)));
-        let file = self.put(delta.encode())?;
-        self.runs.push_back(DeltaRef { from, to: serial, file });
-        self.run = Some((serial, state.clone()));
         Ok(())
     }
 
-    /// Lets go of ways that nobody is better off with: there are too many, or together they are longer than the whole state.
-    fn forget(&mut self, most: u64) {
-        let bytes = |ways: &VecDeque<DeltaRef>| ways.iter().map(|way| u64::from(way.file.len)).sum::<u64>();
-        while self.steps.len() > STEPS * 2 || self.steps.len() > 1 && bytes(&self.steps) > most {
-            self.steps.pop_front();
-        }
-        while self.runs.len() > STEPS || bytes(&self.runs) > most {
-            self.runs.pop_front();
-        }
+    /// Lets go of ways that nobody is better off with: there are newer ones enough of their kind, or the whole state is no longer than
+    /// what is left of the way, `most` bytes.
+    fn forget(&mut self, serial: u64, most: u64) {
+        self.ways.sort_unstable_by_key(|way| (way.from, way.to));
+        let mut left = [WAYS; SPANS.len()];
+        let mut newest: Vec<_> = std::mem::take(&mut self.ways);
+        newest.reverse();
+        newest.retain(|way| {
+            let left = &mut left[kind_of(way)];
+            std::mem::replace(left, left.saturating_sub(1)) > 0
+        });
+        newest.reverse();
+        let costs = way::costs(&newest, serial);
+        let kept = newest.into_iter().zip(costs).filter(|(_, cost)| cost.is_some_and(|cost| cost <= most));
+        self.ways = kept.map(|(way, _)| way).collect();
     }
+}
+
+/// Of which kind a way is, by how many versions it leads over.
+fn kind_of(way: &DeltaRef) -> usize {
+    SPANS.partition_point(|span| *span < way.to - way.from).min(SPANS.len() - 1)
 }
 
 /// The rules, one after the other.
@@ -350,7 +362,7 @@ fn tell(left_out: &LeftOut) {
 }
 
 /// The issuers that should make a manifest now, with the rows that they have to state: those of which something else is in force than
-/// their manifest states since `since`, or whose manifest ends soon.
+/// their manifest states since `since`, or something that nobody is told before it is stated, or whose manifest ends soon.
 pub fn due(
     feed: &mut Feed,
     book: &Book,
@@ -370,7 +382,7 @@ pub fn due(
             stated.is_none_or(|(manifest, _)| manifest.preamble.expires <= at + MANIFEST_RENEWED)
         } else {
             let changed = *since.entry(party).or_insert(at);
-            changed + waits <= at || issuer.new_rows() > publish::UNLISTED_MAX / 4
+            changed + waits <= at || issuer.is_unheard() || issuer.new_rows() > publish::UNLISTED_MAX / 4
         };
         if is_due {
             due.push((party, issuer.now().clone()));

@@ -10,6 +10,7 @@
 //! * [`gate`]: what is turned away before its signatures are looked at, by [`allowance`]s among others;
 //! * [`request`]: requests that somebody has signed; [`access`]: who may ask for what;
 //! * [`store`]: the journal in a database;
+//! * [`disk`]: small files that survive a failure of the machine;
 //! * [`feed`]: what gateways follow; [`bucket`]: a copy of it in a store of objects;
 //! * [`serve`]: all put together, and offered by HTTP;
 //! * [`stix`]: security alerts for other programs; [`envelope`]: documents that somebody has signed; [`anonymous`]: what is taken
@@ -25,6 +26,7 @@ pub mod anonymous;
 pub mod bucket;
 pub mod complaint;
 pub mod desk;
+pub mod disk;
 pub mod envelope;
 pub mod example;
 pub mod feed;

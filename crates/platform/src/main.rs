@@ -90,9 +90,13 @@ enum Command {
         /// AWS_SECRET_ACCESS_KEY, AWS_REGION and AWS_ENDPOINT
         #[arg(long)]
         bucket: Option<String>,
-        /// Ring for gateways at this server of NATS as well, which has JetStream: nats://USER:PASSWORD@HOST:4222
+        /// Ring for gateways at this server of NATS as well, which has JetStream: tls://USER:PASSWORD@HOST:4222, or nats:// for one to
+        /// which nothing is encrypted
         #[arg(long)]
         bus: Option<String>,
+        /// The certificates (PEM) of those who may sign that of a bus at tls://; the authorities that this host trusts, if nothing is said
+        #[arg(long, requires = "bus")]
+        bus_ca: Option<PathBuf>,
         /// Where other processes on the same PostgreSQL database reach this one; where it listens, if nothing is said
         #[arg(long)]
         reached: Option<String>,
@@ -186,6 +190,7 @@ fn run(command: Command) -> anyhow::Result<()> {
             attest_after,
             bucket,
             bus,
+            bus_ca,
             reached,
         } => {
             let issuer = Rate { each_second: rate, burst };
@@ -203,6 +208,7 @@ fn run(command: Command) -> anyhow::Result<()> {
                 feed: Some(dir.join("feed")),
                 bucket: bucket.as_deref().map(bucket::place).transpose()?,
                 bus,
+                bus_ca,
                 reached,
                 parties: are_here.then(|| dir.clone()),
                 attest_after,

@@ -9,10 +9,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail, ensure};
-use credence_law::party::World;
+pub use credence_feed::log::origin;
 use signed_note::Note;
 use tlog_tiles::Checkpoint;
 
+use crate::disk::{Disk, Folder};
 use crate::log::{Log, Signer};
 
 /// The newest checkpoint of a world's directory, and its epoch.
@@ -86,8 +87,7 @@ impl Published {
         }
     }
 
-    /// Notes what is published now. It survives the process; after a failure of the machine it may be an older one, which asks
-    /// less of the journal and never more.
+    /// Notes what is published now. It is on the disk when this returns, and no failure of the machine brings an older one back.
     ///
     /// # Errors
     /// When it cannot be written.
@@ -137,20 +137,19 @@ pub fn standing(checkpoint: &[u8], signer: &Signer, log: &Log) -> anyhow::Result
     }))
 }
 
-/// The name of a world's log in an epoch.
-pub fn origin(world: World, epoch: u32) -> String {
-    if epoch == 1 { format!("credence/{world}") } else { format!("credence/{world}/{epoch}") }
-}
-
-/// Writes a file beside the old one and puts it in its place, so that there is always one that is whole.
+/// Puts a file in the place of the old one, on the disk when this returns: there is always one that is whole, and no failure of the
+/// machine brings the old one back.
 pub(crate) fn replace(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
-    let beside = path.with_added_extension("new");
-    let written = fs::write(&beside, bytes).and_then(|()| fs::rename(&beside, path));
+    let written = match (path.parent(), path.file_name().and_then(|name| name.to_str())) {
+        (Some(directory), Some(name)) => Folder::new(directory).and_then(|disk| disk.replace(name, bytes)),
+        _ => Err(std::io::ErrorKind::InvalidFilename.into()),
+    };
     written.with_context(|| format!("{} cannot be written", path.display()))
 }
 
 #[cfg(test)]
 mod tests {
+    use credence_law::party::World;
     use ed25519_dalek::SigningKey;
 
     use super::*;

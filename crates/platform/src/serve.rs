@@ -77,6 +77,8 @@ pub struct Settings {
     pub bucket: Option<Place>,
     /// A server of NATS, by its URL, that rings for whoever follows.
     pub bus: Option<String>,
+    /// The certificates (PEM) of those who may sign that of a bus at `tls://`; without it they are the authorities that the host trusts.
+    pub bus_ca: Option<PathBuf>,
     /// The directory of an example world whose parties' manifests are made here. Elsewhere parties make their own, when they are asked.
     pub parties: Option<PathBuf>,
     /// After how many seconds a manifest is to state what is new.
@@ -198,7 +200,8 @@ impl Platform {
         tokio::spawn(role::rounds(Arc::downgrade(&platform)));
         tokio::spawn(feed::rounds(Arc::downgrade(&platform)));
         if let Some(url) = platform.settings.bus.clone() {
-            tokio::spawn(bus::rounds(Arc::downgrade(&platform), url));
+            let bus = (url, platform.settings.bus_ca.clone());
+            tokio::spawn(bus::rounds(Arc::downgrade(&platform), bus));
         }
         if let Some(place) = platform.settings.bucket.clone() {
             tokio::spawn(bucket::rounds(Arc::downgrade(&platform), place));

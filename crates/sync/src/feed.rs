@@ -7,6 +7,7 @@
 
 mod bus;
 mod client;
+pub mod epoch;
 pub mod evidence;
 mod intake;
 mod journal;
@@ -15,19 +16,21 @@ mod mirror;
 mod refresh;
 mod rounds;
 mod timing;
+mod tried;
 mod trusted;
 
 use std::sync::Arc;
 
 use credence_credit::{Header, Snapshot};
-use credence_feed::{Reject, Rulebook, State, Witness};
-use credence_law::Signed;
+use credence_feed::{Head, Reject, Rulebook, State, Witness};
 use credence_law::party::World;
+use credence_law::{Object, Signed};
 
 pub use bus::{Bus, BusError, listen_to};
 pub use client::{Client, Plan, listen};
 pub use intake::{Fed, Intake};
 use journal::Came;
+use keep::keep_known;
 pub use keep::{
     Copy, Disk, Folder, Kept, Unkept, does_wait, keep_rules, keep_state, keep_taken, keep_trusted,
     keep_waiting,
@@ -60,6 +63,8 @@ pub struct Follower {
     trusted: Trusted,
     /// The head that is trusted, as it was signed: it may once be evidence.
     head: Option<Signed>,
+    /// Whether that head's signatures were checked here, and not in the life of a process before.
+    is_head_checked: bool,
     rules: Option<Arc<Rulebook>>,
     held: Option<Held>,
 }
@@ -96,7 +101,7 @@ impl Follower {
     /// Begins with what was kept, or with nothing.
     pub fn new(pinned: Pinned, kept: Kept) -> Self {
         let Kept { trusted, head, rules, held } = kept;
-        Self { pinned, trusted, head, rules, held }
+        Self { pinned, trusted, head, is_head_checked: false, rules, held }
     }
 
     /// What the operator has chosen to trust.
@@ -129,6 +134,14 @@ impl Follower {
         self.rules = Some(rules);
     }
 
+    /// Reads a head whose signatures were checked here before, if it is that one to the last byte: it was believed by the very rules
+    /// that it names. By others its signatures may count for nothing.
+    fn believed(&self, signed: &Signed, rules: &Rulebook) -> Option<Head> {
+        self.head.as_ref().filter(|known| self.is_head_checked && *known == signed)?;
+        let head = Object::<Head>::decode(signed.bytes()).ok()?.body;
+        (head.rules == rules.len() && head.rules_digest == rules.digest()).then_some(head)
+    }
+
     /// How many rules there are at least: none that came into force is ever forgotten.
     pub(crate) fn rules_least(&self) -> u32 {
         self.trusted.rules.max(self.rules.as_ref().map_or(0, |rules| rules.len()))
@@ -141,7 +154,7 @@ impl Follower {
         let held = new.or_else(|| self.held.take().map(|held| (held.state, held.came)));
         let (session, serial) = trusted.version();
         self.held = held.map(|(state, came)| Held { session, serial, state, came });
-        (self.trusted, self.head) = (trusted, Some(head));
+        (self.trusted, self.head, self.is_head_checked) = (trusted, Some(head), true);
     }
 
     /// The records in force, as a snapshot.

@@ -6,8 +6,11 @@ use serde_json::Value;
 
 use super::text;
 
-/// The dashboards, by file.
-const FILES: [&str; 2] = ["grafana/dashboards/traffic.json", "grafana/dashboards/health.json"];
+/// The dashboards about gateways, by file.
+pub(crate) const OF_GATEWAYS: &[&str] =
+    &["grafana/dashboards/traffic.json", "grafana/dashboards/health.json"];
+/// The one about an alert platform.
+pub(crate) const OF_PLATFORMS: &[&str] = &["grafana/dashboards/platform.json"];
 /// The kinds of panels that Grafana has had since 7.5.
 const KINDS: [&str; 6] = ["timeseries", "stat", "gauge", "bargauge", "table", "heatmap"];
 /// Grafana's words for packets, bits and events in a second, shares from 0 to 1, seconds, bytes, and bare numbers.
@@ -23,8 +26,14 @@ pub(crate) struct Expression {
     pub(crate) text: String,
 }
 
-fn dashboards() -> [Value; 2] {
-    FILES.map(|file| serde_json::from_str(&text(file)).unwrap_or_else(|error| panic!("{file}: {error}")))
+fn dashboards() -> Vec<Value> {
+    read(&[OF_GATEWAYS, OF_PLATFORMS].concat())
+}
+
+fn read(files: &[&str]) -> Vec<Value> {
+    let read =
+        |file: &&str| serde_json::from_str(&text(file)).unwrap_or_else(|error| panic!("{file}: {error}"));
+    files.iter().map(read).collect()
 }
 
 fn list<'v>(of: &'v Value, pointer: &str) -> &'v [Value] {
@@ -41,23 +50,24 @@ fn number(of: &Value, pointer: &str) -> u64 {
     of.pointer(pointer).and_then(Value::as_u64).unwrap_or_else(|| panic!("no number {pointer} in {of}"))
 }
 
-/// Every panel, with the name of its dashboard before its own.
-fn panels() -> Vec<(String, Value)> {
+/// Every panel of these, with the name of its dashboard before its own.
+fn panels(dashboards: &[Value]) -> Vec<(String, Value)> {
     let named = |dashboard: &Value| -> Vec<(String, Value)> {
         let of = word(dashboard, "/title");
         let all = list(dashboard, "/panels").iter();
         all.map(|panel| (format!("{of}: {}", word(panel, "/title")), panel.clone())).collect()
     };
-    dashboards().iter().flat_map(named).collect()
+    dashboards.iter().flat_map(named).collect()
 }
 
-/// Every expression of every panel, and of the variables.
-pub(crate) fn expressions() -> Vec<Expression> {
+/// Every expression of every panel of these files, and of the variables.
+pub(crate) fn expressions(files: &[&str]) -> Vec<Expression> {
+    let dashboards = read(files);
     let of_panel = |(name, panel): &(String, Value)| -> Vec<Expression> {
         let targets = list(panel, "/targets").iter();
         targets.map(|target| Expression { name: name.clone(), text: word(target, "/expr").into() }).collect()
     };
-    panels().iter().flat_map(of_panel).chain(dashboards().iter().flat_map(variables)).collect()
+    panels(&dashboards).iter().flat_map(of_panel).chain(dashboards.iter().flat_map(variables)).collect()
 }
 
 /// The selectors of which the variables list values.
@@ -93,7 +103,7 @@ fn a_dashboard_is_known_by_its_name_and_takes_any_data_source() {
 #[test]
 fn a_panel_says_what_it_shows_and_in_which_unit() {
     let mut titles = BTreeSet::new();
-    for (name, panel) in panels() {
+    for (name, panel) in panels(&dashboards()) {
         assert!(titles.insert(name.clone()), "{name} is there twice");
         assert!(word(&panel, "/description").len() > 20, "{name}");
         assert!(KINDS.contains(&word(&panel, "/type")), "{name}");
@@ -108,7 +118,8 @@ fn a_panel_says_what_it_shows_and_in_which_unit() {
 
 #[test]
 fn rates_follow_the_scrape_interval_and_selectors_follow_the_variables() {
-    for Expression { name, text } in expressions().iter().filter(|each| !each.name.starts_with("variable")) {
+    let all = expressions(&[OF_GATEWAYS, OF_PLATFORMS].concat());
+    for Expression { name, text } in all.iter().filter(|each| !each.name.starts_with("variable")) {
         for window in between(text, '[', ']') {
             assert!(["$__rate_interval", "$__range"].contains(&window), "{name}: [{window}]");
         }

@@ -6,6 +6,9 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use axum::Router;
+use axum::http::StatusCode;
+use axum::routing::any;
 use credence_credit::{ActId, Measure, Score};
 use credence_law::Signed;
 use credence_law::acts::Ground;
@@ -30,12 +33,12 @@ use super::traffic::{Arrivals, EVERY, SLACK, send_from};
 use crate::binary::run;
 
 /// A source in the network that the example's members act about.
-const VISITOR: &str = "3fff:200::5";
+pub(super) const VISITOR: &str = "3fff:200::5";
 /// From a decision at the platform to the gateway's cache, with the doorbell.
 const PROMISED: Duration = Duration::from_secs(1);
 
 /// An alert platform with an example world, in this process.
-struct Alliance {
+pub(super) struct Alliance {
     runtime: Runtime,
     platform: Arc<Platform>,
     parties: Parties,
@@ -45,7 +48,12 @@ struct Alliance {
 }
 
 impl Alliance {
-    fn start() -> Self {
+    pub(super) fn start() -> Self {
+        Self::start_with(|_| {})
+    }
+
+    /// The same with other settings.
+    pub(super) fn start_with(change: impl FnOnce(&mut Settings)) -> Self {
         let directory = TempDir::new().unwrap();
         let place = Place::new(directory.path());
         let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
@@ -56,11 +64,12 @@ impl Alliance {
         let [operator, executive] =
             [place.operator(), place.executive()].map(|path| keys::read(&path).unwrap());
         let signer = Signer::new(&origin(world, 1), &operator);
-        let settings = Settings {
+        let mut settings = Settings {
             offices: Offices::new(Some(operator), Some(executive)),
             feed: Some(directory.path().join("feed")),
             ..Settings::default()
         };
+        change(&mut settings);
         let (platform, address) = runtime.block_on(async {
             let store = Store::open(&Address::of(directory.path()).unwrap()).await.unwrap();
             let mut writer = store.writer().await.unwrap();
@@ -78,12 +87,34 @@ impl Alliance {
         Self { runtime, platform, parties, address, world, directory }
     }
 
+    /// Where it is served.
+    pub(super) const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     /// The keys by which a gateway follows it.
-    fn followed(&self) -> String {
+    pub(super) fn followed(&self) -> String {
         format!(
             "[sync]\nstate = \"DIR/state\"\nurl = \"http://{}\"\nworld = \"{}\"\nallow_example = true\nrefresh_s = 600\n",
             self.address, self.world
         )
+    }
+
+    /// The same at a door behind which nobody rings, asked so often.
+    pub(super) fn followed_without_bell(&self, each: Duration) -> String {
+        let silent = Router::new().route("/feed/events", any(|| async { StatusCode::NOT_FOUND }));
+        let app = silent.fallback_service(router(Arc::clone(&self.platform)));
+        let address = self.runtime.block_on(async {
+            let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+            let address = listener.local_addr().unwrap();
+            let app = app.into_make_service_with_connect_info::<SocketAddr>();
+            tokio::spawn(async move { axum::serve(listener, app).await });
+            address
+        });
+        let asked = format!("refresh_s = {}\n", each.as_secs());
+        self.followed()
+            .replace(&self.address.to_string(), &address.to_string())
+            .replace("refresh_s = 600\n", &asked)
     }
 
     /// The keys by which a gateway of the fourth member gives account of each ten seconds.
@@ -109,13 +140,13 @@ impl Alliance {
     }
 
     #[track_caller]
-    fn submit(&mut self, make: impl FnOnce(&mut Parties, u64) -> anyhow::Result<Signed>) -> ActId {
+    pub(super) fn submit(&mut self, make: impl FnOnce(&mut Parties, u64) -> anyhow::Result<Signed>) -> ActId {
         let signed = make(&mut self.parties, unix_s()).unwrap();
         self.runtime.block_on(self.platform.submit(&signed)).unwrap().id
     }
 
     /// Two reports, an opinion, and a decision to drop what comes from a network.
-    fn decide(&mut self, subject: Prefix) -> ActId {
+    pub(super) fn decide(&mut self, subject: Prefix) -> ActId {
         let reports =
             [1, 2].map(|member| (self.submit(|parties, now| parties.report(member, subject, now)), member));
         let opinion = self.submit(|parties, now| parties.opinion(&reports, now));
@@ -124,7 +155,7 @@ impl Alliance {
     }
 
     /// Somebody inside the network complains; the relief follows by itself.
-    fn complain(&self, against: ActId, from: Ipv6Addr) -> ActId {
+    pub(super) fn complain(&self, against: ActId, from: Ipv6Addr) -> ActId {
         let challenge = self.platform.challenge(&against, from).unwrap();
         let answered =
             Answered { challenge: &challenge.text, from, ground: Ground::Error, commitment: [5; 32] };
@@ -179,6 +210,15 @@ fn what_members_decide_reaches_the_wire_and_what_they_correct_leaves_it() {
             println!("decided {decided:?}, relieved {relieved:?}, lifted {lifted:?}");
             for took in [decided, relieved, lifted] {
                 assert!(took < PROMISED * SLACK, "{took:?}");
+            }
+            // One decision, and a relief and an outcome that make it milder.
+            let numbers = running.metrics();
+            for (kind, changes) in [("enforce", 1), ("correct", 2)] {
+                let name =
+                    |part: &str| format!("credence_sync_time_to_{kind}_seconds_{part}{{source=\"feed\"}}");
+                assert_eq!(numbers[&name("count")], changes, "{kind}");
+                let most = changes * (PROMISED * SLACK + Duration::from_secs(1)).as_secs();
+                assert!(numbers[&name("sum")] <= most, "{kind}: {numbers:?}");
             }
             // What would hit flows that are under way is for the operator, whoever has signed it. Flows are under way once the
             // step has ended in which they began.

@@ -23,6 +23,8 @@ const PORT: u16 = 4_000;
 pub(super) const EVERY: Duration = Duration::from_millis(1);
 /// How long the client sends at most.
 const SENT_FOR: Duration = Duration::from_secs(60);
+/// So many datagrams one behind the other are no accident of a limiter's.
+const STEADY: usize = 100;
 /// What is promised when the engine goes away.
 pub(super) const PROMISED: Duration = Duration::from_millis(150);
 /// By how much a machine that does much else may be late.
@@ -38,6 +40,11 @@ pub(super) fn send() {
 
 /// Numbered datagrams from each of these addresses, which the client has.
 pub(super) fn send_from(sources: &[&str]) {
+    send_for(sources, SENT_FOR);
+}
+
+/// The same for so long.
+pub(super) fn send_for(sources: &[&str], lasts: Duration) {
     let socket = |source: &&str| {
         let socket = UdpSocket::bind(format!("[{source}]:0")).unwrap();
         socket.connect(format!("[{GATEWAY}]:{PORT}")).unwrap();
@@ -51,7 +58,7 @@ pub(super) fn send_from(sources: &[&str]) {
             let _ = socket.send(&number.to_be_bytes());
         }
         let due = EVERY * u32::try_from(number + 1).unwrap();
-        if due > SENT_FOR {
+        if due > lasts {
             return;
         }
         thread::sleep(due.saturating_sub(began.elapsed()));
@@ -101,6 +108,26 @@ impl Arrivals {
     pub(super) fn first(&self, source: &str, since: Instant) -> Instant {
         let first = wait_for(|| self.since(source, since).first().map(|(at, _)| *at));
         first.unwrap_or_else(|| panic!("nothing arrives from {source}"))
+    }
+
+    /// Waits until most of what a source sends is missing.
+    #[track_caller]
+    pub(super) fn misses(&self, source: &str, since: Instant) {
+        let missing = || (self.lost(source, since) > 2 * STEADY as u64).then_some(());
+        assert!(wait_for(missing).is_some(), "nothing of {source} is ever missing");
+    }
+
+    /// Waits until nothing of what a source sends is missing for a while any more, and says when that began.
+    #[track_caller]
+    pub(super) fn steady(&self, source: &str, since: Instant) -> Instant {
+        let steady = wait_for(|| {
+            let heard = self.since(source, since);
+            heard
+                .windows(STEADY)
+                .find(|run| run[STEADY - 1].1 - run[0].1 == STEADY as u64 - 1)
+                .map(|run| run[0].0)
+        });
+        steady.unwrap_or_else(|| panic!("something of {source} is always missing"))
     }
 
     /// Waits until nothing has arrived from a source for a while, and says when the last was; `since` for none.

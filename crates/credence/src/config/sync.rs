@@ -7,6 +7,7 @@ use std::time::Duration;
 use credence_credit::import::ListFormat;
 use credence_credit::{Issuer, Measure, Score};
 use credence_feed::Witness;
+use credence_feed::log::origin;
 use credence_law::party::World;
 use credence_sync::feed::{self, Bus, Mirror, Pinned, Timings};
 use credence_sync::fetch::Place;
@@ -30,14 +31,21 @@ pub(crate) struct Sync {
     pub(crate) url: Option<String>,
     /// Places that have the same feed, and are asked when `url` fails. Default none.
     pub(crate) mirrors: Vec<String>,
-    /// A server of NATS at which the platform's doorbell is heard, such as `nats://127.0.0.1:4222`; where it is gone, the platform's own
-    /// is. It is on this host, for nothing to it is encrypted, or `plain_http` is true. Default none.
+    /// A server of NATS at which the platform's doorbell is heard, such as `tls://bus.example:4222`, or `nats://127.0.0.1:4222` on this
+    /// very host, to which nothing is encrypted (on another one with `plain_http`); where it is gone, the platform's own is. Default none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) bus: Option<String>,
+    /// A file with the certificates (PEM) of those who may sign that of a `bus` at `tls://`. When another file takes its place, a restart
+    /// finds it. Default none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) bus_ca: Option<PathBuf>,
     /// The world that is followed: the hash of its trust root, 64 hexadecimal digits, got in another way than from the platform.
     /// There is no default; without it nothing is followed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) world: Option<String>,
+    /// Which epoch of the platform's public log is followed: another one than the first where its members say that entries of it were lost for
+    /// good, and it went on under another name. It never goes back. Default 1.
+    pub(crate) epoch: u32,
     /// Whose word on the platform's public log is asked for: verifier keys as witnesses publish them, NAME+NUMBER+KEY. Default none.
     pub(crate) witnesses: Vec<String>,
     /// How many of `witnesses` must have seen the log within a day. Default 0.
@@ -64,7 +72,9 @@ impl Default for Sync {
             url: None,
             mirrors: Vec::new(),
             bus: None,
+            bus_ca: None,
             world: None,
+            epoch: 1,
             witnesses: Vec::new(),
             witness_quorum: 0,
             allow_example: false,
@@ -177,7 +187,7 @@ impl Sync {
     /// Where the doorbell is heard besides, if anywhere. Of a configuration that was read, it can be.
     pub(crate) fn bus(&self) -> Option<Bus> {
         let world = World::parse(self.world.as_deref()?)?;
-        Bus::parse(self.bus.as_ref()?, self.plain_http, world).ok()
+        Bus::parse(self.bus.as_ref()?, self.bus_ca.as_deref(), self.plain_http, world).ok()
     }
 
     /// What is to be done about the feed.
@@ -215,8 +225,12 @@ impl Sync {
         let world =
             World::parse(world).ok_or_else(|| ("world", format!("is no hash of a trust root: {digits}")))?;
         // It may hold a password, and is not shown.
-        let bus = self.bus.as_ref().map(|bus| Bus::parse(bus, self.plain_http, world));
+        let bus = self.bus.as_ref();
+        let bus = bus.map(|bus| Bus::parse(bus, self.bus_ca.as_deref(), self.plain_http, world));
         bus.transpose().map_err(|error| ("bus", format!("names what {error}")))?;
+        if self.epoch == 0 {
+            return Err(("epoch", "is 0, and epochs of a log begin with 1".to_owned()));
+        }
         let witness = |text: &String| {
             Witness::read(text).map_err(|error| ("witnesses", format!("holds {text:?}: {error}")))
         };
@@ -232,7 +246,7 @@ impl Sync {
         }
         let pinned = Pinned {
             world,
-            origin: format!("credence/{world}"),
+            origin: origin(world, self.epoch),
             witnesses,
             witness_quorum: self.witness_quorum.into(),
             allow_example: self.allow_example,

@@ -330,10 +330,17 @@ fn a_feed_that_cannot_be_followed_is_told() {
     check(
         &feed("bus = \"nats://me:secret@bus.example\""),
         &[
-            "`sync.bus` at line 4 names what is another host, to which nothing is encrypted; let a leaf node on this one connect there, or set `sync.plain_http = true`",
+            "`sync.bus` at line 4 names what is another host, to which nothing is encrypted; write tls://, let a leaf node on this one connect there, or set `sync.plain_http = true`",
+        ],
+    );
+    check(
+        &feed("bus = \"tls://bus.example\""),
+        &[
+            "`sync.bus` at line 4 names what has to show a certificate; name a file with those of its authorities in `sync.bus_ca`",
         ],
     );
     check(&feed("witness_quorum = 1"), &["`sync.witness_quorum` at line 4 is 1, and `witnesses` names 0"]);
+    check(&feed("epoch = 0"), &["`sync.epoch` at line 4 is 0, and epochs of a log begin with 1"]);
     check(&feed("refresh_s = 0"), &["`sync.refresh_s` at line 4 is 0, and must be from 1 to 2419200"]);
     check(
         &feed("mirrors = ['ftp://mirror.example']"),
@@ -396,6 +403,7 @@ fn the_example_names_every_key_with_its_default() {
             url: Some(String::new()),
             world: Some(String::new()),
             bus: Some(String::new()),
+            bus_ca: Some(PathBuf::new()),
             lists: BTreeMap::from([(
                 "drop_v6".to_owned(),
                 List { complaints: Some(String::new()), ..List::default() },

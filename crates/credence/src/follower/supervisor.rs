@@ -1,6 +1,7 @@
 //! Starts the follower again whenever it dies.
 
 use std::env;
+use std::hash::{BuildHasher, RandomState};
 use std::path::Path;
 use std::process::Command;
 use std::thread;
@@ -26,13 +27,15 @@ const LONG: Duration = Duration::from_secs(600);
 /// Starts the follower with the pipes of this process, and again whenever it dies, until it ends because the gateway has.
 pub(super) fn supervise(config: &Path) -> anyhow::Result<Exit> {
     let program = env::current_exe().context("this program has no file")?;
+    // What dies of what it was offered is the gateway, and not the follower, which is started again for the same one.
+    let gateway = RandomState::new().hash_one(0).to_string();
     let mut deaths = 0;
     for count in 1.. {
         // Where nobody listens any more, the gateway is gone.
         report(&Report::Started { count }).context("nobody listens")?;
         let clock = Stopwatch::start();
         let mut command = Command::new(&program);
-        command.args([COMMAND, "--part", "follower", "--config"]).arg(config);
+        command.args([COMMAND, "--part", "follower", "--config"]).arg(config).args(["--gateway", &gateway]);
         let told = match command.status() {
             Ok(status) if status.success() => break,
             Ok(status) => status.to_string(),

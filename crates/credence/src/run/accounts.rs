@@ -213,11 +213,12 @@ mod tests {
         Some(Met { packets, bytes: packets * 60 })
     }
 
-    /// What the follower has heard last of each line: packets and bytes by period, second group of the subject, and act.
-    #[derive(Default)]
-    struct Heard(RefCell<BTreeMap<Key, (u64, u64)>>);
+    /// A line: its period, the second group of its subject, and its act.
+    type Line = (u64, u8, u8);
 
-    type Key = (u64, u8, u8);
+    /// What the follower has heard last of each line: packets and bytes.
+    #[derive(Default)]
+    struct Heard(RefCell<BTreeMap<Line, (u64, u64)>>);
 
     impl Heard {
         fn hear(&self, order: &Order) -> bool {
@@ -228,7 +229,7 @@ mod tests {
             true
         }
 
-        fn packets(&self) -> Vec<(Key, u64)> {
+        fn packets(&self) -> Vec<(Line, u64)> {
             self.0.borrow().iter().map(|(key, (packets, _))| (*key, *packets)).collect()
         }
     }

@@ -59,12 +59,12 @@ pub(super) fn confine(
     told(&status, "what a reload reads")
 }
 
-/// Leaves this thread, and all that it starts, the directory `kept` to keep files in, the directories `mirrors` to be read, and what
+/// Leaves this thread, and all that it starts, the directory `kept` to keep files in, the files and directories `reads` to be read, and what
 /// finding a host by its name reads, and returns what came of that in words. It may connect to others, and nobody to it.
 ///
 /// # Errors
 /// When the kernel cannot do it.
-pub(super) fn confine_follower(kept: &Path, mirrors: &[PathBuf]) -> anyhow::Result<String> {
+pub(super) fn confine_follower(kept: &Path, reads: &[PathBuf]) -> anyhow::Result<String> {
     let links = NAMES.iter().filter_map(|file| fs::canonicalize(file).ok());
     // What a link leads to is replaced by a new file of its name whenever the network changes.
     let moving =
@@ -76,7 +76,7 @@ pub(super) fn confine_follower(kept: &Path, mirrors: &[PathBuf]) -> anyhow::Resu
         .create()?
         .add_rules(path_beneath_rules(NAMES, AccessFs::ReadFile))?
         .add_rules(path_beneath_rules(moving, read()))?
-        .add_rules(path_beneath_rules(mirrors, read()))?
+        .add_rules(path_beneath_rules(reads, read()))?
         .add_rules(path_beneath_rules([kept], AccessFs::from_all(RIGHTS) & !AccessFs::Execute))?
         .restrict_self()?;
     told(&status, "its own directory and the files that names are found by")

@@ -3,9 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
 
-use credence_engine::metrics::{FollowedList, Following, Outbox};
+use credence_engine::clock::unix_ms;
+use credence_engine::metrics::{Delays, FollowedList, Following, Outbox};
+use credence_feed::Turn;
 use credence_sync::fetch::Refused;
 use credence_sync::pipe::{Posted, Report};
 
@@ -22,6 +25,8 @@ pub(crate) struct Followed {
     /// Orders that it did not take.
     pub(crate) untold: AtomicU64,
     lists: Mutex<BTreeMap<String, List>>,
+    /// How long changes of the feed took, where one is followed.
+    delays: OnceLock<Delays>,
     /// What has become of alerts.
     posted: Mutex<Option<Posted>>,
 }
@@ -31,6 +36,7 @@ pub(crate) struct Followed {
 struct List {
     is_feed: bool,
     stale_after_s: u32,
+    refresh_s: u32,
     /// When it was had last, in Unix seconds; 0 for never.
     checked_s: u64,
     changed: u64,
@@ -44,13 +50,24 @@ struct List {
 
 impl Followed {
     /// Begins to count for the lists of `sync`, and for no other: what the follower says of others is passed over.
-    pub(crate) fn begin(&self, sync: &Sync) {
-        let list = |list: &crate::config::List| List { stale_after_s: list.stale_after_s, ..List::default() };
+    ///
+    /// # Errors
+    /// When a metric cannot be, which is a mistake of this program.
+    pub(crate) fn begin(&self, sync: &Sync) -> Result<(), String> {
+        let list = |&crate::config::List { stale_after_s, refresh_s, .. }: &crate::config::List| List {
+            stale_after_s,
+            refresh_s,
+            ..List::default()
+        };
         if sync.url.is_some() {
-            let feed = List { stale_after_s: sync.stale_after_s, is_feed: true, ..List::default() };
+            let Sync { stale_after_s, refresh_s, .. } = *sync;
+            let feed = List { stale_after_s, refresh_s, is_feed: true, ..List::default() };
             self.lists().insert(FEED.to_owned(), feed);
+            let delays = Delays::of(FEED).map_err(|error| error.to_string())?;
+            self.delays.get_or_init(|| delays);
         }
         self.lists().extend(sync.lists.iter().map(|(name, configured)| (name.clone(), list(configured))));
+        Ok(())
     }
 
     /// Takes in what the follower told.
@@ -87,6 +104,14 @@ impl Followed {
         self.list(source, |list| list.records = records as u64);
     }
 
+    /// Notes that what members said of records is in force from now on.
+    pub(crate) fn turned(&self, turns: &[Turn]) {
+        let (Some(delays), now) = (self.delays.get(), Duration::from_millis(unix_ms())) else { return };
+        for Turn { is_milder, since } in turns {
+            delays.count(*is_milder, now.saturating_sub(Duration::from_secs(*since)));
+        }
+    }
+
     /// Notes whether a copy of a list waits for the operator.
     pub(crate) fn is_held(&self, source: &str, is_held: bool) {
         self.list(source, |list| list.is_held = is_held);
@@ -101,7 +126,8 @@ impl Followed {
     pub(super) fn told(&self) -> Option<Following> {
         let lists: Vec<_> = self.lists().iter().map(|(name, list)| list.told(name)).collect();
         let [starts, garbage, untold] = [&self.starts, &self.garbage, &self.untold].map(|n| n.load(Relaxed));
-        (starts > 0 || !lists.is_empty()).then_some(Following { starts, garbage, untold, lists })
+        let delays = self.delays.get().cloned();
+        (starts > 0 || !lists.is_empty()).then_some(Following { starts, garbage, untold, lists, delays })
     }
 
     fn list(&self, source: &str, note: impl FnOnce(&mut List)) {
@@ -123,6 +149,7 @@ impl List {
             name: name.to_owned(),
             checked_s: self.checked_s,
             stale_after_s: self.stale_after_s.into(),
+            refresh_s: self.refresh_s.into(),
             changed: self.changed,
             unchanged: self.unchanged,
             refused: Refused::ALL.into_iter().chain(feeds).map(refused).collect(),
@@ -144,7 +171,7 @@ mod tests {
         let followed = Followed::default();
         assert!(followed.told().is_none());
         let lists = BTreeMap::from([("drop".to_owned(), Configured::default())]);
-        followed.begin(&Sync { lists, ..Sync::default() });
+        followed.begin(&Sync { lists, ..Sync::default() }).unwrap();
         for source in ["drop", "other", "drop\n"].map(str::to_owned) {
             let (place, why) = (0, Refused::Slow);
             followed.heard(&Report::Refused { source: source.clone(), place, why });

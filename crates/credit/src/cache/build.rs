@@ -129,14 +129,19 @@ fn merge(snapshots: Vec<Snapshot>) -> Result<(Vec<Issuer>, Vec<Record>), CacheEr
     for (place, number) in numbers.values_mut().enumerate() {
         *number = u16::try_from(place).map_err(|_| CacheError::TooManyIssuers(count))?;
     }
-    let mut records = Vec::with_capacity(snapshots.iter().map(|snapshot| snapshot.records().len()).sum());
+    let total: usize = snapshots.iter().map(|snapshot| snapshot.records().len()).sum();
+    let mut records = Vec::new();
     for snapshot in snapshots {
-        let (_, issuers, own) = snapshot.into_parts();
+        let (_, issuers, mut own) = snapshot.into_parts();
         let renumbered: Vec<_> = issuers.iter().map(|issuer| IssuerId(numbers[issuer])).collect();
-        records.extend(own.into_iter().map(|mut record| {
-            record.issuer = renumbered[usize::from(record.issuer.0)];
-            record
-        }));
+        own.iter_mut().for_each(|record| record.issuer = renumbered[usize::from(record.issuer.0)]);
+        if records.is_empty() {
+            // Mostly there is one that is large, and its memory serves.
+            records = own;
+        } else {
+            records.reserve_exact(total - records.len());
+            records.append(&mut own);
+        }
     }
     records.sort_unstable_by(|left, right| left.prefix.cmp(&right.prefix).then_with(|| left.contest(right)));
     records.dedup();

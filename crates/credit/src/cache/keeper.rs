@@ -205,14 +205,19 @@ impl Keeper {
         gone: &mut Vec<(u32, Prefix)>,
         follower: &mut dyn Follower,
     ) -> Result<(), Crowded> {
-        let (weighed, weighs) = (self.weight(change.prefix), change.weight());
-        let Change { prefix, records } = change;
+        let weighs = change.weighs();
+        let Change { prefix, records, .. } = change;
         let mut before: Vec<u32> = self.numbers(prefix).collect();
+        let own =
+            before.iter().map(|&number| (self.cache.record(number), self.cache.entry(number).guarded()));
+        let weighed = Weight::of(own);
         if let ([number], [(record, guarded)]) = (&before[..], &records[..])
             && self.lasts_longer(*number, record, *guarded)
         {
             self.cache.slots.extend(*number, record.expires);
             self.tally.weigh(prefix, weighed, weighs);
+            // What is further out and ends before it means nothing any more.
+            link::link(&self.cache.slots, [*number].into_iter(), self.cover(prefix), |_| {});
             follower.changed(*number, self.cache.entry(*number));
             return Ok(());
         }
@@ -283,9 +288,15 @@ impl Keeper {
                 continue;
             }
             outermost = Some(prefix);
+            // Those about the prefix itself have theirs: what covers it was changed before it.
+            let mut own = self.publisher.trie().covered_by(prefix).peekable();
+            let itself = own.next_if(|(own, _)| *own == prefix).map(|(_, &first)| first);
+            if own.peek().is_none() {
+                continue;
+            }
+            let outer = itself.unwrap_or_else(|| self.cover(prefix));
             let mut covers: Vec<(Prefix, u32)> = Vec::with_capacity(129);
-            let outer = self.cover(prefix);
-            for (inside, &first) in self.publisher.trie().covered_by(prefix) {
+            for (inside, &first) in own {
                 while covers.last().is_some_and(|(cover, _)| !cover.covers(inside)) {
                     covers.pop();
                 }
@@ -335,14 +346,15 @@ impl Keeper {
         })
     }
 
-    /// The records about exactly this prefix with what the guards say of them, from the one that is heard first.
-    fn about(&self, prefix: Prefix) -> impl Iterator<Item = (Record, Guarded)> + use<'_> {
-        self.numbers(prefix).map(|number| (self.cache.record(number), self.cache.entry(number).guarded()))
+    /// A record and those about the same prefix that are heard later, with what the guards say of them.
+    fn told(&self, first: u32) -> impl Iterator<Item = (Record, Guarded)> + use<'_> {
+        self.behind(first).map(|number| (self.cache.record(number), self.cache.entry(number).guarded()))
     }
 
-    /// What the records about exactly this prefix weigh.
-    fn weight(&self, prefix: Prefix) -> Weight {
-        Weight::of(self.about(prefix))
+    /// The records about exactly this prefix with what the guards say of them, from the one that is heard first.
+    fn about(&self, prefix: Prefix) -> impl Iterator<Item = (Record, Guarded)> + use<'_> {
+        let first = self.publisher.trie().get(prefix).copied();
+        first.into_iter().flat_map(|first| self.told(first))
     }
 
     /// Whether a record says that, and the guards the same of it.

@@ -2,7 +2,7 @@
 
 use prometheus::{IntCounterVec, Opts};
 
-use super::Page;
+use super::{Delays, Page};
 
 /// What is known of the process that fetches credit from others.
 #[derive(Clone, Debug, Default)]
@@ -15,6 +15,8 @@ pub struct Following {
     pub untold: u64,
     /// The lists that it fetches.
     pub lists: Vec<FollowedList>,
+    /// How long changes of the feed took, where one is followed.
+    pub delays: Option<Delays>,
 }
 
 /// What is known of a list that is fetched.
@@ -26,6 +28,8 @@ pub struct FollowedList {
     pub checked_s: u64,
     /// Seconds after that from which it is stale.
     pub stale_after_s: u64,
+    /// Seconds from one question for it to the next.
+    pub refresh_s: u64,
     /// How often it had changed.
     pub changed: u64,
     /// How often it had not.
@@ -57,6 +61,8 @@ impl Page {
         self.gauges("credence_sync_last_success_timestamp_seconds", help, "source", checked)?;
         let help = "Seconds without success from which a list is stale, as configured.";
         self.gauges("credence_sync_stale_after_seconds", help, "source", each(|list| list.stale_after_s))?;
+        let help = "Seconds from one question for a list to the next, as configured; a doorbell is faster.";
+        self.gauges("credence_sync_refresh_seconds", help, "source", each(|list| list.refresh_s))?;
         let help = "Records of a list in force.";
         self.gauges("credence_sync_records", help, "source", each(|list| list.records))?;
         let help = "Whether a copy of a list waits for the operator.";
@@ -80,6 +86,7 @@ impl Page {
             }
         }
         self.register(had)?;
-        self.register(refused)
+        self.register(refused)?;
+        f.delays.iter().try_for_each(|delays| self.delays(delays))
     }
 }

@@ -17,6 +17,8 @@ use crate::row::{Key, Row};
 const KEY: usize = 18;
 /// The bytes of a row without a rating, which says so in its first two bytes behind the key; a rating takes one more.
 const UNRATED: usize = 42;
+/// Where the end of a row begins, and what is behind it, in bytes from the row's last: the end and the act.
+const EXPIRES: (usize, usize) = (16, 8);
 
 /// Rows in the order of their keys.
 #[derive(Clone, Debug)]
@@ -46,7 +48,7 @@ impl Page {
 
     /// The end of the row that ends first, in Unix seconds.
     pub(super) fn soonest(&self) -> u64 {
-        self.rows().map(|row| row.read().expires).min().unwrap_or(u64::MAX)
+        self.rows().map(Written::expires).min().unwrap_or(u64::MAX)
     }
 
     /// Whether both are one.
@@ -73,7 +75,10 @@ impl Page {
         &self,
         changes: impl Iterator<Item = &'c Result<Row, Key>>,
     ) -> Result<(Self, usize, usize), Reject> {
-        let (mut bytes, mut row, mut more, mut fewer) = (self.0.to_vec(), Vec::new(), 0, 0);
+        // With room for some more rows: most changes are of few.
+        let mut bytes = Vec::with_capacity(self.0.len() + 4 * (UNRATED + 1));
+        bytes.extend_from_slice(&self.0);
+        let (mut row, mut more, mut fewer) = (Vec::new(), 0, 0);
         for change in changes {
             row.clear();
             let key = change.as_ref().map_or_else(|key| *key, Row::key);
@@ -136,6 +141,12 @@ impl Written<'_> {
     /// The row.
     pub(super) fn read(self) -> Row {
         Row::from_bytes(self.0).expect("a page holds the bytes of rows")
+    }
+
+    /// When the row ends, in Unix seconds, without a look at the rest of it.
+    fn expires(self) -> u64 {
+        let (from, until) = (self.0.len() - EXPIRES.0, self.0.len() - EXPIRES.1);
+        u64::from_be_bytes(self.0[from..until].try_into().expect("an end has eight bytes"))
     }
 }
 

@@ -64,6 +64,37 @@ proptest! {
         prop_assert_eq!((sorted(&paged), paged.digest()), (new.clone(), Shard::in_pages(&new, bits).unwrap().digest()));
     }
 
+    /// Even where a row goes and comes at once, and where one comes that was there.
+    #[test]
+    fn what_was_noted_of_changes_is_what_a_look_at_all_rows_finds(
+        old in any_rows(300), put in any_rows(40), gone in proptest::collection::vec(any::<prop::sample::Index>(), 0..40),
+    ) {
+        prop_assume!(!old.is_empty());
+        let before = Shard::new(&old).unwrap();
+        let mut gone: Vec<Key> = gone.iter().map(|at| old[at.index(old.len())].key()).collect();
+        gone.sort_unstable();
+        gone.dedup();
+        let mut put = put;
+        put.extend(gone.iter().step_by(3).filter_map(|key| before.row(*key)));
+        put.sort_by_key(Row::key);
+        put.dedup_by_key(|row| row.key());
+        let after = before.changed(Changes { put, gone }, before.bits());
+        prop_assume!(after.is_ok());
+        let after = after.unwrap();
+        let sorted = |mut found: Vec<Differing>| {
+            found.sort_by_key(|(was, is)| was.as_ref().or(is.as_ref()).map(Row::key));
+            found
+        };
+        let noted = sorted(before.differing(&after).into_owned());
+        prop_assert_eq!(&noted, &sorted(before.compared(&after)));
+        let mut all = Vec::new();
+        differences(before.in_order().into_iter(), after.in_order().into_iter(), &mut all);
+        prop_assert_eq!(&noted, &all);
+        // Of another shard with the same rows, nothing is noted.
+        let other = Shard::in_pages(&old, before.bits()).unwrap();
+        prop_assert_eq!(&sorted(other.differing(&after).into_owned()), &all);
+    }
+
     #[test]
     fn a_file_holds_a_shard_and_nothing_else(rows in any_rows(200), at: prop::sample::Index, byte: u8) {
         let shard = Shard::new(&rows).unwrap();

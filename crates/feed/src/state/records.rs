@@ -1,5 +1,6 @@
 //! The records that follow from a state, and which of them are others in the next one.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
@@ -13,6 +14,7 @@ use credence_prefix::Prefix;
 use super::{Issued, State, UNLISTED_LASTS};
 use crate::reject::Reject;
 use crate::row::Row;
+use crate::shard::Differing;
 
 /// What tells a record from all others: of whom, by what right, and who says it.
 type Subject = (Prefix, Authority, Party);
@@ -46,15 +48,21 @@ impl State {
         let alone = self.alone()?;
         let count: usize = self.issued.values().map(|one| one.shard.len() as usize).sum();
         let mut records = Vec::with_capacity(count + alone.records.len());
-        for (party, one) in &self.issued {
-            let id = issuers.id(*party);
+        let by = |record: &Record| (record.prefix, record.authority, record.issuer);
+        // By any row of each: most hold space that nobody else does, so that what is in order one by one is in order.
+        let mut issued: Vec<_> = self.issued.iter().collect();
+        issued.sort_by_cached_key(|(_, one)| one.shard.rows().next().map(|row| row.prefix));
+        for (party, one) in issued {
+            let (id, begin) = (issuers.id(*party), records.len());
             // Where acts by themselves say something of the same, they are asked below.
             let is_contested = |row: &Row| alone.records.contains_key(&(row.prefix, row.authority, *party));
             let rows = one.shard.rows().filter(|row| alone.acts.is_empty() || !is_contested(row));
             records.extend(rows.filter_map(|row| one.says(&row, *party, id, (&alone, self.at))));
+            records[begin..].sort_unstable_by_key(by);
         }
         records.extend(alone.records.keys().filter_map(|subject| self.says(*subject, &issuers, &alone)));
-        records.sort_unstable_by_key(|record| (record.prefix, record.authority, record.issuer));
+        // Goes by what is in order already.
+        records.sort_by_key(by);
         Ok((issuers, records))
     }
 
@@ -79,13 +87,13 @@ impl State {
         for party in parties {
             let (before, after) = (self.issued.get(&party), next.issued.get(&party));
             let id = issuers.id(party);
-            for (was, is) in differing(before, after) {
+            for (was, is) in differing(before, after).iter() {
                 let key = was.as_ref().or(is.as_ref()).map(Row::key);
                 if key.is_none_or(|(prefix, authority)| singly.contains(&(prefix, authority, party))) {
                     continue;
                 }
-                let said = |one: Option<&Arc<Issued>>, row: Option<Row>, at| {
-                    one.zip(row).and_then(|(one, row)| one.says(&row, party, id, at))
+                let said = |one: Option<&Arc<Issued>>, row: &Option<Row>, at| {
+                    one.zip(row.as_ref()).and_then(|(one, row)| one.says(row, party, id, at))
                 };
                 amendments.push(Amendment {
                     before: said(before, was, (&*old, self.at)),
@@ -183,11 +191,11 @@ fn contested(old: &Alone, new: &Alone) -> BTreeSet<Subject> {
 }
 
 /// The rows of which an issuer states something else than before, with what it states and stated of them.
-fn differing(before: Option<&Arc<Issued>>, after: Option<&Arc<Issued>>) -> Vec<(Option<Row>, Option<Row>)> {
-    match (before, after) {
+fn differing<'a>(before: Option<&Arc<Issued>>, after: Option<&'a Arc<Issued>>) -> Cow<'a, [Differing]> {
+    let all = match (before, after) {
         (Some(before), Some(after)) if Arc::ptr_eq(before, after) => Vec::new(),
         (Some(before), Some(after)) if before.signatures == after.signatures => {
-            before.shard.differing(&after.shard)
+            return before.shard.differing(&after.shard);
         }
         // What so many keys have signed is said of each row.
         (Some(before), Some(after)) => {
@@ -200,7 +208,8 @@ fn differing(before: Option<&Arc<Issued>>, after: Option<&Arc<Issued>>) -> Vec<(
         (Some(before), None) => before.shard.rows().map(|row| (Some(row), None)).collect(),
         (None, Some(after)) => after.shard.rows().map(|row| (None, Some(row))).collect(),
         (None, None) => Vec::new(),
-    }
+    };
+    Cow::Owned(all)
 }
 
 /// When members last had a word on a proposal, in Unix seconds: whoever is silent until it closes has said nothing against it.

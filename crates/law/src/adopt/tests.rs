@@ -210,7 +210,7 @@ fn what_members_adopt_was_laid_open_for_comment() {
     assert_eq!(adopted(&book, procedure(), CLOSES), Err(AdoptError::Comment));
     let draft = crate::acts::Draft { rules, closes: CLOSES, ..draft() };
     let id = Object::new(world, crate::Act::from(draft.clone())).id();
-    book.enter(Accepted { id, act: draft.into(), signatures: 1, at: NOW });
+    book.enter(Accepted { id, act: draft.into(), signatures: 1, keys: Vec::new(), at: NOW });
     assert_eq!(adopted(&book, procedure(), CLOSES - 1), Err(AdoptError::Comment));
     let other = Rules::Procedure(Procedure { adjudication: 4, ..next.clone() });
     assert_eq!(adopted(&book, other, CLOSES), Err(AdoptError::Comment), "of other bytes");

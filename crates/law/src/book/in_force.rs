@@ -45,6 +45,8 @@ pub struct InForce {
     seen: (usize, usize),
     /// The version of the registry.
     registry: u32,
+    /// Acts that its revoked keys have signed. There come no more as long as it is the same.
+    disowned: BTreeSet<ActId>,
     standing: BTreeSet<Standing>,
     /// The proposals, numbered in their order.
     proposals: HashMap<ActId, usize>,
@@ -62,7 +64,8 @@ impl InForce {
         let registry = law.register().registry().version;
         let is_same = (self.seen.1, self.registry) == (book.erased.len(), registry);
         if !is_same || self.seen.0 == 0 || now < self.at {
-            *self = Self { at: now, registry, ..Self::default() };
+            let disowned = book.disowned(law.register());
+            *self = Self { at: now, registry, disowned, ..Self::default() };
             self.begin(book, law);
             return Changed::All;
         }
@@ -123,6 +126,9 @@ impl InForce {
     fn look(&mut self, book: &Book, law: &Law, id: &ActId, before: &mut Before) {
         let Some(act) = book.act(id) else { return };
         let Some((party, ..)) = voice(act) else { return };
+        if !book.is_owned(id, &self.disowned) {
+            return;
+        }
         if let Some(&number) = self.proposals.get(id) {
             let is_agreed = book.is_agreed(law, id, self.at);
             if is_agreed {

@@ -1,6 +1,6 @@
 //! What gateways are told.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use credence_credit::{ActId, Authority, Issuer, IssuerId, Measure, Reason, Reasons, Record};
 
@@ -20,11 +20,14 @@ impl Book {
     /// What gateways are told at `now`, in Unix seconds: a record for each act in force that speaks of credit, and for each
     /// restriction, and who issued them. In the order of a snapshot; of several acts by which one issuer says something of one
     /// prefix on the same authority, the hardest speaks, and of equals the one that lasts longest. Whoever is no member any more
-    /// says nothing, since no gateway would believe it.
+    /// says nothing, since no gateway would believe it, and what was signed with a key that is revoked now is not said.
     pub fn records(&self, law: &Law, now: u64) -> (Vec<Issuer>, Vec<Record>) {
         let issuers = Issuers::of(law.register());
         let restrictions = self.restrictions(law, now);
-        let in_force = self.acts().filter(|accepted| !matches!(accepted.act, Act::Proposal(_)));
+        let disowned = self.disowned(law.register());
+        let in_force = self
+            .acts()
+            .filter(|accepted| !matches!(accepted.act, Act::Proposal(_)) && !disowned.contains(&accepted.id));
         let all = in_force.chain(restrictions.iter().filter_map(|id| self.accepted(id)));
         let mut records: BTreeMap<_, (Strength, Record)> = BTreeMap::new();
         for accepted in all {
@@ -40,8 +43,19 @@ impl Book {
 
     /// The proposals that have become restrictions, the first 1,000 of those in force.
     pub fn restrictions(&self, law: &Law, now: u64) -> Vec<ActId> {
-        let agreed = self.proposals().filter(|id| self.is_agreed(law, id, now));
+        let disowned = self.disowned(law.register());
+        let agreed =
+            self.proposals().filter(|id| self.is_agreed(law, id, now) && self.is_owned(id, &disowned));
         agreed.take(RESTRICTIONS_MAX).collect()
+    }
+
+    /// Whether an act is none of these, nor a proposal that rests on one.
+    pub(super) fn is_owned(&self, id: &ActId, disowned: &BTreeSet<ActId>) -> bool {
+        let rests = match self.act(id) {
+            Some(Act::Proposal(proposal)) => disowned.contains(&proposal.decision),
+            _ => false,
+        };
+        !rests && !disowned.contains(id)
     }
 
     pub(super) fn is_agreed(&self, law: &Law, id: &ActId, now: u64) -> bool {

@@ -69,19 +69,23 @@ pub fn at(law: &Law, acts: &impl Acts, id: &ActId, now: u64) -> Option<Running<S
 
 fn events(law: &Law, acts: &impl Acts, id: &ActId, proposal: &Proposal) -> Vec<(u64, Event)> {
     let members = law.register().registry().members.len();
-    let (mut yes, mut cast, mut events) = (0, 0, Vec::new());
-    for by in acts.citing(id) {
-        let Some(Act::Vote(vote)) = acts.act(&by) else { continue };
-        let at = vote.preamble.issued;
-        cast += 1;
-        match vote.ballot {
-            Ballot::No => events.push((at, Event::Against)),
-            Ballot::Yes => yes += 1,
-            Ballot::Abstain => {}
-        }
-        if cast == members {
-            events.push((at, if is_enough(yes, members) { Event::Enough } else { Event::TooFew }));
-        }
+    let citing = acts.citing(id);
+    let votes: Vec<_> = citing
+        .iter()
+        .filter_map(|by| match acts.act(by) {
+            Some(Act::Vote(vote)) => Some((vote.preamble.issued, vote.ballot)),
+            _ => None,
+        })
+        .collect();
+    let against: Vec<_> = votes.iter().filter(|(_, ballot)| *ballot == Ballot::No).collect();
+    if !against.is_empty() {
+        // However the others are dated: whoever votes last could say that it was before the one who is against it.
+        return against.into_iter().map(|(at, _)| (*at, Event::Against)).collect();
+    }
+    let yes = votes.iter().filter(|(_, ballot)| *ballot == Ballot::Yes).count();
+    let mut events = Vec::new();
+    if let Some((at, _)) = members.checked_sub(1).and_then(|last| votes.get(last)) {
+        events.push((*at, if is_enough(yes, members) { Event::Enough } else { Event::TooFew }));
     }
     if is_enough(yes, members) {
         events.push((proposal.closes, Event::Enough));

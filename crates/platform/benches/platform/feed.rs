@@ -10,6 +10,7 @@ use credence_feed::{Entry as Rule, Loose};
 use credence_law::Signed;
 use credence_law::party::act_id;
 use credence_platform::desk::{Desk, Entry};
+use credence_platform::disk::Folder;
 use credence_platform::example::{Parties, Place, make_world};
 use credence_platform::feed::{Feed, due};
 use credence_platform::keys;
@@ -58,7 +59,8 @@ impl Publisher {
         journal[1..].iter().for_each(|line| desk.replay(line).unwrap());
         let rules = journal.iter().map(|line| Rule { accepted: line.accepted, signed: read(line) }).collect();
         let key = keys::read(&place.operator()).unwrap();
-        let feed = Feed::open(directory.path().join("feed"), world, key, rules).unwrap();
+        let disk = Folder::new(&directory.path().join("feed")).unwrap();
+        let feed = Feed::open(disk, world, key, rules).unwrap();
         let mut parties = Parties::new(place, world, NOW);
         let alerts = (0..records).map(|number| alert(&mut parties, number, NOW));
         let behind = journal.len();

@@ -30,8 +30,9 @@ pub(crate) fn record(acts: u64) {
 
 fn measure(law: &Law, what: &str, acts: u64, act: fn(u64) -> Act) {
     let mut book = Book::default();
-    (0..acts)
-        .for_each(|number| book.enter(Accepted { id: id(number), act: act(number), signatures: 1, at: NOW }));
+    (0..acts).for_each(|number| {
+        book.enter(Accepted { id: id(number), act: act(number), signatures: 1, keys: Vec::new(), at: NOW });
+    });
     let mut took: Vec<Duration> = (0..TIMES)
         .map(|_| {
             let begin = Instant::now();

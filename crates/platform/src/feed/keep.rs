@@ -2,15 +2,16 @@
 
 use std::collections::HashSet;
 use std::fs;
+use std::io;
+use std::path::Path;
 
 use anyhow::Context;
 use credence_feed::{FileRef, Head, Shard, SnapshotList};
 use credence_law::Signed;
 use tracing::warn;
 
-use super::{Feed, Published};
+use super::{Feed, Published, rulebook};
 use crate::keys::{hex, unhex};
-use crate::published::replace;
 
 /// How long a file stays that no head leads to any more, in seconds.
 const FADES: u64 = 300;
@@ -22,7 +23,7 @@ impl Feed {
     pub(super) fn put(&mut self, bytes: Vec<u8>) -> anyhow::Result<FileRef> {
         let file = FileRef::of(&bytes);
         if !self.files.contains_key(&file.hash) {
-            replace(&self.directory.join(file.name()), &bytes)?;
+            self.disk.put(&file.name(), &bytes).with_context(|| unwritten(&file.name()))?;
             self.files.insert(file.hash, bytes.into());
         }
         Ok(file)
@@ -38,34 +39,75 @@ impl Feed {
         Ok(())
     }
 
-    /// Puts a head out, after everything that it names.
+    /// Puts a head out, after everything that it names. When it is shown to anybody no failure of the machine brings the one before
+    /// back, whose successor would be another head of the same serial.
     pub(super) fn keep_head(&self, signed: &Signed) -> anyhow::Result<()> {
-        replace(&self.directory.join(HEAD), &signed.encode())
+        let kept = self.disk.sync_names().and_then(|()| self.disk.replace(HEAD, &signed.encode()));
+        kept.with_context(|| unwritten(HEAD))
+    }
+
+    /// Lets the feed of a directory begin a new session when it is opened next.
+    ///
+    /// # Errors
+    /// When its head cannot be taken away.
+    pub fn begin_session(directory: &Path) -> anyhow::Result<()> {
+        let head = directory.join(HEAD);
+        match fs::remove_file(&head) {
+            Err(fault) if fault.kind() != io::ErrorKind::NotFound => {
+                Err(fault).with_context(|| format!("{} cannot be taken away", head.display()))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Goes on from what was published last. Where that cannot be read or does not stand, a new session begins, which costs each
     /// gateway a snapshot.
-    pub(super) fn load(&mut self) {
-        if !self.directory.join(HEAD).exists() {
-            return;
+    ///
+    /// # Errors
+    /// When other rules were published than there are: whoever follows knows them by their numbers, and would believe no head that
+    /// goes by fewer.
+    pub(super) fn load(&mut self) -> anyhow::Result<()> {
+        let head = match self.disk.read(HEAD) {
+            Err(fault) if fault.kind() == io::ErrorKind::NotFound => return Ok(()),
+            read => read.map_err(anyhow::Error::from).and_then(|bytes| self.opened(&bytes)),
+        };
+        if let Ok((_, head)) = &head {
+            self.has_published_rules(head)?;
         }
-        match self.published_last() {
+        match head.and_then(|(signed, head)| self.published_last(signed, head)) {
             Ok(published) => {
-                self.steps =
-                    published.head.deltas.iter().filter(|way| way.to - way.from == 1).cloned().collect();
-                self.runs =
-                    published.head.deltas.iter().filter(|way| way.to - way.from > 1).cloned().collect();
+                self.ways = published.head.deltas.clone();
                 self.published = Some(published);
             }
             Err(fault) => {
                 warn!("the feed begins a new session: what was published last is not there ({fault:#})");
             }
         }
+        Ok(())
     }
 
-    fn published_last(&mut self) -> anyhow::Result<Published> {
-        let signed = Signed::decode(&fs::read(self.directory.join(HEAD))?)?;
+    fn opened(&self, bytes: &[u8]) -> anyhow::Result<(Signed, Head)> {
+        let signed = Signed::decode(bytes)?;
         let head = Head::open(&signed, self.rules.law()?)?;
+        Ok((signed, head))
+    }
+
+    /// That the rules are those by which a head goes, and perhaps more.
+    fn has_published_rules(&self, head: &Head) -> anyhow::Result<()> {
+        let known = self.rules.entries().iter().take(head.rules as usize).cloned().collect();
+        let known = rulebook(self.world, known)?;
+        anyhow::ensure!(
+            (known.len(), known.digest()) == (head.rules, head.rules_digest),
+            "{} rules were published, and the journal has {}{}: gateways know them by their numbers and believe no head that goes \
+             by others. Restore a journal in which the payloads of all rules and drafts are",
+            head.rules,
+            self.rules.len(),
+            if self.rules.len() < head.rules { "" } else { ", of which some are others" },
+        );
+        Ok(())
+    }
+
+    fn published_last(&mut self, signed: Signed, head: Head) -> anyhow::Result<Published> {
         let ways = head.deltas.iter().map(|way| &way.file);
         for file in ways.chain([&head.snapshot]) {
             self.read(file)?;
@@ -90,8 +132,9 @@ impl Feed {
     }
 
     fn read(&mut self, file: &FileRef) -> anyhow::Result<()> {
-        let path = self.directory.join(file.name());
-        let bytes = fs::read(&path).with_context(|| format!("{} cannot be read", path.display()))?;
+        let name = file.name();
+        let bytes =
+            self.disk.read(&name).with_context(|| format!("the feed's file {name} cannot be read"))?;
         file.check(&bytes)?;
         self.files.insert(file.hash, bytes.into());
         Ok(())
@@ -113,7 +156,7 @@ impl Feed {
                 self.files.remove(&hash);
                 self.packed.retain(|_, file| file.hash != hash);
                 // It is tried again when the process starts anew.
-                let _ = fs::remove_file(self.directory.join(hex(&hash)));
+                let _ = self.disk.remove(&hex(&hash));
             }
         }
         let files = &self.files;
@@ -122,12 +165,15 @@ impl Feed {
 
     /// Takes away what a process before has left in the directory and nobody is led to.
     pub(super) fn tidy(&self) {
-        let Ok(entries) = fs::read_dir(&self.directory) else { return };
-        for entry in entries.flatten() {
-            let hash = entry.file_name().to_str().and_then(unhex);
-            if hash.is_some_and(|hash| !self.files.contains_key(&hash)) {
-                let _ = fs::remove_file(entry.path());
+        for name in self.disk.names().unwrap_or_default() {
+            if unhex(&name).is_some_and(|hash| !self.files.contains_key(&hash)) {
+                let _ = self.disk.remove(&name);
             }
         }
     }
+}
+
+/// What is told of a file that cannot be written.
+fn unwritten(name: &str) -> String {
+    format!("the feed's file {name} cannot be written")
 }

@@ -3,6 +3,7 @@
 //! The stream keeps the last message, so that whoever has it replayed is told at once. A message states nothing that anybody believes:
 //! whoever hears one asks for the head.
 
+use std::path::PathBuf;
 use std::sync::Weak;
 use std::time::Duration;
 
@@ -52,9 +53,12 @@ impl Platform {
 }
 
 /// Rings for each head, as long as there is a platform. Whatever becomes of the bus, the platform serves on.
-pub(super) async fn rounds(platform: Weak<Platform>, url: String) {
+pub(super) async fn rounds(platform: Weak<Platform>, (url, authorities): (String, Option<PathBuf>)) {
     let Some(mut bell) = platform.upgrade().map(|platform| platform.bell.subscribe()) else { return };
+    // Whoever came first has chosen the same.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let options = ConnectOptions::new().retry_on_initial_connect().ping_interval(ASKS);
+    let options = authorities.into_iter().fold(options, ConnectOptions::add_root_certificates);
     let client = match options.connect(&url).await {
         Ok(client) => client,
         Err(fault) => return warn!("nobody is told of heads by the bus: {fault}; mend `--bus`"),

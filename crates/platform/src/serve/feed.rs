@@ -25,6 +25,7 @@ use tracing::{error, warn};
 use super::door::{Refused, absent};
 use super::{Platform, now};
 use crate::bucket::{ASKED_EACH_TIME, FOR_EVER};
+use crate::disk::Folder;
 use crate::example::{Parties, Place};
 use crate::feed::{Feed, HEAD, Offered, due};
 use crate::keys::{hex, unhex};
@@ -50,7 +51,7 @@ const BYTES: &str = "application/octet-stream";
 pub(super) struct Fed {
     feed: Feed,
     sent: HashMap<ActId, Loose>,
-    /// How many rules the desk had when they were read last. Of a draft that was erased since there is nothing to be read.
+    /// How many rules the desk had when they were read last.
     rules: usize,
     /// Who makes manifests here: the parties of an example world. Others are asked to make theirs.
     parties: Option<Parties>,
@@ -89,7 +90,9 @@ impl Platform {
         }
         let rules = self.read(|desk| desk.rules().to_vec());
         let shelved = self.fetch(directory).await?;
-        let feed = Feed::open(directory.clone(), self.world, key.clone(), self.rules(&rules).await?)?;
+        let disk =
+            Folder::new(directory).with_context(|| format!("{} cannot be made", directory.display()))?;
+        let feed = Feed::open(disk, self.world, key.clone(), self.rules(&rules).await?)?;
         let parties = self.settings.parties.as_ref();
         let parties = parties.map(|place| Parties::new(Place::new(place), self.world, now()));
         let rules = rules.len();
@@ -266,15 +269,18 @@ impl Platform {
 /// The rules at these places of a journal.
 ///
 /// # Errors
-/// When it cannot be read.
+/// When it cannot be read, or one of them has no payload there: none of them is ever erased.
 pub async fn rules(store: &Store, places: &[u64]) -> anyhow::Result<Vec<Entry>> {
     let mut rules = Vec::new();
     for place in places {
         let entry = store.read(*place, 1).await?.pop().filter(|entry| entry.place == *place);
-        // A draft that was kept long enough is gone; what was adopted by it stands by its signatures.
-        if let Some((accepted, sent)) = entry.and_then(|entry| Some((entry.accepted, entry.sent?))) {
-            rules.push(Entry { accepted, signed: Signed::decode(&sent)? });
-        }
+        let (accepted, sent) =
+            entry.and_then(|entry| Some((entry.accepted, entry.sent?))).with_context(|| {
+                format!(
+                    "the journal lacks entry {place}, a rule or the draft of one: restore one that has it"
+                )
+            })?;
+        rules.push(Entry { accepted, signed: Signed::decode(&sent)? });
     }
     Ok(rules)
 }

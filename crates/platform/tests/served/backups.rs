@@ -91,8 +91,10 @@ fn what_is_lost_for_good_begins_an_epoch_under_another_name() {
     assert!(site.restore(&file, &[]).unwrap_err().contains("nobody says what was published last"));
     let late = late.to_str().unwrap();
     assert!(site.restore(&file, &["--checkpoint", late]).unwrap_err().contains("and 6 were published"));
+    let head = site.path().join("feed/head");
     let said = site.restore(&file, &["--new-epoch"]).unwrap();
     assert!(said.contains("epoch 2"), "{said}");
+    assert!(!head.exists(), "its feed begins a new session");
 
     let server = site.serve();
     let checkpoint = server.get("/log/checkpoint").text();

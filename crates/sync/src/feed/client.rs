@@ -51,6 +51,22 @@ impl Client {
         Self { fetcher, mirrors, rounds, machine, begun: Instant::now() }
     }
 
+    /// The same for the gateway of this number; see [`Rounds::of_gateway`].
+    #[must_use]
+    pub fn of_gateway(mut self, gateway: u64) -> Self {
+        match self.rounds.of_gateway(gateway) {
+            Ok(None) => {}
+            Ok(Some(fault)) => warn!("what gateways ended of is not known: {fault}"),
+            Err(error) => warn!("what is offered cannot be written down: {error}; it is offered later"),
+        }
+        self
+    }
+
+    /// What is not offered to the gateway, since others may have ended of it.
+    pub const fn withheld(&self) -> Option<Offer> {
+        self.rounds.withheld()
+    }
+
     /// When what is known was last known to be the newest, in Unix seconds; 0 for never.
     pub const fn fresh(&self) -> u64 {
         self.rounds.fresh()

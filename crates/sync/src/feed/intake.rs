@@ -1,10 +1,10 @@
 //! The gateway's end of a feed: what lies on the disk is checked once more before it is put in force.
 
-use std::borrow::Cow;
+use std::cell::RefCell;
 use std::sync::Arc;
 
 use credence_credit::{Amendment, Header, Issuer, Snapshot};
-use credence_feed::{Reject, Rulebook, is_operator_replaced};
+use credence_feed::{Reject, Rulebook, Turn, is_operator_replaced};
 use credence_law::book::Issuers;
 use credence_law::party::World;
 use credence_prefix::Prefix;
@@ -37,10 +37,10 @@ pub struct Fed {
 /// How what a feed says was found.
 #[derive(Debug)]
 enum From {
-    /// By what is another in it than in what was in force.
-    Before(Vec<Amendment>),
-    /// All of it.
-    Nothing(Box<Snapshot>),
+    /// By what is another in it than in what was in force, and what of that somebody has made milder or harder.
+    Before(Vec<Amendment>, Vec<Turn>),
+    /// All of it, until somebody has asked for it: it takes much memory.
+    Nothing(RefCell<Option<Snapshot>>),
     /// It is in force, and that is over.
     Settled,
 }
@@ -56,28 +56,42 @@ impl Fed {
         self.records
     }
 
-    /// All records.
+    /// All records. They are made anew each time but the first.
     ///
     /// # Errors
     /// When they break a rule of snapshots.
-    pub fn snapshot(&self) -> Result<Cow<'_, Snapshot>, Reject> {
-        match &self.from {
-            From::Nothing(snapshot) => Ok(Cow::Borrowed(snapshot)),
-            From::Before(_) | From::Settled => self.held.snapshot().map(Cow::Owned),
-        }
+    pub fn snapshot(&self) -> Result<Snapshot, Reject> {
+        let made = match &self.from {
+            From::Nothing(snapshot) => snapshot.take(),
+            From::Before(..) | From::Settled => None,
+        };
+        made.map_or_else(|| self.held.snapshot(), Ok)
     }
 
     /// What is another in it than in what was in force when it was read, and the issuers of both; none where anything may be.
     pub fn amendments(&self) -> Option<(Vec<Issuer>, &[Amendment])> {
-        let From::Before(amendments) = &self.from else { return None };
+        let From::Before(amendments, _) = &self.from else { return None };
         let issuers = Issuers::of(self.held.state.rules().law().ok()?.register());
         Some((issuers.names().to_vec(), amendments))
     }
 
-    /// The same without what led here, which takes memory.
+    /// The records that somebody has made milder or harder since what was in force when it was read, by the same rules; none where
+    /// nothing was, or the rules are others.
+    pub fn turns(&self) -> &[Turn] {
+        match &self.from {
+            From::Before(_, turns) => turns,
+            From::Nothing(_) | From::Settled => &[],
+        }
+    }
+
+    /// The same without the changes that led here, which take memory.
     #[must_use]
     pub fn settled(self) -> Self {
-        Self { from: From::Settled, ..self }
+        let from = match self.from {
+            From::Before(..) => From::Settled,
+            from => from,
+        };
+        Self { from, ..self }
     }
 }
 
@@ -121,11 +135,12 @@ impl Intake {
             let comes = amendments.iter().filter(|it| it.after.is_some()).count();
             let goes = amendments.iter().filter(|it| it.before.is_some()).count();
             let records = records + comes - goes;
-            return Ok(Fed { held, staged, records, from: From::Before(amendments) });
+            let turns = before.state.turns(&held.state, &amendments)?;
+            return Ok(Fed { held, staged, records, from: From::Before(amendments, turns) });
         }
         let snapshot = held.snapshot()?;
         let records = snapshot.records().len();
-        Ok(Fed { held, staged, records, from: From::Nothing(Box::new(snapshot)) })
+        Ok(Fed { held, staged, records, from: From::Nothing(RefCell::new(Some(snapshot))) })
     }
 
     /// Notes that what has this header is in force.

@@ -160,7 +160,7 @@ impl Kept {
     /// Reads what was kept of a world, and checks it as if it had just come. What is damaged is left out, and told.
     pub fn read(disk: &impl Disk, world: World) -> (Self, Vec<Unkept>) {
         let (mut kept, mut faults) = (Self::default(), Vec::new());
-        match trusted(disk) {
+        match known(disk) {
             Ok(trusted) => kept.trusted = trusted,
             Err(fault) => faults.push(fault),
         }
@@ -209,7 +209,8 @@ impl Kept {
     }
 }
 
-fn trusted(disk: &impl Disk) -> Result<Trusted, Unkept> {
+/// What is never to be older again.
+pub(super) fn known(disk: &impl Disk) -> Result<Trusted, Unkept> {
     let Some(bytes) = disk.read(TRUSTED, 1 << 12)? else { return Ok(Trusted::default()) };
     Trusted::decode(&bytes).ok_or(Unkept::Damaged(TRUSTED))
 }
@@ -290,7 +291,12 @@ fn rules_bytes(rules: &Rulebook) -> Vec<u8> {
 /// When it is not on the disk.
 pub fn keep_trusted(disk: &mut impl Disk, next: &Next) -> io::Result<()> {
     disk.write(HEAD, &next.head.encode())?;
-    disk.write(TRUSTED, &next.trusted.encode())
+    keep_known(disk, &next.trusted)
+}
+
+/// Writes down what is never to be older again, without its head.
+pub(super) fn keep_known(disk: &mut impl Disk, trusted: &Trusted) -> io::Result<()> {
+    disk.write(TRUSTED, &trusted.encode())
 }
 
 /// Writes down what is in force, so that a start needs no mirror. Until it is whole, a start finds what was kept before, or nothing.

@@ -276,7 +276,10 @@ impl<'a> Refresh<'a> {
             return Err(Reject::World);
         }
         let signed = Signed::decode(bytes)?;
-        let head = Head::open(&signed, rules.law()?)?;
+        let head = match self.follower.believed(&signed, &rules) {
+            Some(head) => head,
+            None => Head::open(&signed, rules.law()?)?,
+        };
         let hash = Head::hash(&signed);
         self.head = Some((signed, head.clone()));
         self.follows(&head, &hash, &rules)?;

@@ -12,9 +12,10 @@ use credence_law::Signed;
 
 use super::evidence::{Evidence, Noted, keep_evidence};
 use super::timing::{Timing, Timings};
+use super::tried::Tries;
 use super::{
-    Answer, Ask, Copy, Disk, Done, Follower, Kept, Next, Pinned, Refresh, Unkept, does_wait, keep_rules,
-    keep_state, keep_taken, keep_trusted, keep_waiting,
+    Answer, Ask, Copy, Disk, Done, Follower, Kept, Next, Pinned, Refresh, Unkept, does_wait, keep_known,
+    keep_rules, keep_state, keep_taken, keep_trusted, keep_waiting,
 };
 use crate::fetch::Refused;
 
@@ -154,13 +155,21 @@ pub struct Rounds<D> {
     is_new: bool,
     offered: Option<Offer>,
     was_held: bool,
+    /// What gateways ended of, where it is known for which one this is.
+    tries: Option<Tries>,
+    /// What is not offered, since gateways may have ended of it.
+    withheld: Option<Offer>,
 }
 
 impl<D: Disk> Rounds<D> {
     /// Begins with what was kept on a disk, to ask so many `mirrors`, at least one. What of it is damaged is told, and had again.
-    pub fn new(pinned: Pinned, timings: Timings, mirrors: usize, disk: D) -> (Self, Vec<Unkept>) {
+    pub fn new(pinned: Pinned, timings: Timings, mirrors: usize, mut disk: D) -> (Self, Vec<Unkept>) {
         let world = pinned.world;
-        let (kept, faults) = Kept::read(&disk, world);
+        let (kept, mut faults) = Kept::read(&disk, world);
+        if !faults.is_empty() && kept.trusted.serial > 0 {
+            // What is left of what was trusted is on the disk twice again, before something else is damaged.
+            faults.extend(keep_known(&mut disk, &kept.trusted).err().map(Unkept::from));
+        }
         let fresh = kept.trusted.issued;
         let follower = Follower::new(pinned, kept);
         // On any doubt the operator is asked.
@@ -178,6 +187,8 @@ impl<D: Disk> Rounds<D> {
             is_new,
             offered: None,
             was_held,
+            tries: None,
+            withheld: None,
         };
         let taken = Kept::of(&this.disk, world, Copy::Taken, this.follower.held()).ok().flatten();
         this.offered = this.offer().filter(|offer| {
@@ -185,6 +196,26 @@ impl<D: Disk> Rounds<D> {
             taken.is_none_or(|taken| taken.state.root() != offer.root)
         });
         (this, faults)
+    }
+
+    /// The same for the gateway of this number, which no other has: what two others have ended of is not offered to it. Tells what of
+    /// the disk is damaged.
+    ///
+    /// # Errors
+    /// When it cannot be written down what is offered. It is offered later then.
+    pub fn of_gateway(&mut self, gateway: u64) -> io::Result<Option<Unkept>> {
+        let (tries, fault) = Tries::read(&self.disk, gateway);
+        self.tries = Some(tries);
+        if let Some(offer) = self.offered.take() {
+            self.withheld = Some(offer);
+            self.propose(offer, self.follower.trusted().issued)?;
+        }
+        Ok(fault)
+    }
+
+    /// What is not offered, since two gateways may have ended of it or of what came before it: it was offered, and they said no word.
+    pub const fn withheld(&self) -> Option<Offer> {
+        self.withheld
     }
 
     /// What is believed.
@@ -270,7 +301,7 @@ impl<D: Disk> Rounds<D> {
                 self.follower.commit(*next);
             }
         }
-        let is_told = self.save(at.now_ms)?;
+        let is_told = self.save(at)?;
         self.timing.went_well(at.now, at.now_ms, at.random);
         Ok(is_told.map_or(Told::Fresh(at.now), Told::New))
     }
@@ -289,17 +320,37 @@ impl<D: Disk> Rounds<D> {
     }
 
     /// Writes down what is in force, if the gateway is to be told of it or that was not done for a while; what it is told.
-    fn save(&mut self, now_ms: u64) -> io::Result<Option<Offer>> {
+    fn save(&mut self, Moment { now, now_ms, .. }: Moment) -> io::Result<Option<Offer>> {
         let is_due = self.saved_ms.is_none_or(|saved| saved + SAVED_MS <= now_ms);
         if let (true, Some(head), Some(held)) = (self.is_new || is_due, &self.unsaved, self.follower.held()) {
             keep_state(&mut self.disk, head, held)?;
             (self.saved_ms, self.unsaved) = (Some(now_ms), None);
         }
-        if !std::mem::take(&mut self.is_new) {
-            return Ok(None);
-        }
-        self.offered = self.offer();
-        Ok(self.offered)
+        let offer = self.offer().filter(|_| self.is_new || self.withheld.is_some());
+        let is_proposed = match offer {
+            Some(offer) => self.propose(offer, now)?,
+            None => false,
+        };
+        self.is_new = false;
+        Ok(offer.filter(|_| is_proposed))
+    }
+
+    /// Offers something to the gateway at `now`, in Unix seconds, unless others may have ended of it; whether it does.
+    fn propose(&mut self, offer: Offer, now: u64) -> io::Result<bool> {
+        let is_borne = match &mut self.tries {
+            Some(tries) if tries.bears(&offer.root, now) => {
+                tries.begin(&mut self.disk, offer.root, now)?;
+                true
+            }
+            tries => tries.is_none(),
+        };
+        (self.offered, self.withheld) = if is_borne { (Some(offer), None) } else { (None, Some(offer)) };
+        Ok(is_borne)
+    }
+
+    /// Notes that the gateway has answered what was offered.
+    fn answered(&mut self) -> io::Result<()> {
+        self.tries.as_mut().map_or(Ok(()), |tries| tries.end(&mut self.disk))
     }
 
     /// Notes that the gateway has put in force what was offered under this number, or under a later one that states the same.
@@ -312,7 +363,8 @@ impl<D: Disk> Rounds<D> {
         match self.offered {
             Some(offer) if (offer.serial..=newest).contains(&serial) => {
                 self.was_held = false;
-                keep_taken(&mut self.disk, &offer.root)
+                keep_taken(&mut self.disk, &offer.root)?;
+                self.answered()
             }
             _ => Ok(()),
         }
@@ -323,6 +375,7 @@ impl<D: Disk> Rounds<D> {
     /// # Errors
     /// When it cannot be written down.
     pub fn waits(&mut self) -> io::Result<()> {
-        keep_waiting(&mut self.disk)
+        keep_waiting(&mut self.disk)?;
+        self.answered()
     }
 }

@@ -66,6 +66,23 @@ impl Trusted {
         }
     }
 
+    /// The same when the public log has begun another epoch: nothing is known of that, and a head of a session that was known is none of
+    /// it.
+    pub(super) const fn in_another_epoch(&self) -> Self {
+        let &Self { session, issued, rules, .. } = self;
+        let session = session.saturating_add(1);
+        Self {
+            session,
+            serial: 0,
+            head: [0; 32],
+            issued,
+            log_size: 0,
+            log_root: [0; 32],
+            witnessed: 0,
+            rules,
+        }
+    }
+
     /// Its file: eight bytes that name the format, the fields, and the SHA-256 of both.
     pub fn encode(&self) -> Vec<u8> {
         let mut bytes = MAGIC.to_vec();

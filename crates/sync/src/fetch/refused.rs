@@ -98,6 +98,9 @@ pub enum Refused {
     /// It does not come to what it states.
     #[error("its parts do not come to what it states")]
     State,
+    /// Gateways ended when it was offered to them.
+    #[error("gateways ended when it, or what came before it, was offered to them")]
+    Quarantined,
 }
 
 impl Refused {
@@ -125,7 +128,7 @@ impl Refused {
     ];
 
     /// Why feeds are not taken besides.
-    pub const OF_FEEDS: [Self; 10] = [
+    pub const OF_FEEDS: [Self; 11] = [
         Self::Hash,
         Self::World,
         Self::Signature,
@@ -136,6 +139,7 @@ impl Refused {
         Self::Log,
         Self::Law,
         Self::State,
+        Self::Quarantined,
     ];
 
     /// The word in metrics, logs and on the pipe.
@@ -170,6 +174,7 @@ impl Refused {
             Self::Log => "log",
             Self::Law => "law",
             Self::State => "state",
+            Self::Quarantined => "quarantined",
         }
     }
 }

@@ -3,11 +3,15 @@
 use std::env;
 use std::fs;
 use std::net::{Ipv4Addr, TcpStream};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use credence_sync::feed::{Bus, Mirror, Told, listen_to};
 use credence_sync::fetch::{Fetcher, Patience};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use tempfile::TempDir;
 use tokio::sync::mpsc::{Receiver, channel};
 use tokio::time::timeout;
@@ -23,10 +27,14 @@ struct Server(Child);
 impl Server {
     /// None where the program is not installed; the full test command brings it.
     fn start(port: u16, directory: &TempDir) -> Option<Self> {
+        Self::start_with(port, directory, &[])
+    }
+
+    fn start_with(port: u16, directory: &TempDir, more: &[&str]) -> Option<Self> {
         let program = env::var_os("NATS_SERVER").unwrap_or_else(|| "nats-server".into());
         let mut command = Command::new(program);
         command.args(["-a", "127.0.0.1", "-p", &port.to_string(), "-js", "-sd"]).arg(directory.path());
-        let Ok(process) = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn() else {
+        let Ok(process) = command.args(more).stdout(Stdio::null()).stderr(Stdio::null()).spawn() else {
             eprintln!("nats-server is not installed: no bus was listened to");
             return None;
         };
@@ -59,6 +67,61 @@ async fn follow(gateway: &mut Gateway, bell: &mut Receiver<()>, publisher: &Publ
     println!("rung and followed after {:?}", begun.elapsed());
 }
 
+/// An authority of this test's, with its certificate in a file.
+fn authority(directory: &TempDir, name: &str) -> (CertifiedIssuer<'static, KeyPair>, PathBuf) {
+    let mut params = CertificateParams::new(Vec::new()).unwrap();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let authority = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
+    let path = pem(directory, name, "CERTIFICATE", authority.der());
+    (authority, path)
+}
+
+/// Writes a file as RFC 7468 has it.
+fn pem(directory: &TempDir, name: &str, label: &str, der: &[u8]) -> PathBuf {
+    let text = STANDARD.encode(der);
+    let lines: Vec<_> = text.as_bytes().chunks(64).map(|line| str::from_utf8(line).unwrap()).collect();
+    let path = directory.path().join(name);
+    fs::write(&path, format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", lines.join("\n")))
+        .unwrap();
+    path
+}
+
+/// A server that cannot show a certificate of an authority that was named is nobody's bus.
+#[test]
+fn a_bus_that_is_encrypted_rings_for_those_who_know_its_authority() {
+    let (port, store) = (free_port(), TempDir::new().unwrap());
+    let ((ours, ca), (_, other_ca)) = (authority(&store, "ours.pem"), authority(&store, "others.pem"));
+    let key = KeyPair::generate().unwrap();
+    let params = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
+    let certificate = pem(&store, "server.pem", "CERTIFICATE", params.signed_by(&key, &ours).unwrap().der());
+    let key = pem(&store, "server.key", "PRIVATE KEY", &key.serialize_der());
+    let shown = ["--tls", "--tlscert", certificate.to_str().unwrap(), "--tlskey", key.to_str().unwrap()];
+    let Some(_server) = Server::start_with(port, &store, &shown) else { return };
+    run(async {
+        let (world, disk) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+        let url = format!("tls://127.0.0.1:{port}");
+        let mut publisher = Publisher::start_with(&world, |settings| {
+            (settings.bus, settings.bus_ca) = (Some(url.clone()), Some(ca.clone()));
+        })
+        .await;
+        let mut gateway = gateway(&publisher, &format!("http://{}", publisher.address), &disk, 600);
+        let fetcher = Fetcher::new(Patience::default()).unwrap();
+        let nobody = format!("http://127.0.0.1:{}", free_port());
+        let [mut rings, mut stranger] = [&ca, &other_ca].map(|ca| {
+            let (bell, rings) = channel(1);
+            let bus = Bus::parse(&url, Some(ca), false, publisher.world).unwrap();
+            let mirrors = vec![Mirror::parse(&nobody, false).unwrap()];
+            tokio::spawn(listen_to(bus, fetcher.clone(), mirrors, bell));
+            rings
+        });
+        for _ in 0..3 {
+            publisher.alert(2).await;
+            follow(&mut gateway, &mut rings, &publisher).await;
+        }
+        assert!(stranger.try_recv().is_err(), "a server of another authority's was heard");
+    });
+}
+
 #[test]
 fn a_bus_rings_and_publishers_do_while_it_is_gone() {
     let (port, store) = (free_port(), TempDir::new().unwrap());
@@ -74,7 +137,7 @@ fn a_bus_rings_and_publishers_do_while_it_is_gone() {
         // One hears the bus alone, the other the publisher as well.
         let [mut by_bus, mut by_both] = [&nobody, &mirror].map(|listened| {
             let (bell, rings) = channel(1);
-            let bus = Bus::parse(&url, false, publisher.world).unwrap();
+            let bus = Bus::parse(&url, None, false, publisher.world).unwrap();
             let mirrors = vec![Mirror::parse(listened, false).unwrap()];
             tokio::spawn(listen_to(bus, fetcher.clone(), mirrors, bell));
             rings

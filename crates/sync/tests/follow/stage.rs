@@ -12,6 +12,7 @@ use credence_law::registry::Registry;
 use credence_law::{Object, Rules, Signed};
 use credence_platform::complaint::{Answered, Challenger};
 use credence_platform::desk::{Desk, Entry as Line};
+use credence_platform::disk::Folder;
 use credence_platform::example::{Parties, Place, VISITORS, make_world};
 use credence_platform::feed::{Feed, due};
 use credence_platform::keys;
@@ -56,6 +57,26 @@ impl Publisher {
     /// Starts the publisher anew, from what is on its disk.
     pub(crate) fn restart(&mut self) {
         self.feed = feed(&self.directory, &self.place, self.world, &self.journal, &self.desk);
+    }
+
+    /// Loses the newest entries for good, as when an older backup is restored, and goes on in a new session.
+    pub(crate) fn lose(&mut self, entries: usize) {
+        self.journal.truncate(self.journal.len() - entries);
+        self.desk = Desk::begin(&self.journal[0], self.world).unwrap();
+        self.journal[1..].iter().for_each(|line| self.desk.replay(line).unwrap());
+        Feed::begin_session(&self.directory.path().join("feed")).unwrap();
+        self.restart();
+    }
+
+    /// All rules, from the journal.
+    pub(crate) fn rules(&self) -> Vec<Entry> {
+        rules(&self.journal, &self.desk)
+    }
+
+    /// The feed as a start with these rules finds it.
+    pub(crate) fn reopened(&self, rules: Vec<Entry>) -> Result<Feed, String> {
+        let disk = Folder::new(&self.directory.path().join("feed")).unwrap();
+        Feed::open(disk, self.world, self.operator(), rules).map_err(|fault| fault.to_string())
     }
 
     /// Takes something in.
@@ -169,7 +190,8 @@ impl Publisher {
         });
         self.hand_in(&signed);
         let rules = rules(&self.journal, &self.desk);
-        self.feed = Feed::open(self.directory.path().join("feed"), self.world, key, rules).unwrap();
+        let disk = Folder::new(&self.directory.path().join("feed")).unwrap();
+        self.feed = Feed::open(disk, self.world, key, rules).unwrap();
     }
 
     /// The registry that follows, with a change, signed by two keepers of the root. It is handed in by whoever wants it in force.
@@ -253,7 +275,8 @@ impl Publisher {
 
 fn feed(directory: &TempDir, place: &Place, world: World, journal: &[Line], desk: &Desk) -> Feed {
     let key = keys::read(&place.operator()).unwrap();
-    Feed::open(directory.path().join("feed"), world, key, rules(journal, desk)).unwrap()
+    let disk = Folder::new(&directory.path().join("feed")).unwrap();
+    Feed::open(disk, world, key, rules(journal, desk)).unwrap()
 }
 
 fn rules(journal: &[Line], desk: &Desk) -> Vec<Entry> {

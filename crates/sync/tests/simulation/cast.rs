@@ -5,15 +5,16 @@ use std::collections::{BTreeMap, HashMap};
 use credence_credit::{ActId, EvidenceClass, Learned, Measure, Reason, Score};
 use credence_feed::Shard;
 use credence_law::acts::{
-    Block, Claim, Correction, Decision, Finding, Ground, Lifting, Manifest, Opinion, Outcome, OwnAlert,
-    Preamble, Purpose, Report, Ruling, Source, Stage,
+    Ballot, Block, Claim, Correction, Decision, Finding, Ground, Lifting, Manifest, Opinion, Outcome,
+    OwnAlert, Preamble, Proposal, Purpose, Report, Ruling, Source, Stage, Vote,
 };
 use credence_law::catalogue::Catalogue;
 use credence_law::layout::Text;
-use credence_law::party::{Function, MemberId, Party, World, act_id};
+use credence_law::party::{Function, KeyId, MemberId, Party, World, act_id};
+use credence_law::procedure::Procedure;
 use credence_law::registry::{Holding, Key, Member, Office, Registry};
 use credence_law::standard::Standard;
-use credence_law::{Act, Object, Root, Rules, Signed};
+use credence_law::{Act, Law, Object, Root, Rules, Signed};
 use credence_platform::desk::Entry;
 use credence_prefix::Prefix;
 use ed25519_dalek::SigningKey;
@@ -46,11 +47,31 @@ pub(crate) const fn site(id: u16, number: u64, len: u8) -> Prefix {
     Prefix::containing(holding(id).first() | (number as u128) << 80, len)
 }
 
+/// The identities of the newest registry and procedure; of the latter none before members have adopted one.
+#[derive(Clone, Copy, Debug)]
+struct Newest {
+    registry: ActId,
+    procedure: Option<ActId>,
+}
+
+/// Rules that change while the world goes on.
+#[derive(Clone, Debug)]
+pub(crate) enum Change {
+    /// Other clocks.
+    Procedure,
+    /// Another registry: a member's key is revoked, and this one takes its place.
+    Rekeyed(u16, Box<SigningKey>),
+}
+
 /// All parties, as one who has their keys.
 pub(crate) struct Cast {
     pub(crate) world: World,
     keys: HashMap<Hand, SigningKey>,
     numbers: BTreeMap<Party, u64>,
+    /// The newest rules of each kind, which the next of it name.
+    newest: Newest,
+    /// Keys that were revoked, whose thieves have them still.
+    pub(crate) stolen: Vec<(u16, SigningKey)>,
     /// What the journal begins with.
     pub(crate) founding: Vec<Entry>,
 }
@@ -58,7 +79,7 @@ pub(crate) struct Cast {
 impl Cast {
     pub(crate) fn new() -> Self {
         let keys: HashMap<_, _> = hands().map(|hand| (hand, key(hand))).collect();
-        let roots = [1, 2].map(|number| SigningKey::from_bytes(&[number; 32]));
+        let roots = roots();
         let root = Root {
             version: 1,
             previous: None,
@@ -84,8 +105,43 @@ impl Cast {
             salt: None,
             sent: Some(signed.encode()),
         };
-        let founding = (0..).zip(rules).map(entry).collect();
-        Self { world, keys, numbers: BTreeMap::new(), founding }
+        let founding: Vec<Entry> = (0..).zip(rules).map(entry).collect();
+        let newest = Newest { registry: founding[1].id, procedure: None };
+        Self { world, keys, numbers: BTreeMap::new(), newest, stolen: Vec::new(), founding }
+    }
+
+    /// The rules that follow those of a law with this change, signed by the keepers of the root.
+    pub(crate) fn rules(&self, law: &Law, change: &Change) -> Signed {
+        let rules = match change {
+            Change::Procedure => {
+                let now = law.procedure(u64::MAX);
+                let (version, previous) = (now.version + 1, self.newest.procedure);
+                Rules::Procedure(Procedure { version, previous, ..now.clone() })
+            }
+            Change::Rekeyed(of, key) => {
+                let mut registry = law.register().registry().clone();
+                (registry.version, registry.previous) = (registry.version + 1, Some(self.newest.registry));
+                let keys = &mut registry.members[usize::from(*of) - 1].keys;
+                let alerts = keys.iter_mut().find(|key| key.function == Function::Alerts).unwrap();
+                registry.revoked.push(KeyId::of(&alerts.public));
+                registry.revoked.sort_unstable();
+                alerts.public = key.verifying_key().to_bytes();
+                Rules::Registry(registry)
+            }
+        };
+        Signed::with(Object::<Rules>::new(self.world, rules).encode(), &roots())
+    }
+
+    /// Rules have come into force.
+    pub(crate) fn adopt(&mut self, id: ActId, change: Change) {
+        match change {
+            Change::Procedure => self.newest.procedure = Some(id),
+            Change::Rekeyed(of, key) => {
+                self.newest.registry = id;
+                let old = self.keys.insert((member(of), Function::Alerts), *key);
+                self.stolen.extend(old.map(|old| (of, old)));
+            }
+        }
     }
 
     pub(crate) fn key(&self, hand: Hand) -> &SigningKey {
@@ -96,6 +152,11 @@ impl Cast {
     pub(crate) fn sign(&self, act: impl Into<Act>, hands: &[Hand]) -> Signed {
         let keys = hands.iter().map(|hand| self.key(*hand));
         Signed::with(Object::new(self.world, act.into()).encode(), keys)
+    }
+
+    /// An act as one key signs it, whosever that is.
+    pub(crate) fn signed_with(&self, act: impl Into<Act>, key: &SigningKey) -> Signed {
+        Signed::with(Object::new(self.world, act.into()).encode(), [key])
     }
 
     pub(crate) fn preamble(&mut self, issuer: Party, purpose: Purpose, issued: u64, lasts: u64) -> Preamble {
@@ -144,6 +205,26 @@ impl Cast {
         let preamble = self.preamble(Party::Body, Purpose::Governance, now, lasts);
         let rating = Standard::first().rating(score(120));
         Decision { preamble, claim: claim(about, now), rating, measure, sources, opinion }
+    }
+
+    /// A member's proposal to restrict what a decision is about, which lasts for so many seconds.
+    pub(crate) fn proposal(
+        &mut self,
+        by: u16,
+        decision: ActId,
+        (about, measure): (Prefix, Measure),
+        (now, lasts): (u64, u64),
+    ) -> Proposal {
+        let preamble = self.preamble(member(by), Purpose::Governance, now, lasts);
+        let rating = Standard::first().rating(score(120));
+        let subject = Block { prefix: about, learned: Learned::Observed };
+        Proposal { preamble, decision, subject, rating, measure, closes: now + 3 * 86_400 }
+    }
+
+    /// A member's vote on it.
+    pub(crate) fn vote(&mut self, by: u16, proposal: ActId, ballot: Ballot, now: u64) -> Vote {
+        let preamble = self.preamble(member(by), Purpose::Governance, now, 30 * 86_400);
+        Vote { preamble, proposal, ballot }
     }
 
     /// An issuer's word that an act is over.
@@ -201,6 +282,11 @@ fn claim(about: Prefix, now: u64) -> Claim {
         commitment: [9; 32],
         repeats: None,
     }
+}
+
+/// The keys of the root's keepers.
+fn roots() -> [SigningKey; 2] {
+    [1, 2].map(|number| SigningKey::from_bytes(&[number; 32]))
 }
 
 /// Everybody's keys.

@@ -18,8 +18,8 @@ pub(crate) struct Failure {
     pub(crate) text: String,
 }
 
-/// How long it takes at most until an issuer states what has changed by itself, in seconds.
-const UNSTATED: u64 = 1_200;
+/// How long it takes at most until an issuer states what nobody is told before, in seconds: it looks every five minutes.
+const UNSTATED: u64 = 420;
 
 pub(crate) type Checked = Result<(), Failure>;
 
@@ -54,6 +54,13 @@ pub(crate) fn monotone(gateway: &mut Gateway) -> Checked {
     })?;
     gateway.floor = (session, serial, log, rules);
     Ok(())
+}
+
+/// No version is ever put out twice, whatever happened to the platform's machine.
+pub(crate) fn serial(version: (u64, u64), before: Option<&Vec<u8>>, head: &[u8]) -> Checked {
+    hold("serial", before.is_none_or(|before| before == head), || {
+        format!("two heads of version {version:?} were put out")
+    })
 }
 
 /// Who says that what it knows is the newest has not been shown anything older than a head lasts, by its own clock.

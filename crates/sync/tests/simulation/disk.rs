@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::rc::Rc;
 
-use credence_sync::feed::Disk;
+use credence_sync::feed::{Disk, Trusted};
 
 use crate::dice::Dice;
 
@@ -51,6 +51,11 @@ impl Drive {
         let bit = (!bytes.is_empty()).then(|| dice.below(bytes.len() as u64 * 8) as usize)?;
         bytes[bit / 8] ^= 1 << (bit % 8);
         Some(name)
+    }
+
+    /// Whether what is never to be older again stands there as it was written.
+    pub(crate) fn has_trusted(&self) -> bool {
+        self.0.borrow().files.get("trusted").is_some_and(|bytes| Trusted::decode(bytes).is_some())
     }
 
     /// All files as they are now.

@@ -8,7 +8,7 @@ use crate::world::{Event, GATEWAYS, HOUR, MINUTE, MIRRORS, SECOND, Simulation, S
 impl Simulation {
     pub(crate) fn platform_fault(&mut self) {
         self.after(3 * HOUR, Event::PlatformFault);
-        let (kind, down_ms) = (self.dice.below(5), self.dice.within(2 * SECOND, 20 * MINUTE));
+        let (kind, down_ms) = (self.dice.below(6), self.dice.within(2 * SECOND, 20 * MINUTE));
         match kind {
             0 => self.stops_at.handing_in = true,
             1 => self.stops_at.publishing = true,
@@ -18,6 +18,7 @@ impl Simulation {
                 self.platform.stop();
                 self.note("platform_rot", format_args!(""));
             }
+            3 => self.lose_power(),
             _ => {
                 self.platform.stop();
                 self.note("platform_killed", format_args!(""));
@@ -26,12 +27,22 @@ impl Simulation {
         self.at(self.now_ms + down_ms, Event::PlatformStart);
     }
 
-    pub(crate) fn platform_start(&mut self) {
+    /// The platform's machine has no power any more.
+    pub(crate) fn lose_power(&mut self) {
+        self.platform.lose_power(&mut self.dice);
+        self.note("platform_lost_power", format_args!(""));
+    }
+
+    pub(crate) fn platform_start(&mut self) -> Checked {
         if !self.platform.is_running() {
-            self.platform.start();
-            self.note("platform_started", format_args!(""));
+            let is_unshown = self.platform.start();
+            self.note("platform_started", format_args!("{is_unshown}"));
             self.publish_soon();
+            if is_unshown {
+                return self.published();
+            }
         }
+        Ok(())
     }
 
     pub(crate) fn mood(&mut self, mirror: usize) {
@@ -105,8 +116,9 @@ impl Simulation {
             4 => {
                 if let Some(name) = self.gateways[id].drive.rot(&mut self.dice) {
                     self.note("rot", format_args!("{id} {name}"));
-                    if name == "trusted" {
-                        // What stands in the head that is kept is all that is left of it.
+                    if !self.gateways[id].drive.has_trusted() {
+                        // What stands in the head that is kept is all that is left of it, and of that nothing where it is damaged as
+                        // well before it could be written down again.
                         self.gateways[id].floor = (0, 0, 0, 0);
                     }
                     self.stop(id, "killed");
@@ -133,7 +145,7 @@ impl Simulation {
     }
 
     /// From now on nothing goes wrong any more.
-    pub(crate) fn calm(&mut self) {
+    pub(crate) fn calm(&mut self) -> Checked {
         (self.is_calm, self.stops_at) = (true, Stops::default());
         self.queue.retain(|_, event| {
             !matches!(
@@ -141,6 +153,7 @@ impl Simulation {
                 Event::Deed
                     | Event::Plot
                     | Event::Case(_)
+                    | Event::Vote(_)
                     | Event::Arrive(_)
                     | Event::PlatformFault
                     | Event::Fault(_)
@@ -150,8 +163,8 @@ impl Simulation {
         });
         self.moods = vec![Mood::Behind(0); MIRRORS];
         self.parted = vec![[false; MIRRORS + 1]; GATEWAYS];
-        self.platform_start();
-        self.settle();
+        self.platform_start()?;
+        self.settle()?;
         self.cosign();
         for id in 0..GATEWAYS {
             self.gateways[id].drive.fill(false);
@@ -161,5 +174,6 @@ impl Simulation {
             self.at(self.now_ms, Event::Operator(id, life));
         }
         self.note("calm", format_args!(""));
+        Ok(())
     }
 }

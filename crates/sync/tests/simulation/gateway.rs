@@ -203,7 +203,7 @@ impl Gateway {
     /// Looks at what is offered: it takes effect, or waits.
     pub(crate) fn look(&mut self, offer: Offer, at_ms: u64, forged: Option<Record>) -> Looked {
         let Ok(Some(fed)) = self.intake.read(&self.drive, Copy::Offered) else { return Looked::Passed };
-        let mut snapshot = fed.snapshot().unwrap().into_owned();
+        let mut snapshot = fed.snapshot().unwrap();
         if snapshot.header().serial < offer.serial {
             return Looked::Passed;
         }

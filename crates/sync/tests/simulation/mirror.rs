@@ -86,6 +86,10 @@ fn as_of(platform: &Platform, ask: &Ask, at_ms: u64) -> Answer {
     let found = match ask {
         Ask::Head => newest(&platform.history, |one| one.at_ms <= at_ms).map(|one| &one.head),
         Ask::Witnessed => newest(&platform.witnessed, |one| one.0 <= at_ms).map(|one| &one.1),
+        Ask::Rule(number) => {
+            let rules = newest(&platform.history, |one| one.at_ms <= at_ms).map_or(0, |one| one.rules);
+            return if *number < rules { platform.of_old(ask) } else { Answer::Missing };
+        }
         _ => return platform.of_old(ask),
     };
     found.map_or(Answer::Missing, |bytes| Answer::Bytes(bytes.clone()))

@@ -1,9 +1,7 @@
 //! The platform: its desk, gate, journal, log and feed, with everything that happens to whoever runs them.
 
 use std::collections::HashMap;
-use std::fs;
 use std::net::IpAddr;
-use std::path::PathBuf;
 
 use credence_credit::ActId;
 use credence_feed::witness::cosignatures;
@@ -18,9 +16,11 @@ use credence_platform::log::Signer;
 use credence_sync::feed::{Answer, Ask};
 use ed25519_dalek::SigningKey;
 use foldhash::fast::FixedState;
-use tempfile::TempDir;
 
+use crate::Sabotage;
 use crate::cast::{BEGIN, Cast};
+use crate::dice::Dice;
+use crate::station::Station;
 
 /// A version of the feed as it was put out.
 #[derive(Clone, Debug)]
@@ -32,6 +32,8 @@ pub(crate) struct Publication {
     pub(crate) serial: u64,
     pub(crate) log_size: u64,
     pub(crate) root: [u8; 32],
+    /// How many rules it goes by.
+    pub(crate) rules: u32,
 }
 
 /// What is in memory.
@@ -53,9 +55,20 @@ pub(crate) enum Taken {
     Down,
 }
 
+/// What became of a head.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Put {
+    /// It is out.
+    Out,
+    /// The power was gone before anybody was shown it.
+    Lost,
+    /// There was nothing new.
+    Nothing,
+}
+
 /// The platform with its disk.
 pub(crate) struct Platform {
-    directory: TempDir,
+    station: Station,
     world: World,
     operator: SigningKey,
     signer: Signer,
@@ -70,11 +83,11 @@ pub(crate) struct Platform {
 }
 
 impl Platform {
-    pub(crate) fn new(cast: &Cast, witnesses: Vec<Witness>) -> Self {
+    pub(crate) fn new(cast: &Cast, witnesses: Vec<Witness>, sabotage: Option<Sabotage>) -> Self {
         let operator = cast.key((Party::Operator, Function::Operation)).clone();
         let origin = format!("credence/{}", cast.world);
         let mut platform = Self {
-            directory: tempfile::tempdir().unwrap(),
+            station: Station::default().that_forgets(sabotage == Some(Sabotage::Forgetful)),
             world: cast.world,
             signer: Signer::new(&origin, &operator),
             operator,
@@ -89,24 +102,33 @@ impl Platform {
         platform
     }
 
-    fn feed_directory(&self) -> PathBuf {
-        self.directory.path().join("feed")
-    }
-
-    /// Starts, from what is on the disk.
-    pub(crate) fn start(&mut self) {
+    /// Starts, from what is on the disk. Whether a head lies there that was written before the power went, and that nobody was shown.
+    pub(crate) fn start(&mut self) -> bool {
         let mut desk = Desk::begin(&self.journal[0], self.world).unwrap();
         self.journal[1..].iter().for_each(|line| desk.replay(line).unwrap());
         let rules = rules(&self.journal, &desk);
-        let feed = Feed::open(self.feed_directory(), self.world, self.operator.clone(), rules).unwrap();
+        let feed = Feed::open(self.station.clone(), self.world, self.operator.clone(), rules).unwrap();
         let gate = Gate::new(Limits::default(), FixedState::with_seed(1));
         let (sent, since) = (HashMap::new(), HashMap::new());
+        let found = feed.head().map(|(_, session, serial)| (session, serial));
+        let last = self.newest().map(|last| (last.session, last.serial));
         self.running = Some(Running { desk, gate, feed, sent, since });
+        let is_unshown = found.is_some() && found != last;
+        if is_unshown {
+            self.note(None);
+        }
+        is_unshown
     }
 
     /// The process is gone, with what is in memory.
     pub(crate) fn stop(&mut self) {
         self.running = None;
+    }
+
+    /// The power is gone, with whatever of its files was not told to stay.
+    pub(crate) fn lose_power(&mut self, dice: &mut Dice) {
+        self.stop();
+        self.station.lose_power(dice);
     }
 
     pub(crate) const fn is_running(&self) -> bool {
@@ -170,9 +192,9 @@ impl Platform {
         self.running.as_ref()?.feed.stated(party).map(|(_, shard)| shard.clone())
     }
 
-    /// Publishes what is in force; whether there is a new head. Where `stops`, the machine does before the head is written.
-    pub(crate) fn publish(&mut self, (now, at_ms): (u64, u64), stops: bool) -> bool {
-        let Some(running) = &mut self.running else { return false };
+    /// Publishes what is in force; whether there is a new head. Where it `stops`, the power goes after so many steps of the disk.
+    pub(crate) fn publish(&mut self, (now, at_ms): (u64, u64), stops: Option<u32>) -> Put {
+        let Some(running) = &mut self.running else { return Put::Nothing };
         let Running { desk, feed, sent, .. } = running;
         if desk.rules().len() != feed.rules().len() as usize {
             feed.adopt(rules(&self.journal, desk)).unwrap();
@@ -191,24 +213,23 @@ impl Platform {
         }
         *sent = kept;
         let root = desk.log().root(size).unwrap();
-        let before = fs::read(self.directory.path().join("feed/head")).ok();
-        if feed.publish(desk.book(), sent, (size, root), now).unwrap().is_none() {
-            return false;
+        if let Some(steps) = stops {
+            self.station.stop_after(steps);
         }
-        if stops {
-            // Everything was written but the head, and nobody has seen it.
-            if let Some(before) = before {
-                fs::write(self.directory.path().join("feed/head"), before).unwrap();
-                self.stop();
-            }
-            return false;
+        let published = feed.publish(desk.book(), sent, (size, root), now);
+        if stops.is_some() {
+            // Perhaps all was written, and nobody was shown it.
+            return Put::Lost;
         }
-        self.note(at_ms);
-        true
+        if published.unwrap().is_none() {
+            return Put::Nothing;
+        }
+        self.note(Some(at_ms));
+        Put::Out
     }
 
-    /// Remembers what was put out.
-    fn note(&mut self, at_ms: u64) {
+    /// Remembers what was put out, at this moment or when its head says.
+    fn note(&mut self, at_ms: Option<u64>) {
         let Some(Running { desk, feed, .. }) = &self.running else { return };
         let (bytes, session, serial) = feed.head().unwrap();
         let signed = Signed::decode(&bytes).unwrap();
@@ -225,12 +246,13 @@ impl Platform {
             }
         }
         self.history.push(Publication {
-            at_ms,
+            at_ms: at_ms.unwrap_or_else(|| (head.issued - BEGIN) * 1_000),
             head: bytes.to_vec(),
             session,
             serial,
             log_size: head.log_size,
             root: head.root,
+            rules: head.rules,
         });
     }
 
@@ -241,14 +263,7 @@ impl Platform {
 
     /// Somebody damages a file of the feed on the platform's own disk.
     pub(crate) fn rot(&self, number: usize) {
-        let mut paths: Vec<_> =
-            fs::read_dir(self.feed_directory()).unwrap().map(|entry| entry.unwrap().path()).collect();
-        paths.sort_unstable();
-        if let Some(path) = paths.get(number % paths.len().max(1)) {
-            let mut bytes = fs::read(path).unwrap();
-            bytes.truncate(bytes.len() / 2);
-            fs::write(path, bytes).unwrap();
-        }
+        self.station.rot(number);
     }
 
     /// A witness looks at the log, of which it has seen so many entries with that root, and hands in what it has seen. What it has
@@ -278,7 +293,8 @@ impl Platform {
     pub(crate) fn answer(&self, ask: &Ask) -> Option<Answer> {
         let Running { feed, .. } = self.running.as_ref()?;
         let bytes = match ask {
-            Ask::Head => feed.head().map(|(head, ..)| head.to_vec()),
+            // None before there is one by the newest rules.
+            Ask::Head => feed.offered().map(|offered| offered.head().to_vec()),
             Ask::File(FileRef { hash, .. }) => feed.file(hash).map(|bytes| bytes.to_vec()),
             Ask::Witnessed => self.witnessed.last().map(|(_, note)| note.clone()),
             _ => return Some(self.of_old(ask)),

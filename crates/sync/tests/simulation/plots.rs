@@ -22,7 +22,7 @@ impl Simulation {
         let victim = self.honest();
         let about = self.place(victim);
         let own = [(member(by), Function::Alerts)];
-        match self.dice.below(14) {
+        match self.dice.below(15) {
             0 => self.lie(by, about, Measure::RateLimit, &own),
             1 => {
                 let wide = self.dice.one(&[29, 32, 40, 47]);
@@ -56,6 +56,7 @@ impl Simulation {
                 }
             }
             12 => self.take_back(by),
+            13 => self.steal(),
             _ => {
                 let own_site = self.place(by);
                 self.alert(by, own_site, 6 * HOUR);

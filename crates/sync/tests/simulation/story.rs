@@ -10,8 +10,9 @@ use credence_platform::complaint::{Answered, Challenger};
 use credence_prefix::Prefix;
 
 use crate::cast::{Hand, MEMBERS, QUORUM, SPEAKERS, member, seats, site};
+use crate::checks::Checked;
 use crate::model::{Claim, Intent};
-use crate::platform::{Taken, unix};
+use crate::platform::{Put, Taken, unix};
 use crate::world::{Event, HOUR, MINUTE, SECOND, Simulation};
 
 /// How long an honest party tries to hand something in, in milliseconds.
@@ -96,7 +97,13 @@ impl Simulation {
             Taken::Here(_, true) => self.note("known", format_args!("")),
             Taken::Here(receipt, false) => {
                 self.note("taken", format_args!("{} {:?}", receipt.place, parcel.intent));
-                self.model.taken(receipt.id, parcel.intent, receipt.place);
+                if let Intent::Rules(change) = &parcel.intent {
+                    self.note("ruled", format_args!("{}", receipt.place));
+                    self.cast.adopt(receipt.id, change.clone());
+                }
+                if self.model.taken(receipt.id, parcel.intent, receipt.place) {
+                    self.note("agreed", format_args!("{}", receipt.place));
+                }
                 self.publish_soon();
             }
             Taken::Refused("quota" | "strangers") => {
@@ -118,12 +125,14 @@ impl Simulation {
     pub(crate) fn deed(&mut self) {
         self.after(15 * MINUTE, Event::Deed);
         let by = self.honest();
-        match self.dice.below(10) {
+        match self.dice.below(12) {
             0..5 => {
                 let about = self.place(by);
                 self.alert(by, about, 3 * 24 * HOUR);
             }
             5 | 6 => self.take_back(by),
+            7 => self.change_rules(),
+            8 => self.restrict(by),
             _ => self.report(),
         }
     }
@@ -325,12 +334,14 @@ impl Simulation {
     }
 
     /// All issuers state what they have in force, at once.
-    pub(crate) fn settle(&mut self) {
+    pub(crate) fn settle(&mut self) -> Checked {
         self.relieve();
         for (party, shard) in self.platform.due(unix(self.now_ms), 0) {
             self.state(party, &shard);
         }
-        self.platform.publish((unix(self.now_ms), self.now_ms), false);
-        self.published();
+        match self.platform.publish((unix(self.now_ms), self.now_ms), None) {
+            Put::Out => self.published(),
+            Put::Lost | Put::Nothing => Ok(()),
+        }
     }
 }

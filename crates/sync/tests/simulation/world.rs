@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::fmt::Write as _;
 
+use credence_credit::ActId;
 use credence_feed::Witness;
 use credence_sync::feed::{Answer, Ask, Offer};
 use credence_sync::fetch::Refused;
@@ -11,12 +12,12 @@ use sha2::{Digest, Sha256};
 
 use crate::Sabotage;
 use crate::cast::{Cast, HOSTILE_MAX, MEMBERS};
-use crate::checks::{Checked, Failure, Seen};
+use crate::checks::{self, Checked, Failure, Seen};
 use crate::dice::Dice;
 use crate::gateway::Gateway;
 use crate::mirror::{Mood, flipped};
 use crate::model::Model;
-use crate::platform::{Platform, unix};
+use crate::platform::{Platform, Put, unix};
 use crate::story::{Case, Parcel};
 
 pub(crate) const SECOND: u64 = 1_000;
@@ -37,6 +38,8 @@ pub(crate) enum Event {
     /// Somebody honest does something, or a case goes on.
     Deed,
     Case(usize),
+    /// All members vote.
+    Vote(ActId),
     /// Somebody hostile does something.
     Plot,
     /// Something that was handed in arrives.
@@ -115,7 +118,7 @@ impl Simulation {
         let cast = Cast::new();
         let key = SigningKey::from_bytes(&[0x77; 32]);
         let witness = Witness::new("witness.example/1", key.verifying_key());
-        let platform = Platform::new(&cast, vec![witness.clone()]);
+        let platform = Platform::new(&cast, vec![witness.clone()], sabotage);
         let gateways: Vec<_> =
             (0..GATEWAYS).map(|id| Gateway::new(id, (cast.world, &witness), &mut dice, sabotage)).collect();
         let members: Vec<u16> = (1..=MEMBERS).collect();
@@ -214,11 +217,12 @@ impl Simulation {
         match event {
             Event::Deed => self.deed(),
             Event::Case(number) => self.case(number),
+            Event::Vote(proposal) => self.vote(proposal),
             Event::Plot => self.plot(),
             Event::Arrive(parcel) => self.arrive(parcel),
-            Event::Publish => self.publish(),
+            Event::Publish => return self.publish(),
             Event::PlatformFault => self.platform_fault(),
-            Event::PlatformStart => self.platform_start(),
+            Event::PlatformStart => return self.platform_start(),
             Event::Witness => self.cosign(),
             Event::Mood(mirror) => self.mood(mirror),
             Event::Poll(id, life) => self.poll(id, life),
@@ -232,7 +236,7 @@ impl Simulation {
             Event::Emptied(id) => self.gateways[id].drive.fill(false),
             Event::Joined(id, server) => self.parted[id][server] = false,
             Event::Clock(id, offset_ms) => self.gateways[id].offset_ms = offset_ms,
-            Event::Calm => self.calm(),
+            Event::Calm => return self.calm(),
         }
         Ok(())
     }
@@ -246,7 +250,7 @@ impl Simulation {
         }
     }
 
-    fn publish(&mut self) {
+    fn publish(&mut self) -> Checked {
         if self.publish_ms <= self.now_ms {
             self.publish_ms = u64::MAX;
         }
@@ -255,7 +259,7 @@ impl Simulation {
             self.at(self.publish_ms, Event::Publish);
         }
         if !self.platform.is_running() {
-            return;
+            return Ok(());
         }
         // Whoever makes an issuer's manifests looks every few minutes what there is to state.
         if self.attest_ms <= self.now_ms {
@@ -263,17 +267,26 @@ impl Simulation {
             self.attest();
         }
         self.relieve();
-        let stops = std::mem::take(&mut self.stops_at.publishing);
-        if self.platform.publish((unix(self.now_ms), self.now_ms), stops) {
-            self.published();
+        let stops = std::mem::take(&mut self.stops_at.publishing).then(|| self.dice.below(30) as u32);
+        match self.platform.publish((unix(self.now_ms), self.now_ms), stops) {
+            Put::Out => self.published(),
+            Put::Lost => {
+                self.lose_power();
+                let down = self.dice.within(2 * SECOND, 20 * MINUTE);
+                self.at(self.now_ms + down, Event::PlatformStart);
+                Ok(())
+            }
+            Put::Nothing => Ok(()),
         }
     }
 
     /// A head was put out, and those are rung for who hear it.
-    pub(crate) fn published(&mut self) {
+    pub(crate) fn published(&mut self) -> Checked {
+        let place = self.platform.history.len() - 1;
         let newest = self.platform.newest().unwrap();
         let (version, root) = ((newest.session, newest.serial), newest.root);
-        self.versions.insert(version, self.platform.history.len() - 1);
+        let before = self.versions.insert(version, place);
+        checks::serial(version, before.map(|before| &self.platform.history[before].head), &newest.head)?;
         self.note("published", format_args!("{version:?} {root:02x?}"));
         for id in 0..GATEWAYS {
             // Some hear the doorbell, and not always.
@@ -282,6 +295,7 @@ impl Simulation {
                 self.at(self.now_ms + soon, Event::Ring(id, life));
             }
         }
+        Ok(())
     }
 
     pub(crate) fn cosign(&mut self) {

@@ -167,6 +167,10 @@ impl Controls {
     fn take(&mut self, updates: Vec<Update>) {
         for update in updates {
             let serial = update.serial();
+            // Where the kernel goes on with what it has, nothing that was corrected is.
+            if self.last.is_none() {
+                self.status.followed().turned(update.turns());
+            }
             if let Some(source) = update.part.source() {
                 self.status.followed().holds_records(source, update.records());
                 if let Some(follower) = &mut self.follower {

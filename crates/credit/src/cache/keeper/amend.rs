@@ -58,7 +58,8 @@ impl Keeper {
         let mut changed = Vec::new();
         for same in amended.amendments.chunk_by(|one, other| one.prefix() == other.prefix()) {
             let prefix = same.first()?.prefix()?;
-            let mut records: Vec<Record> = self.about(prefix).map(|(record, _)| record).collect();
+            let was: Vec<(Record, Guarded)> = self.about(prefix).collect();
+            let mut records: Vec<Record> = was.iter().map(|(record, _)| record.clone()).collect();
             for Amendment { before, after } in same {
                 for (record, comes) in
                     before.iter().map(|it| (it, false)).chain(after.iter().map(|it| (it, true)))
@@ -73,7 +74,7 @@ impl Keeper {
             if records.len() > RECORDS_PER_PREFIX_MAX {
                 return None;
             }
-            changed.push((prefix, records));
+            changed.push(Said { prefix, was, records });
         }
         let list = self.judged(changed, guards);
         let is_few = list.len() <= few(self.publisher.trie().len());
@@ -82,27 +83,26 @@ impl Keeper {
 
     /// What is to change when these prefixes have other records, all of them: about themselves, and about others of the same /32, of which
     /// the guards may say something else now.
-    fn judged(&self, changed: Vec<(Prefix, Vec<Record>)>, guards: &Guards) -> Vec<Change> {
+    fn judged(&self, changed: Vec<Said>, guards: &Guards) -> Vec<Change> {
         let (mut list, mut rest) = (Vec::with_capacity(changed.len()), changed.into_iter().peekable());
         while let Some(first) = rest.next() {
-            let slash_32 = first.0.first() >> 96;
-            let mut group = vec![first];
-            while let Some(next) = rest.next_if(|next| next.0.first() >> 96 == slash_32) {
-                group.push(next);
-            }
-            let judge = |(prefix, records): (Prefix, Vec<Record>)| {
+            let slash_32 = first.prefix.first() >> 96;
+            let judge = |Said { prefix, was, records }: Said| {
                 let judged = records.into_iter().map(|record| {
                     let guarded = guards.judge(&record);
                     (record, guarded)
                 });
-                Change { prefix, records: judged.collect() }
+                Change { prefix, was, records: judged.collect() }
             };
-            let mut group: Vec<Change> = group.into_iter().map(judge).collect();
-            let weights = |change: &Change| (change.prefix, self.weight(change.prefix), change.weight());
+            let mut group = vec![judge(first)];
+            while let Some(next) = rest.next_if(|next| next.prefix.first() >> 96 == slash_32) {
+                group.push(judge(next));
+            }
+            let weights = |change: &Change| (change.prefix, change.weighed(), change.weighs());
             if self.tally.can_crowd(slash_32 as u32, group.iter().map(weights)) {
                 group = self.crowd(slash_32, group, guards);
             }
-            list.extend(group.into_iter().filter(|change| !self.has(change)));
+            list.extend(group.into_iter().filter(|change| change.was != change.records));
         }
         list
     }
@@ -110,28 +110,27 @@ impl Keeper {
     /// All about a /32 whose records may be so many that they are kept back together, when these of them have changed.
     fn crowd(&self, slash_32: u128, changed: Vec<Change>, guards: &Guards) -> Vec<Change> {
         let own = self.publisher.trie().covered_by(Prefix::containing(slash_32 << 96, 32));
-        let mut all: BTreeMap<Prefix, Vec<Record>> = own
-            .map(|(prefix, &first)| (prefix, self.behind(first).map(|it| self.cache.record(it)).collect()))
-            .collect();
-        let records = |change: Change| change.records.into_iter().map(|(record, _)| record).collect();
-        all.extend(changed.into_iter().map(|change| (change.prefix, records(change))));
-        let together: Vec<Record> = all.values().flatten().cloned().collect();
-        let mut verdicts = guards.judge_all(&together).into_iter();
-        let judged = |records: Vec<Record>, verdicts: &mut dyn Iterator<Item = Guarded>| {
-            records.into_iter().zip(verdicts).collect()
-        };
-        all.into_iter()
-            .map(|(prefix, records)| Change { prefix, records: judged(records, &mut verdicts) })
-            .collect()
+        let stays = own.map(|(prefix, &first)| {
+            let was: Vec<(Record, Guarded)> = self.told(first).collect();
+            (prefix, Change { prefix, records: was.clone(), was })
+        });
+        let mut all: BTreeMap<Prefix, Change> = stays.collect();
+        all.extend(changed.into_iter().map(|change| (change.prefix, change)));
+        let records = all.values().flat_map(|change| &change.records);
+        let together: Vec<Record> = records.map(|(record, _)| record.clone()).collect();
+        let verdicts = guards.judge_all(&together);
+        let judged = all.values_mut().flat_map(|change| &mut change.records);
+        judged.zip(verdicts).for_each(|((_, guarded), verdict)| *guarded = verdict);
+        all.into_values().collect()
     }
+}
 
-    /// Whether the cache says all that of a prefix already.
-    fn has(&self, change: &Change) -> bool {
-        match self.publisher.trie().get(change.prefix) {
-            Some(&first) => self.says_all(first, &change.records),
-            None => change.records.is_empty(),
-        }
-    }
+/// All that is to be said of a prefix, before the guards have judged it.
+struct Said {
+    prefix: Prefix,
+    /// The records that there are, from the one that is heard first.
+    was: Vec<(Record, Guarded)>,
+    records: Vec<Record>,
 }
 
 /// Puts a record among those about its prefix, where it is there once whoever says it, or takes it out; none where it is not there.

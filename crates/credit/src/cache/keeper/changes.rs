@@ -32,15 +32,26 @@ pub struct Changes {
 #[derive(Debug)]
 pub(super) struct Change {
     pub(super) prefix: Prefix,
+    /// The records that there are, with what the guards say of them, from the one that is heard first.
+    pub(super) was: Vec<(Record, Guarded)>,
     /// Its records with what the guards say of them, from the one that is heard first.
     pub(super) records: Vec<(Record, Guarded)>,
 }
 
 impl Change {
-    /// What its records weigh.
-    pub(super) fn weight(&self) -> Weight {
-        Weight::of(self.records.iter().map(|(record, guarded)| (record, *guarded)))
+    /// What the records weigh that there are.
+    pub(super) fn weighed(&self) -> Weight {
+        weight(&self.was)
     }
+
+    /// What its records weigh.
+    pub(super) fn weighs(&self) -> Weight {
+        weight(&self.records)
+    }
+}
+
+fn weight(records: &[(Record, Guarded)]) -> Weight {
+    Weight::of(records.iter().map(|(record, guarded)| (record, *guarded)))
 }
 
 impl Changes {
@@ -86,7 +97,8 @@ impl Keeper {
             if changes.len() == most {
                 return None;
             }
-            changes.list.push(Change { prefix, records });
+            let was = own.map_or_else(Vec::new, |(_, &first)| self.told(first).collect());
+            changes.list.push(Change { prefix, was, records });
         }
     }
 

@@ -17,14 +17,13 @@ impl Keeper {
             ..guard::Change::default()
         };
         for change in &changes.list {
-            let was = in_force(self.about(change.prefix), now);
-            let is = in_force(change.records.iter().map(|(record, guarded)| (record, *guarded)), now);
+            let (was, is) = (in_force(&change.was, now), in_force(&change.records, now));
             bound.added += u64::from(is.is_some_and(|is| was.is_none_or(|was| was < is)));
             bound.removed += u64::from(was.is_some() && is.is_none());
             let space = guard::slash_64s(change.prefix);
             let counts = |weight: super::Weight| if weight.is_in_force() { space } else { 0 };
-            bound.space_64s += counts(change.weight());
-            bound.space_64s -= counts(self.weight(change.prefix));
+            bound.space_64s += counts(change.weighs());
+            bound.space_64s -= counts(change.weighed());
         }
         bound
     }
@@ -64,15 +63,11 @@ impl Keeper {
 }
 
 /// The hardest measure among records that a feed has put in force.
-fn in_force<R: std::borrow::Borrow<Record>>(
-    records: impl Iterator<Item = (R, Guarded)>,
-    now: u64,
-) -> Option<Measure> {
-    let counts = |(record, guarded): (R, Guarded)| {
-        let record: &Record = record.borrow();
-        (guarded == Guarded::Enforce && record.is_of_feed() && record.is_live(now)).then_some(record.measure)
+fn in_force(records: &[(Record, Guarded)], now: u64) -> Option<Measure> {
+    let counts = |(record, guarded): &(Record, Guarded)| {
+        (*guarded == Guarded::Enforce && record.is_of_feed() && record.is_live(now)).then_some(record.measure)
     };
-    records.filter_map(counts).max()
+    records.iter().filter_map(counts).max()
 }
 
 /// What may be done by the record that rules, of those about an address from the one that is heard first, narrow prefixes before wide

@@ -6,8 +6,8 @@ use proptest::sample::select;
 use super::*;
 use crate::acts::{Block, Erased, Erasure, Vote};
 use crate::book::{Changed, InForce, Voice};
-use crate::party::MemberId;
-use crate::world::block;
+use crate::party::{KeyId, MemberId};
+use crate::world::{block, law};
 use credence_credit::{Authority, Record};
 
 /// How many acts a history has at most, by numbers: so few that they meet, and that some name what only comes later.
@@ -34,7 +34,7 @@ enum Step {
     Enter { number: u8, does: Does, by: u16, site: u8, measure: Measure, issued: i64, lasts: u64 },
     /// Time passes.
     Pass(u64),
-    /// A member leaves, or all are members again.
+    /// A member leaves and some keys are revoked, or all are members and nothing is revoked any more.
     Leaves(Option<u16>),
     /// A clock is set back.
     Back(u64),
@@ -86,6 +86,11 @@ fn id(number: u8) -> ActId {
     let mut id = [0; 32];
     (id[0], id[31]) = (number / 2, number);
     ActId(id)
+}
+
+/// The key that has signed the act of a number.
+const fn key(number: u8) -> KeyId {
+    KeyId([number; 16])
 }
 
 fn act(does: Does, by: u16, site: u8, measure: Measure) -> Act {
@@ -142,7 +147,7 @@ impl Followed {
     fn new() -> Self {
         let (book, now) = (Book::default(), NOW);
         let (in_force, said) = (InForce::default(), BTreeMap::new());
-        Self { law: crate::world::law(), book, now, in_force, said, spared: (0, 0) }
+        Self { law: law(), book, now, in_force, said, spared: (0, 0) }
     }
 
     fn step(&mut self, step: Step) {
@@ -155,7 +160,12 @@ impl Followed {
                 if let Act::Proposal(proposal) = &mut act {
                     proposal.closes = issued + lasts / 2;
                 }
-                self.book.enter(Accepted { id: id(number), act, signatures: 1, at: self.now });
+                // What is signed with a key that is revoked enters no book.
+                if self.law.register().is_revoked(key(number)) {
+                    return;
+                }
+                let keys = vec![key(number)];
+                self.book.enter(Accepted { id: id(number), act, signatures: 1, keys, at: self.now });
             }
             Step::Pass(seconds) => self.now += seconds,
             Step::Back(seconds) => self.now -= seconds,
@@ -163,7 +173,8 @@ impl Followed {
                 let mut registry = registry();
                 registry.version = self.law.register().registry().version + 1;
                 registry.members.retain(|member| Some(member.id) != who.map(MemberId));
-                let register = crate::registry::Register::new(registry.clone()).unwrap();
+                registry.revoked = who.into_iter().flat_map(|who| (0..who as u8 * 2).map(key)).collect();
+                let register = Register::new(registry.clone()).unwrap();
                 self.law.registers.insert(registry.version, register);
             }
         }
@@ -237,7 +248,13 @@ fn restrictions_beyond_the_most_wait_for_those_before_them() {
         id[..8].copy_from_slice(&(number as u64).to_be_bytes());
         let mut act = act;
         (act.preamble_mut().issued, act.preamble_mut().expires) = (followed.now, followed.now + 10 * DAY);
-        followed.book.enter(Accepted { id: ActId(id), act, signatures: 1, at: followed.now });
+        followed.book.enter(Accepted {
+            id: ActId(id),
+            act,
+            signatures: 1,
+            keys: Vec::new(),
+            at: followed.now,
+        });
         ActId(id)
     };
     let subject = |number: usize| block(&format!("2a00:4:{number:x}::/48"));
@@ -264,4 +281,29 @@ fn restrictions_beyond_the_most_wait_for_those_before_them() {
     followed.check();
     assert_eq!(followed.in_force.restrictions(&followed.book).count(), most, "the next one is heard");
     assert_eq!(followed.spared, (1, 2), "one went and one came");
+}
+
+/// Whoever votes last may date that before the one who is against it, by as much as clocks may differ. It is agreed on at no moment.
+#[test]
+fn a_vote_against_counts_however_the_last_one_is_dated() {
+    let (law, mut book) = (law(), Book::default());
+    let mut enter = |number: u8, act: Act| {
+        let accepted = Accepted { id: id(number), act, signatures: 1, keys: Vec::new(), at: NOW };
+        book.enter(accepted);
+        id(number)
+    };
+    let mut decided = decision(&mut Known::default(), &[1, 2], rated(100));
+    decided.claim.subject = block("2a00:4:2::/48");
+    let mut proposed = proposal(&mut Known::default());
+    proposed.decision = enter(0, decided.into());
+    let closes = proposed.closes;
+    let proposed = enter(1, proposed.into());
+    for by in 1..=MEMBERS {
+        let mut cast = vote(by, proposed, if by == 2 { Ballot::No } else { Ballot::Yes });
+        cast.preamble.issued = if by == MEMBERS { NOW - 100 } else { NOW };
+        enter(1 + by as u8, cast.into());
+    }
+    for now in [NOW - 100, NOW - 1, NOW, NOW + 1, closes, closes + 1] {
+        assert_eq!(book.restrictions(&law, now), [], "{now}");
+    }
 }
