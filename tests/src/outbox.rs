@@ -175,6 +175,9 @@ fn an_own_customers_alert_reaches_the_log_once_through_every_outage() {
     world.follow();
     world.alert(host(1));
     world.stands_once(&subject(1), "rate_limit");
+    // It may stand in the log before the answer is here; then the draft is signed as the next one is to be.
+    let is_taken = wait_for(|| world.drafts().iter().all(|(_, state)| state == "taken").then_some(()));
+    assert!(is_taken.is_some(), "{:?}", world.drafts());
 
     World::kill(&mut world.platform);
     world.alert(host(2));
@@ -287,6 +290,9 @@ fn whatever_moment_it_is_killed_at_nothing_on_disk_is_lost_or_doubled() {
     world.follow();
     (0..SUBJECTS).for_each(|number| world.alert(host(number)));
     (0..SUBJECTS).for_each(|number| world.stands_once(&subject(number), "rate_limit"));
+    // An act may stand in the log before its answer is here.
+    let is_done = || world.drafts().iter().all(|(_, state)| state == "taken").then_some(());
+    assert!(wait_for(is_done).is_some(), "{:?}", world.drafts());
     let drafts = world.drafts();
     let states: BTreeSet<_> = drafts.iter().map(|(_, state)| state.as_str()).collect();
     assert_eq!((drafts.len(), states), (24, BTreeSet::from(["taken"])));
