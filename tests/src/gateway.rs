@@ -17,6 +17,7 @@ mod nftables;
 mod overload;
 mod page;
 mod prometheus;
+mod quarantine;
 mod returned;
 pub(crate) mod running;
 mod sandbox;
