@@ -40,7 +40,10 @@ pub(crate) fn checked(
     items: impl IntoIterator<Item = (Prefix, u32)>,
     limit: usize,
 ) -> Result<Vec<(Prefix, u32)>, TableError> {
-    let mut list: Vec<(Prefix, u32)> = Vec::new();
+    let items = items.into_iter();
+    // At most so many come, and mostly as many. A list that grows by doubling would hold half as much again for nothing.
+    let most = items.size_hint().1.unwrap_or(0).min(limit);
+    let mut list: Vec<(Prefix, u32)> = Vec::with_capacity(most);
     for (prefix, record) in items {
         if list.last().is_some_and(|&(previous, _)| previous >= prefix) {
             return Err(TableError::Order(prefix));
