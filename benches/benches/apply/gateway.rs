@@ -23,6 +23,7 @@ const BATCH: usize = 256;
 struct Reader {
     looked: AtomicU64,
     longest_ns: AtomicU64,
+    rests: AtomicBool,
     ends: AtomicBool,
 }
 
@@ -32,6 +33,9 @@ impl Reader {
         for batch in addresses.as_chunks::<BATCH>().0.iter().cycle() {
             if self.ends.load(Relaxed) {
                 break;
+            }
+            while self.rests.load(Relaxed) {
+                thread::sleep(Duration::from_millis(1));
             }
             let begin = Instant::now();
             let cache = Arc::clone(reader.current());
@@ -68,7 +72,7 @@ struct Gateway {
 
 impl Gateway {
     /// Puts all in force that was kept.
-    fn begin(place: &Place, published: &Published) -> Self {
+    fn begin(place: &Place, published: &Published, how: &str) -> Self {
         let (folder, guards, begin) = (Folder::to_read(&place.kept), Guards::default(), Moment::now());
         let held = Kept::of(&folder, place.world, Copy::Offered, None).unwrap().unwrap();
         let checked = begin.ms();
@@ -79,9 +83,10 @@ impl Gateway {
         keeper.publish();
         let all = begin.ms();
         println!(
-            "gateway/whole  checked {checked:.1}  records {:.1}  built {:.1}  all {all:.1}  wall {:.1}  {}",
+            "gateway/whole/{how}  checked {checked:.1}  records {:.1}  built {:.1}  all {all:.1}  worked {:.1}  wall {:.1}  {}",
             records - checked,
             built - records,
+            begin.worked_ms(),
             begin.wall_ms(),
             memory()
         );
@@ -89,7 +94,7 @@ impl Gateway {
     }
 
     /// Puts in force what is new, and tells how long each step took.
-    fn delta(&mut self, now: u64) -> [f64; 7] {
+    fn delta(&mut self, now: u64) -> [f64; 8] {
         let begin = Moment::now();
         let next = Kept::of(&self.folder, self.world, Copy::Offered, Some(&self.held)).unwrap().unwrap();
         let checked = begin.ms();
@@ -106,8 +111,8 @@ impl Gateway {
         let changed = begin.ms();
         // What was held before takes time to be let go of as well.
         self.held = next;
-        let (all, wall) = (begin.ms(), begin.wall_ms());
-        [checked, amended - checked, found - amended, bounded - found, changed - bounded, all, wall]
+        let (all, worked, wall) = (begin.ms(), begin.worked_ms(), begin.wall_ms());
+        [checked, amended - checked, found - amended, bounded - found, changed - bounded, all, worked, wall]
     }
 
     /// What the same takes when all is made anew.
@@ -124,6 +129,29 @@ impl Gateway {
     }
 }
 
+/// Does it once, with nothing beside.
+pub(super) fn alone(place: &Place) {
+    let steps = std::io::stdin().lines().map(Result::unwrap);
+    steps.take(1).for_each(|_| drop(Gateway::begin(place, &Published::default(), "alone")));
+    println!();
+}
+
+/// What deltas took, by the middle of each step.
+fn tell(how: &str, took: &[[f64; 8]], more: &str) {
+    let of = |at: usize| median(took.iter().map(|figures| figures[at]).collect());
+    println!(
+        "gateway/delta/{how}  checked {:.1}  amended {:.1}  found {:.1}  bounded {:.1}  changed {:.1}  all {:.1}  worked {:.1}  wall {:.1}{more}",
+        of(0),
+        of(1),
+        of(2),
+        of(3),
+        of(4),
+        of(5),
+        of(6),
+        of(7),
+    );
+}
+
 /// Does what there is to do for each line.
 pub(super) fn run(place: &Place) {
     let published = Published::default();
@@ -134,11 +162,20 @@ pub(super) fn run(place: &Place) {
         scope.spawn(|| reader.run(&published, &addresses));
         let mut steps = std::io::stdin().lines().map(Result::unwrap);
         steps.next().expect("a first step");
-        let (mut gateway, whole, whole_us) = reader.during(|| Gateway::begin(place, &published));
+        let (mut gateway, whole, whole_us) = reader.during(|| Gateway::begin(place, &published, "beside"));
         println!();
-        let (mut took, mut rates, mut longest) = (Vec::new(), Vec::new(), 0_f64);
+        let (mut took, mut resting, mut rates, mut longest) = (Vec::new(), Vec::new(), Vec::new(), 0_f64);
         for step in steps {
             let now = world::now(&place.mirror);
+            if step == "delta" && resting.len() == took.len() {
+                reader.rests.store(true, Relaxed);
+                // Until what it has in hand is done.
+                thread::sleep(Duration::from_millis(20));
+                resting.push(gateway.delta(now));
+                reader.rests.store(false, Relaxed);
+                println!();
+                continue;
+            }
             if step == "delta" {
                 let (figures, rate, us) = reader.during(|| gateway.delta(now));
                 took.push(figures);
@@ -154,18 +191,10 @@ pub(super) fn run(place: &Place) {
                  whole_us {whole_us:.0}  delta_us {longest:.0}",
                 median(rates.clone())
             );
-            let of = |at: usize| median(took.iter().map(|figures| figures[at]).collect());
-            println!(
-                "gateway/delta  checked {:.1}  amended {:.1}  found {:.1}  bounded {:.1}  changed {:.1}  all {:.1}  wall {:.1}  whole {:.1}\n",
-                of(0),
-                of(1),
-                of(2),
-                of(3),
-                of(4),
-                of(5),
-                of(6),
-                gateway.anew(now)
-            );
+            tell("beside", &took, "");
+            reader.rests.store(true, Relaxed);
+            tell("alone", &resting, &format!("  whole {:.1}\n", gateway.anew(now)));
+            reader.rests.store(false, Relaxed);
         }
         reader.ends.store(true, Relaxed);
     });

@@ -66,9 +66,10 @@ impl Cache {
     /// # Errors
     /// When there are more records or issuers in all than one snapshot may have.
     pub fn build(snapshots: Vec<Snapshot>, guards: &Guards) -> Result<Self, CacheError> {
-        let merged = Merged::of(snapshots, guards)?;
+        let merged = Merged::of(snapshots, guards, |records| records)?;
         let table = Table::build(merged.firsts())?;
-        Ok(merged.into_cache(Arc::new(table), 0))
+        merged.link();
+        Ok(merged.into_cache(Arc::new(table)))
     }
 
     /// The number of the first record of the longest prefix that contains `addr`, whether it is live or not.

@@ -19,7 +19,7 @@ use core::fmt;
 
 use credence_prefix::Prefix;
 
-use crate::{Authority, Record};
+use crate::{Authority, Record, both};
 pub use change::{
     ADDED_MAX, ALWAYS_FREE, ANNOUNCED_48S, Change, Hold, Limits, NEWLY_HIT_MAX, REMOVED_MAX, SPACE_MAX,
 };
@@ -48,6 +48,9 @@ pub const SINGLE_48S_PER_32_MAX: u32 = 4_096;
 
 /// The same in /64s.
 pub(crate) const SINGLE_64S_PER_32_MAX: u128 = SINGLE_48S_PER_32_MAX as u128 * SLASH_64S_IN_48;
+
+/// From how many records on a second core judges half of them.
+const LARGE: usize = 1 << 14;
 
 /// What the guards say of a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -150,7 +153,15 @@ impl Guards {
     /// One place of the answer belongs to each record. Linear in the number of records, but for a search in the
     /// never-block list for each.
     pub fn judge_all(&self, records: &[Record]) -> Vec<Guarded> {
-        let mut verdicts: Vec<_> = records.iter().map(|record| self.judge(record)).collect();
+        let judge = |records: &[Record]| records.iter().map(|record| self.judge(record)).collect::<Vec<_>>();
+        let mut verdicts = if records.len() < LARGE {
+            judge(records)
+        } else {
+            let (front, back) = records.split_at(records.len() / 2);
+            let (back, mut verdicts) = both(|| judge(back), || judge(front));
+            verdicts.extend(back);
+            verdicts
+        };
         let mut rest = &mut verdicts[..];
         for records in records.chunk_by(|left, right| slash_32(left) == slash_32(right)) {
             let (verdicts, behind) = rest.split_at_mut(records.len());

@@ -13,13 +13,15 @@
 //! * [`import`]: other people's lists become a snapshot;
 //! * [`guard`]: what may never be enforced, however well it is signed or written;
 //! * [`cache`]: the look-up that the packet path reads, published to readers that never wait;
-//! * [`Anonymiser`]: what stands for addresses in outputs that are shown to others.
+//! * [`Anonymiser`]: what stands for addresses in outputs that are shown to others;
+//! * [`both`]: how the control plane does large things on two cores.
 //!
 //! What this crate refuses to do: it reads no clock (each function that needs the time takes it in Unix seconds), it
 //! opens no socket, and apart from [`mod@file`] no file. A record that it hands out has been checked; there is no way to
 //! hold a half valid one.
 
 mod anonymise;
+mod beside;
 pub mod cache;
 mod diff;
 mod export;
@@ -35,6 +37,7 @@ mod snapshot;
 mod subject;
 
 pub use anonymise::{Anonymiser, AnonymiserKey, KeyError};
+pub use beside::both;
 pub use cache::{Amended, Amendment, Cache, Changes, Entry, Follower, Keeper, Published, Reader, Standing};
 pub use diff::{Diff, diff};
 pub use export::{ExportFormat, export};

@@ -1,7 +1,6 @@
 //! The files of a feed, besides its head: the whole state, and what leads from one to another.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use credence_credit::Authority;
 use credence_law::Signed;
@@ -9,6 +8,7 @@ use credence_law::layout::{DecodeError, Fault, Input, Layout, fields, in_order};
 use credence_law::party::Party;
 use credence_prefix::Prefix;
 
+use crate::each::each;
 use crate::head::FileRef;
 use crate::pack::{pack, pack_shard, unpack, unpack_shard};
 use crate::reject::Reject;
@@ -19,6 +19,8 @@ use crate::state::{Loose, Parts, State};
 
 /// What the list of a snapshot unpacks to at most, in bytes.
 const SNAPSHOT_MAX: usize = 1 << 26;
+/// A shard of more rows than that is unpacked while no other such is: on the way to its pages it takes three times their memory.
+const LARGE: u32 = 1 << 18;
 /// What a delta unpacks to at most, in bytes.
 const DELTA_MAX: usize = 1 << 28;
 
@@ -152,14 +154,19 @@ impl SnapshotList {
     /// # Errors
     /// When a file is missing or another one.
     pub fn parts<'f>(self, mut read: impl FnMut(&FileRef) -> Option<&'f [u8]>) -> Result<Parts, Reject> {
-        let mut issued = BTreeMap::new();
-        for ShardRef { party, manifest, count, file } in self.shards.0 {
-            let bytes = read(&file).ok_or(Reject::Hash)?;
+        let found = self.shards.0.into_iter().map(|shard| {
+            let bytes = read(&shard.file).ok_or(Reject::Hash)?;
+            Ok((shard, bytes))
+        });
+        let found: Vec<_> = found.collect::<Result<_, Reject>>()?;
+        let large = Mutex::new(());
+        let issued = each(found.into_iter(), |(ShardRef { party, manifest, count, file }, bytes)| {
             file.check(bytes)?;
-            issued.insert(party, (manifest, unpack_shard(bytes, count)?));
-        }
+            let _one = (count > LARGE).then(|| large.lock().unwrap_or_else(PoisonError::into_inner));
+            Ok::<_, Reject>((party, (manifest, unpack_shard(bytes, count)?)))
+        });
         let loose = self.loose.0.into_iter().map(|one| (one.place, one)).collect();
-        Ok(Parts { issued, loose })
+        Ok(Parts { issued: issued?.into_iter().collect(), loose })
     }
 }
 
@@ -230,12 +237,14 @@ impl Delta {
             return Err(Reject::Base { from: self.from, known });
         }
         self.left.0.iter().for_each(|party| drop(parts.issued.remove(party)));
-        for ShardDelta { party, manifest, bits, put, gone } in self.shards.0 {
-            let before = parts.issued.remove(&party).map_or_else(Shard::default, |(_, shard)| shard);
+        let issued = &parts.issued;
+        let changed = each(self.shards.0.into_iter(), |ShardDelta { party, manifest, bits, put, gone }| {
+            let before = issued.get(&party).map_or_else(Shard::default, |(_, shard)| shard.clone());
             let there = gone.0.into_iter().filter(|key| before.row(*key).is_some()).collect();
             let next = before.changed(shard::Changes { put: put.0, gone: there }, bits)?;
-            parts.issued.insert(party, (manifest, next));
-        }
+            Ok::<_, Reject>((party, (manifest, next)))
+        });
+        parts.issued.extend(changed?);
         self.gone.0.iter().for_each(|place| drop(parts.loose.remove(place)));
         parts.loose.extend(self.put.0.into_iter().map(|one| (one.place, one)));
         Ok(())

@@ -22,6 +22,7 @@
 //! [`Head`], [`SnapshotList`] and [`Delta`], how it travels; [`Rows`] and [`publish`], how it is put together; [`Reject`], why it is not
 //! believed. Nothing here reads a clock, opens a file or a socket, or keeps a key.
 
+mod each;
 mod files;
 mod head;
 pub mod log;

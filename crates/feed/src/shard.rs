@@ -206,10 +206,11 @@ impl Shard {
         let (mut pages, mut digests, mut soonest) =
             (own.pages.clone(), own.digests.clone(), own.soonest.clone());
         let (mut count, mut found) = (self.count as usize, Vec::with_capacity(by_page.len()));
+        let mut bytes = Vec::new();
         for changes in by_page.chunk_by(|(one, _), (other, _)| one == other) {
             let number = changes[0].0;
             let before = &own.pages[number];
-            let (page, more, fewer) = before.changed(changes.iter().map(|(_, change)| change))?;
+            let (page, more, fewer) = before.changed(changes.iter().map(|(_, change)| change), &mut bytes)?;
             (digests[number], soonest[number]) = (page.digest(), page.soonest());
             // While both are at hand: whoever asks later would have to look for them in memory.
             differences(before.rows(), page.rows(), &mut found);

@@ -19,6 +19,7 @@ use sha2::{Digest, Sha256};
 
 use self::records::Alone;
 pub use self::turns::Turn;
+use crate::each::each;
 use crate::reject::Reject;
 use crate::row::Row;
 use crate::rules::Rulebook;
@@ -96,8 +97,7 @@ impl State {
             return Err(Reject::TooLarge);
         }
         let law = rules.law()?;
-        let mut issued = BTreeMap::new();
-        for (party, (manifest, shard)) in parts.issued {
+        let issued = each(parts.issued.into_iter(), |(party, (manifest, shard))| {
             let known = before.and_then(|before| before.issued.get(&party));
             let one = match known.filter(|known| known.manifest == manifest) {
                 Some(known) => Arc::clone(known),
@@ -106,8 +106,9 @@ impl State {
             if one.stated.preamble.expires <= at {
                 return Err(Reject::Manifest(party, Refusal::Expired));
             }
-            issued.insert(party, one);
-        }
+            Ok((party, one))
+        });
+        let issued = issued?.into_iter().collect();
         let mut book = Book::of_public_acts();
         let mut loose = BTreeMap::new();
         for (place, one) in parts.loose {

@@ -29,6 +29,7 @@ use crate::table::build::{ROOM, build, checked};
 use crate::table::memory::{Memory, upper};
 use crate::table::space::{Full, Space};
 use crate::table::word::Root;
+use crate::trie::Item;
 use crate::{MAX_PREFIXES, MAX_RECORD, Prefix, Table, TableError, Trie};
 
 /// Lines of address space beyond what prefixes take, where readers stay for longer than a look-up: for what thousands of changes
@@ -99,7 +100,7 @@ impl Publisher {
         let (table, space) = build(&items, room)?;
         let (table, epochs) = (Arc::new(table), epochs.clone());
         Ok(Self {
-            trie: items.into_iter().collect(),
+            trie: Trie::of(items),
             limbo: Limbo::new(&epochs),
             shared: Arc::new(ArcSwap::new(Arc::clone(&table))),
             retired: Vec::new(),
@@ -215,7 +216,7 @@ impl Publisher {
     pub fn replace(&mut self, items: impl IntoIterator<Item = (Prefix, u32)>) -> Result<(), TableError> {
         let items = checked(items, MAX_PREFIXES as usize)?;
         let (table, space) = build(&items, self.room)?;
-        self.trie = items.into_iter().collect();
+        self.trie = Trie::of(items);
         self.swap(table, space);
         Ok(())
     }
@@ -307,7 +308,7 @@ impl Publisher {
 
     /// Builds the table anew from the trie.
     fn rebuild(&mut self) -> Result<(), TableError> {
-        let items: Vec<(Prefix, u32)> = self.trie.iter().map(|(prefix, &record)| (prefix, record)).collect();
+        let items: Vec<_> = self.trie.iter().map(|(prefix, &record)| Item::new(prefix, record)).collect();
         let (table, space) = build(&items, self.room)?;
         self.swap(table, space);
         Ok(())

@@ -28,7 +28,8 @@ use credence_memory::room;
 
 use self::hints::{Deepest, Hints, LENGTHS};
 use self::node::{Link, Nodes, Place};
-use self::slots::{Item, Slots};
+pub(crate) use self::slots::Item;
+use self::slots::Slots;
 use crate::Prefix;
 
 /// The longest run: six cache lines of 32-bit values. The tables of the benches fill runs to eight or nine on

@@ -1,5 +1,6 @@
 //! From snapshots to a cache.
 
+use core::ops::Range;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize};
@@ -26,18 +27,25 @@ pub enum CacheError {
     Table(#[from] TableError),
 }
 
-/// What snapshots say together.
+/// What snapshots say together, where it is going to be read.
+///
+/// The records lie in their slots before anything else is built: as values beside the table and the control plane's trie, ten million would
+/// take half of a gigabyte more at the moment when most memory is held.
 pub(super) struct Merged {
     sources: Vec<Header>,
     issuers: Vec<Issuer>,
     /// In the order of prefix and contest.
-    records: Vec<Record>,
-    /// What the guards say of each.
-    verdicts: Vec<Guarded>,
+    slots: Slots,
+    kept: [u64; KeepReason::ALL.len()],
 }
 
 impl Merged {
-    pub(super) fn of(snapshots: Vec<Snapshot>, guards: &Guards) -> Result<Self, CacheError> {
+    /// What these snapshots say, in as many slots as `room` wants for so many records, and no fewer than these.
+    pub(super) fn of(
+        snapshots: Vec<Snapshot>,
+        guards: &Guards,
+        room: impl FnOnce(usize) -> usize,
+    ) -> Result<Self, CacheError> {
         let total = snapshots.iter().map(|snapshot| snapshot.records().len()).sum();
         if total > RECORDS_MAX {
             return Err(CacheError::TooManyRecords(total));
@@ -45,77 +53,75 @@ impl Merged {
         let sources = snapshots.iter().map(Snapshot::header).collect();
         let (issuers, records) = merge(snapshots)?;
         let verdicts = guards.judge_all(&records);
-        Ok(Self { sources, issuers, records, verdicts })
-    }
-
-    pub(super) const fn len(&self) -> usize {
-        self.records.len()
-    }
-
-    /// Each prefix with the number of its first record.
-    pub(super) fn firsts(&self) -> impl Iterator<Item = (Prefix, u32)> {
-        let same = self.records.chunk_by(|left, right| left.prefix == right.prefix);
-        same.scan(0, |number, same| {
-            let first = *number;
-            *number += same.len() as u32;
-            Some((same[0].prefix, first))
-        })
-    }
-
-    /// Each prefix with its records, and what the guards say of them.
-    pub(super) fn about(&self) -> impl Iterator<Item = (Prefix, impl Iterator<Item = (&Record, Guarded)>)> {
-        let mut verdicts = &self.verdicts[..];
-        self.records.chunk_by(|left, right| left.prefix == right.prefix).map(move |same| {
-            let (own, rest) = verdicts.split_at(same.len());
-            verdicts = rest;
-            (same[0].prefix, same.iter().zip(own.iter().copied()))
-        })
-    }
-
-    /// The number of the last record about each prefix.
-    pub(super) fn lasts(&self) -> impl Iterator<Item = u32> {
-        let same = self.records.chunk_by(|left, right| left.prefix == right.prefix);
-        same.scan(0, |number, same| {
-            *number += same.len() as u32;
-            Some(*number - 1)
-        })
-    }
-
-    /// The cache of all that, whose table leads to [the first records](Self::firsts), with room for so many records.
-    pub(super) fn into_cache(self, table: Arc<Table>, room: usize) -> Cache {
-        let slots = Slots::new(room.max(self.len()));
+        let slots = Slots::new(room(records.len()).max(records.len()));
+        slots.fill(&records, &verdicts);
         let mut kept = [0; KeepReason::ALL.len()];
-        for (number, (record, &guarded)) in (0..).zip(self.records.iter().zip(&self.verdicts)) {
-            slots.write(number, record, guarded);
+        for guarded in verdicts {
             if let Guarded::Keep(reason) = guarded {
                 kept[reason as usize] += 1;
             }
         }
-        self.link(&slots);
+        Ok(Self { sources, issuers, slots, kept })
+    }
+
+    /// How many records there are.
+    pub(super) fn len(&self) -> u32 {
+        self.slots.used()
+    }
+
+    /// Each prefix with the numbers of its records.
+    pub(super) fn numbers(&self) -> impl Iterator<Item = (Prefix, Range<u32>)> {
+        let len = self.len();
+        let mut next = (0 < len).then(|| (self.slots.prefix(0), 0));
+        core::iter::from_fn(move || {
+            let (prefix, first) = next.take()?;
+            let mut others = (first + 1..len).map(|number| (self.slots.prefix(number), number));
+            next = others.find(|(other, _)| *other != prefix);
+            Some((prefix, first..next.map_or(len, |(_, number)| number)))
+        })
+    }
+
+    /// Each prefix with the number of its first record.
+    pub(super) fn firsts(&self) -> impl Iterator<Item = (Prefix, u32)> {
+        // Whoever makes a list of them knows how long it gets at most.
+        self.numbers().take(self.len() as usize).map(|(prefix, numbers)| (prefix, numbers.start))
+    }
+
+    /// By number: the record about the same prefix that is heard next, or [`NO_MATCH`].
+    pub(super) fn next(&self) -> Vec<u32> {
+        let mut next: Vec<u32> = (1..=self.len()).collect();
+        self.numbers().for_each(|(_, numbers)| next[numbers.end as usize - 1] = NO_MATCH);
+        next
+    }
+
+    /// The record of that number, and what the guards say of it.
+    pub(super) fn told(&self, number: u32) -> (Record, Guarded) {
+        (self.slots.record(number), self.slots.entry(number).guarded())
+    }
+
+    /// The cache of all that, whose table leads to [the first records](Self::firsts).
+    pub(super) fn into_cache(self, table: Arc<Table>) -> Cache {
         Cache {
             table,
-            slots: Arc::new(slots),
+            len: AtomicUsize::new(self.len() as usize),
+            slots: Arc::new(self.slots),
             issuers: ArcSwap::from_pointee(self.issuers),
             sources: ArcSwap::from_pointee(self.sources),
-            len: AtomicUsize::new(self.records.len()),
-            kept: kept.map(AtomicU64::new),
+            kept: self.kept.map(AtomicU64::new),
             generation: AtomicU32::new(0),
         }
     }
 
     /// Gives each record its parent. One pass along the order of prefixes; the stack holds the covers of the present prefix.
-    fn link(&self, slots: &Slots) {
+    pub(super) fn link(&self) {
         let mut covers: Vec<(Prefix, u32)> = Vec::with_capacity(129);
-        let mut first = 0;
-        for same in self.records.chunk_by(|left, right| left.prefix == right.prefix) {
-            while covers.last().is_some_and(|(cover, _)| !cover.covers(same[0].prefix)) {
+        for (prefix, numbers) in self.numbers() {
+            while covers.last().is_some_and(|(cover, _)| !cover.covers(prefix)) {
                 covers.pop();
             }
             let outer = covers.last().map_or(NO_MATCH, |&(_, cover)| cover);
-            let behind = first + same.len() as u32;
-            link::link(slots, (first..behind).rev(), outer, |_| {});
-            covers.push((same[0].prefix, first));
-            first = behind;
+            covers.push((prefix, numbers.start));
+            link::link(&self.slots, numbers.rev(), outer, |_| {});
         }
     }
 }

@@ -24,7 +24,7 @@ use self::tally::{Tally, Weight};
 use super::build::Merged;
 use super::published::Shared;
 use super::{Cache, CacheError, Entry, Published, link};
-use crate::{Guarded, Guards, RECORDS_MAX, Record, Snapshot};
+use crate::{Guarded, Guards, RECORDS_MAX, Record, Snapshot, both};
 
 /// How much of the table may wait while changes are made: some thousands of them, half of what there is room for beside a small
 /// table.
@@ -100,18 +100,16 @@ impl Keeper {
         snapshots: Vec<Snapshot>,
         guards: &Guards,
     ) -> Result<Self, CacheError> {
-        let merged = Merged::of(snapshots, guards)?;
-        let publisher = Publisher::sharing(published.epochs(), merged.firsts())?;
-        let mut next: Vec<u32> = (1..=merged.len() as u32).collect();
-        for last in merged.lasts() {
-            next[last as usize] = NO_MATCH;
-        }
-        let room = merged.len() + merged.len() / 4 + ROOM;
-        let mut tally = Tally::default();
-        for (prefix, records) in merged.about() {
-            tally.weigh(prefix, Weight::default(), Weight::of(records));
-        }
-        let cache = Shared::new(merged.into_cache(Arc::clone(publisher.shared()), room));
+        let merged = Merged::of(snapshots, guards, |records| records + records / 4 + ROOM)?;
+        let ((next, tally), publisher) = both(
+            || {
+                merged.link();
+                (merged.next(), Tally::of(&merged))
+            },
+            || Publisher::sharing(published.epochs(), merged.firsts()),
+        );
+        let publisher = publisher?;
+        let cache = Shared::new(merged.into_cache(Arc::clone(publisher.shared())));
         let (free, leaving) = (Vec::new(), VecDeque::new());
         Ok(Self { published: published.clone(), publisher, cache, next, free, leaving, tally })
     }

@@ -11,7 +11,7 @@ use credence_memory::Lines;
 use credence_prefix::Prefix;
 
 use super::Entry;
-use crate::{ActRef, Guarded, IssuerId, Reasons, Record};
+use crate::{ActRef, Guarded, IssuerId, Reasons, Record, both};
 
 /// Entries of a line.
 const ENTRIES: usize = 4;
@@ -80,6 +80,26 @@ impl Slots {
 
     /// Writes a record into a slot that nobody reads.
     pub(super) fn write(&self, number: u32, record: &Record, guarded: Guarded) {
+        self.put(number, record, guarded);
+        // Release: whoever counts on the number finds the record.
+        self.used.fetch_max(number + 1, Release);
+    }
+
+    /// Writes records into slots that nobody reads, from the first on. Most of that is waiting for the kernel's pages, so that two wait
+    /// at once.
+    pub(super) fn fill(&self, records: &[Record], verdicts: &[Guarded]) {
+        let put = |first: usize, records: &[Record], verdicts: &[Guarded]| {
+            for (number, (record, guarded)) in (first as u32..).zip(records.iter().zip(verdicts)) {
+                self.put(number, record, *guarded);
+            }
+        };
+        let middle = records.len() / 2;
+        let (records, verdicts) = (records.split_at(middle), verdicts.split_at(middle));
+        both(|| put(middle, records.1, verdicts.1), || put(0, records.0, verdicts.0));
+        self.used.fetch_max((middle + records.1.len()) as u32, Release);
+    }
+
+    fn put(&self, number: u32, record: &Record, guarded: Guarded) {
         let first = record.prefix.first();
         let act = record.act.map_or(0, |act| u64::from_be_bytes(act.0));
         let last = u64::from(record.issuer.0)
@@ -91,8 +111,6 @@ impl Slots {
             self.word(number, at).store(word, Relaxed);
         }
         Entry::new(record, guarded).store(self.words(number));
-        // Release: whoever counts on the number finds the record.
-        self.used.fetch_max(number + 1, Release);
     }
 
     /// Gives a record another end.
@@ -114,6 +132,12 @@ impl Slots {
     /// Notes that a record is there no more.
     pub(super) fn leave(&self, number: u32) {
         Entry::leave(self.words(number));
+    }
+
+    /// The prefix of a slot's record.
+    pub(super) fn prefix(&self, number: u32) -> Prefix {
+        let [high, low] = [0, 1].map(|at| u128::from(self.word(number, at).load(Relaxed)));
+        Prefix::containing(high << 64 | low, self.entry(number).prefix_len())
     }
 
     /// The record of a slot.
@@ -159,6 +183,9 @@ mod tests {
                 slots.write(number, record, Guarded::Enforce);
                 slots.relink(number, parent);
             }
+            let at_once = Slots::new(records.len());
+            at_once.fill(&records, &vec![Guarded::Enforce; records.len()]);
+            prop_assert_eq!(at_once.iter().collect::<Vec<_>>(), slots.iter().collect::<Vec<_>>());
             let read: Vec<Record> = slots.iter().map(|(_, record)| record).collect();
             prop_assert_eq!(&read, &records);
             slots.extend(0, expires);

@@ -67,22 +67,22 @@ impl Page {
         is_there.then(|| Rows(&self.0[place..]).next()).flatten()
     }
 
-    /// The page after rows were put into it or taken out, with how many there are more, and how many fewer.
+    /// The page after rows were put into it or taken out, with how many there are more, and how many fewer. `bytes` is memory for use.
     ///
     /// # Errors
     /// When one goes that is not there.
     pub(super) fn changed<'c>(
         &self,
         changes: impl Iterator<Item = &'c Result<Row, Key>>,
+        bytes: &mut Vec<u8>,
     ) -> Result<(Self, usize, usize), Reject> {
-        // With room for some more rows: most changes are of few.
-        let mut bytes = Vec::with_capacity(self.0.len() + 4 * (UNRATED + 1));
+        bytes.clear();
         bytes.extend_from_slice(&self.0);
         let (mut row, mut more, mut fewer) = (Vec::new(), 0, 0);
         for change in changes {
             row.clear();
             let key = change.as_ref().map_or_else(|key| *key, Row::key);
-            let (place, is_there) = place(&bytes, &key_bytes(key));
+            let (place, is_there) = place(bytes, &key_bytes(key));
             let end = if is_there { place + len(&bytes[place..]) } else { place };
             match change {
                 Ok(change) => {
@@ -94,14 +94,16 @@ impl Page {
             }
             bytes.splice(place..end, row.iter().copied());
         }
-        Ok((Self(bytes.into()), more, fewer))
+        Ok((Self(bytes.as_slice().into()), more, fewer))
     }
 }
 
-fn key_bytes(key: Key) -> [u8; KEY] {
-    let mut bytes = Vec::with_capacity(KEY);
-    key.put(&mut bytes);
-    bytes.try_into().expect("a key has so many bytes")
+fn key_bytes((prefix, authority): Key) -> [u8; KEY] {
+    let mut bytes = [0; KEY];
+    let (first, rest) = bytes.split_at_mut(16);
+    first.copy_from_slice(&prefix.first().to_be_bytes());
+    rest.copy_from_slice(&[prefix.len(), authority as u8]);
+    bytes
 }
 
 /// Where in a page's bytes the row of that key stands or would stand, and whether it does.

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use credence_credit::{ActRef, Amendment, Authority, Header, IssuerId, Record, Snapshot};
+use credence_credit::{ActRef, Amendment, Authority, Header, IssuerId, Record, Snapshot, both};
 use credence_law::acts::Proposal;
 use credence_law::book::Issuers;
 use credence_law::party::Party;
@@ -47,19 +47,29 @@ impl State {
         let issuers = Issuers::of(self.rules.law()?.register());
         let alone = self.alone()?;
         let count: usize = self.issued.values().map(|one| one.shard.len() as usize).sum();
-        let mut records = Vec::with_capacity(count + alone.records.len());
         let by = |record: &Record| (record.prefix, record.authority, record.issuer);
         // By any row of each: most hold space that nobody else does, so that what is in order one by one is in order.
         let mut issued: Vec<_> = self.issued.iter().collect();
         issued.sort_by_cached_key(|(_, one)| one.shard.rows().next().map(|row| row.prefix));
-        for (party, one) in issued {
-            let (id, begin) = (issuers.id(*party), records.len());
-            // Where acts by themselves say something of the same, they are asked below.
-            let is_contested = |row: &Row| alone.records.contains_key(&(row.prefix, row.authority, *party));
-            let rows = one.shard.rows().filter(|row| alone.acts.is_empty() || !is_contested(row));
-            records.extend(rows.filter_map(|row| one.says(&row, *party, id, (&alone, self.at))));
-            records[begin..].sort_unstable_by_key(by);
-        }
+        let read = |issued: &[(&Party, &Arc<Issued>)], room: usize| {
+            let mut records = Vec::with_capacity(room);
+            for (party, one) in issued {
+                let (id, begin) = (issuers.id(**party), records.len());
+                // Where acts by themselves say something of the same, they are asked below.
+                let is_contested =
+                    |row: &Row| alone.records.contains_key(&(row.prefix, row.authority, **party));
+                let rows = one.shard.rows().filter(|row| alone.acts.is_empty() || !is_contested(row));
+                records.extend(rows.filter_map(|row| one.says(&row, **party, id, (&alone, self.at))));
+                records[begin..].sort_unstable_by_key(by);
+            }
+            records
+        };
+        let (front, back) = issued.split_at(with_rows(&issued, count / 2));
+        let behind = back.iter().map(|(_, one)| one.shard.len() as usize).sum();
+        let (mut others, mut records) =
+            both(|| read(back, behind), || read(front, count + alone.records.len()));
+        records.append(&mut others);
+        drop(others);
         records.extend(alone.records.keys().filter_map(|subject| self.says(*subject, &issuers, &alone)));
         // Goes by what is in order already.
         records.sort_by_key(by);
@@ -176,6 +186,17 @@ impl Issued {
             && (alone.acts.is_empty() || !alone.acts.contains(&(party, row.prefix, row.act)));
         speaks.then(|| row.record(id, self.signatures))
     }
+}
+
+/// How many of these have so many rows in all, or as few more as can be.
+fn with_rows(issued: &[(&Party, &Arc<Issued>)], rows: usize) -> usize {
+    let mut before = 0;
+    let of_front = issued.iter().take_while(|(_, one)| {
+        let is_front = before < rows;
+        before += one.shard.len() as usize;
+        is_front
+    });
+    of_front.count()
 }
 
 /// Who says what a record says: all members together are the coordinating body.

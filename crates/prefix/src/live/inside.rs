@@ -25,7 +25,7 @@ impl Publisher {
         let link = self.upper(Change::Insert(subnet)).link(subnet.start);
         let inside = match link.map(Link::of) {
             // Whatever the trie holds in there is this one.
-            None => record.map(|record| self.memory().inside(&[(prefix, record)])).transpose()?,
+            None => record.map(|record| self.memory().inside([(prefix, record)])).transpose()?,
             Some(Link::Leaf(line)) => {
                 self.limbo.retire(Piece::Line(line));
                 self.all_inside(prefix)?
@@ -51,7 +51,7 @@ impl Publisher {
         if items.is_empty() {
             return Ok(None);
         }
-        self.memory().inside(&items).map(Some)
+        self.memory().inside(items).map(Some)
     }
 
     /// A block with one host more or less, or another record for it.

@@ -8,6 +8,7 @@ use super::space::{Full, Space};
 use super::word::{LINK, MAX_LINES};
 use super::{MAX_PREFIXES, MAX_RECORD, Table};
 use crate::Prefix;
+use crate::trie::Item;
 
 /// Why no table can be built from what was given, or no more can go into one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,17 +36,17 @@ impl fmt::Display for TableError {
 
 impl core::error::Error for TableError {}
 
-/// Checks what is to become a table.
+/// Checks what is to become a table. Items take half the memory of pairs, and there may be millions.
 pub(crate) fn checked(
     items: impl IntoIterator<Item = (Prefix, u32)>,
     limit: usize,
-) -> Result<Vec<(Prefix, u32)>, TableError> {
+) -> Result<Vec<Item<u32>>, TableError> {
     let items = items.into_iter();
     // At most so many come, and mostly as many. A list that grows by doubling would hold half as much again for nothing.
     let most = items.size_hint().1.unwrap_or(0).min(limit);
-    let mut list: Vec<(Prefix, u32)> = Vec::with_capacity(most);
+    let mut list: Vec<Item<u32>> = Vec::with_capacity(most);
     for (prefix, record) in items {
-        if list.last().is_some_and(|&(previous, _)| previous >= prefix) {
+        if list.last().is_some_and(|previous| previous.prefix() >= prefix) {
             return Err(TableError::Order(prefix));
         }
         if record > MAX_RECORD {
@@ -54,7 +55,7 @@ pub(crate) fn checked(
         if list.len() == limit {
             return Err(TableError::TooMany);
         }
-        list.push((prefix, record));
+        list.push(Item::new(prefix, record));
     }
     Ok(list)
 }
@@ -64,7 +65,7 @@ pub(crate) const ROOM: usize = 1 << 12;
 
 /// The table of `items`, in order, and what of its memory is free. There is address space for about ten times of what a
 /// routing table's prefixes take; shapes that need more, nested ones, get more; and beyond that for so many lines of `room`. Only what is written to is memory.
-pub(crate) fn build(items: &[(Prefix, u32)], room: usize) -> Result<(Table, Space), TableError> {
+pub(crate) fn build(items: &[Item<u32>], room: usize) -> Result<(Table, Space), TableError> {
     let mut lines = u32::try_from(items.len() + items.len() / 2 + room).unwrap_or(MAX_LINES).min(MAX_LINES);
     loop {
         match attempt(items, lines) {
@@ -75,19 +76,20 @@ pub(crate) fn build(items: &[(Prefix, u32)], room: usize) -> Result<(Table, Spac
     }
 }
 
-fn attempt(items: &[(Prefix, u32)], lines: u32) -> Result<(Table, Space), Full> {
+fn attempt(items: &[Item<u32>], lines: u32) -> Result<(Table, Space), Full> {
     let table = Table::unrooted(lines as usize);
     let mut space = Space::new(1, lines);
     let mut memory = Memory { lines: &table.lines, space: &mut space };
     let mut entries = Vec::with_capacity(items.len());
     let mut rest = items;
-    while let Some(&(prefix, record)) = rest.first() {
-        let mut entry = upper(prefix, record);
+    while let Some(item) = rest.first() {
+        let prefix = item.prefix();
+        let mut entry = upper(prefix, *item.value());
         let mut taken = 1;
         if prefix.len() > 64 {
             let subnet = Prefix::containing(prefix.first(), 64);
-            taken = rest.iter().take_while(|(prefix, _)| subnet.covers(*prefix)).count();
-            entry = upper(subnet, memory.inside(&rest[..taken])?.id());
+            taken = rest.iter().take_while(|item| subnet.covers(item.prefix())).count();
+            entry = upper(subnet, memory.inside(rest[..taken].iter().map(Item::pair))?.id());
         }
         debug_assert!(entry.len <= 64 && (taken == 1 || entry.id & LINK != 0));
         entries.push(entry);

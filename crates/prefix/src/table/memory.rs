@@ -101,8 +101,8 @@ impl Memory<'_> {
     }
 
     /// The prefixes inside one /64, in ascending order, in the form that suits them.
-    pub(crate) fn inside(&mut self, items: &[(Prefix, u32)]) -> Result<Link, Full> {
-        let entries: Vec<Entry> = items.iter().map(|&(prefix, id)| lower(prefix, id)).collect();
+    pub(crate) fn inside(&mut self, items: impl IntoIterator<Item = (Prefix, u32)>) -> Result<Link, Full> {
+        let entries: Vec<Entry> = items.into_iter().map(|(prefix, id)| lower(prefix, id)).collect();
         if entries.iter().all(|entry| entry.len == 64) {
             let hosts: Vec<(u64, u32)> = entries.iter().map(|entry| (entry.start, entry.id)).collect();
             if let Some(link) = self.hosts(&hosts)? {

@@ -11,19 +11,25 @@ use crate::Prefix;
 /// a third of the time.
 impl<V> FromIterator<(Prefix, V)> for Trie<V> {
     fn from_iter<I: IntoIterator<Item = (Prefix, V)>>(items: I) -> Self {
-        let items: Vec<Option<Item<V>>> =
-            items.into_iter().map(|(prefix, value)| Some(Item::new(prefix, value))).collect();
-        let mut trie = Self::new();
-        if items.iter().flatten().map(Item::prefix).is_sorted_by(|a, b| a < b) {
-            trie.lay_out(items);
-        } else {
-            trie.extend(items.into_iter().flatten().map(Item::into_pair));
+        let items: Vec<Item<V>> = items.into_iter().map(|(prefix, value)| Item::new(prefix, value)).collect();
+        if items.iter().map(Item::prefix).is_sorted_by(|a, b| a < b) {
+            return Self::of(items);
         }
+        let mut trie = Self::new();
+        trie.extend(items.into_iter().map(Item::into_pair));
         trie
     }
 }
 
 impl<V> Trie<V> {
+    /// The trie of items in ascending order, each prefix once.
+    pub(crate) fn of(items: Vec<Item<V>>) -> Self {
+        let mut trie = Self::new();
+        // Of the same size, and so in the same place.
+        trie.lay_out(items.into_iter().map(Some).collect());
+        trie
+    }
+
     /// Fills an empty trie with items in ascending order.
     fn lay_out(&mut self, mut items: Vec<Option<Item<V>>>) {
         self.len = items.len();

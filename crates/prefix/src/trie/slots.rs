@@ -13,7 +13,7 @@ use crate::Prefix;
 /// One prefix and its value. The length cannot be zero here, so that a slot without an item needs no byte to say so: with
 /// values of 32 bits, a slot takes 24 bytes.
 #[derive(Clone, Debug)]
-pub(super) struct Item<V> {
+pub(crate) struct Item<V> {
     high: u64,
     low: u64,
     value: V,
@@ -22,7 +22,7 @@ pub(super) struct Item<V> {
 }
 
 impl<V> Item<V> {
-    pub(super) fn new(prefix: Prefix, value: V) -> Self {
+    pub(crate) fn new(prefix: Prefix, value: V) -> Self {
         let bits = prefix.first();
         Self {
             high: (bits >> 64) as u64,
@@ -37,11 +37,11 @@ impl<V> Item<V> {
         (self.high as u128) << 64 | self.low as u128
     }
 
-    pub(super) const fn prefix(&self) -> Prefix {
+    pub(crate) const fn prefix(&self) -> Prefix {
         Prefix::containing(self.bits(), self.len.get() - 1)
     }
 
-    pub(super) const fn value(&self) -> &V {
+    pub(crate) const fn value(&self) -> &V {
         &self.value
     }
 
@@ -51,6 +51,14 @@ impl<V> Item<V> {
 
     pub(super) fn into_value(self) -> V {
         self.value
+    }
+
+    /// The prefix with a copy of its value.
+    pub(crate) fn pair(&self) -> (Prefix, V)
+    where
+        V: Copy,
+    {
+        (self.prefix(), self.value)
     }
 
     pub(super) fn into_pair(self) -> (Prefix, V) {

@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use credence_prefix::Prefix;
 
+use crate::cache::build::Merged;
 use crate::guard::{SINGLE_64S_PER_32_MAX, is_single, slash_64s};
 use crate::{Guarded, Record};
 
@@ -55,6 +56,16 @@ pub(super) struct Tally {
 }
 
 impl Tally {
+    /// What all of these weigh.
+    pub(super) fn of(merged: &Merged) -> Self {
+        let mut tally = Self::default();
+        for (prefix, numbers) in merged.numbers() {
+            let weight = Weight::of(numbers.map(|number| merged.told(number)));
+            tally.weigh(prefix, Weight::default(), weight);
+        }
+        tally
+    }
+
     /// Counts a prefix that had one weight and has another now.
     pub(super) fn weigh(&mut self, prefix: Prefix, before: Weight, after: Weight) {
         if before == after {
