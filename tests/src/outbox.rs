@@ -62,8 +62,18 @@ impl World {
         Self { directory, address, platform: None, follower: None }
     }
 
+    /// Where the platform is served.
+    pub(crate) const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// A file of this name in the world's directory; `made` has everybody's keys.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
     fn config(&self) -> PathBuf {
-        self.directory.path().join("credence.toml")
+        self.path("credence.toml")
     }
 
     /// The keys of a gateway's configuration by which it tells the platform.

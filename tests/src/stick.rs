@@ -2,7 +2,6 @@
 //! over the network.
 
 use std::fs;
-use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -15,7 +14,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::binary::{Ran, credence, platform};
-use crate::gateway::running::wait_for;
+use crate::gateway::running::{exchange, wait_for};
 
 /// An example world whose platform runs, with a gateway's configuration that follows a directory.
 struct Site {
@@ -62,36 +61,21 @@ impl Site {
         self.directory.path().join(name)
     }
 
-    /// What the platform answers to a request.
-    fn ask(&self, request: &str, body: &[u8]) -> Vec<u8> {
-        let mut stream = TcpStream::connect(self.address).unwrap();
-        let len = body.len();
-        write!(stream, "{request} HTTP/1.0\r\nContent-Length: {len}\r\n\r\n").unwrap();
-        stream.write_all(body).unwrap();
-        let mut answer = Vec::new();
-        stream.read_to_end(&mut answer).unwrap();
-        answer
-    }
-
     /// A member's alert about a site of its own, and waits until the feed has it.
     fn alert(&self, prefix: &str) {
         let [world, act] = ["world", "act"].map(|name| self.path(name).display().to_string());
         let name = read_world(&Place::new(&self.path("world"))).unwrap().to_string();
         let key = format!("{world}/parties/member-1/alerts.key");
-        let head = self.ask("GET /feed/head", b"");
+        let head = exchange(self.address, "GET /feed/head", b"");
         let made = ["act", "alert", "--world", &name, "--as", "1", "--key", &key, "--prefix", prefix];
         fs::write(self.path("seen"), "evidence").unwrap();
         let seen = self.path("seen").display().to_string();
         let said = ["--item", "scanning", "--evidence", &seen, "-o", &act];
         let made: Vec<&str> = made.into_iter().chain(said).collect();
         ran(platform(), &made).expect(0);
-        let answer = self.ask("POST /acts", &fs::read(&act).unwrap());
-        assert!(
-            answer.starts_with(b"HTTP/1.0 200") || answer.starts_with(b"HTTP/1.0 201"),
-            "{}",
-            String::from_utf8_lossy(&answer)
-        );
-        let is_new = wait_for(|| (self.ask("GET /feed/head", b"") != head).then_some(()));
+        let (status, answer) = exchange(self.address, "POST /acts", &fs::read(&act).unwrap());
+        assert!(matches!(status, 200 | 201), "{}", String::from_utf8_lossy(&answer));
+        let is_new = wait_for(|| (exchange(self.address, "GET /feed/head", b"") != head).then_some(()));
         assert!(is_new.is_some(), "the feed does not go on");
     }
 

@@ -132,6 +132,11 @@ pub(crate) fn feed(state: &Path) -> PathBuf {
     state.join("feed")
 }
 
+/// Where it is kept what was signed last in a party's name.
+pub(crate) fn stated(state: &Path) -> PathBuf {
+    state.join("stated")
+}
+
 /// Keeps others from following into the same directory for as long as the file is open.
 ///
 /// # Errors
@@ -159,6 +164,8 @@ fn follow(config: &Config, args: &SyncArgs) -> anyhow::Result<Exit> {
     let fetcher = Fetcher::new(Patience::default())?;
     // Its socket is made and its key is read while that can be.
     let desk = if format.is_none() { outbox::open(config) } else { None };
+    let agents =
+        if format.is_none() { attest::open(config, desk.as_ref().map(|(desk, _)| desk)) } else { Vec::new() };
     let followed = config.sync.feed();
     let mirrors = followed.iter().flat_map(|plan| &plan.mirrors);
     let directories = mirrors.filter_map(|mirror| mirror.path().map(Path::to_owned));
@@ -191,11 +198,11 @@ fn follow(config: &Config, args: &SyncArgs) -> anyhow::Result<Exit> {
         lists.found(&plans).iter().try_for_each(report)?;
         let (orders, ordered) = channel(EVENTS_MAX);
         let (in_force, seen) = watch::channel(None);
-        if let Some((desk, _)) = &desk {
-            tokio::spawn(attest::keep(desk.hand(), fetcher.clone(), config.sync.outbox.asking(), seen));
-            if followed.is_none() {
-                warn!("what this member says ends after an hour: name the platform in `sync.url`, so that it is stated anew");
-            }
+        for agent in agents {
+            tokio::spawn(agent.keep(fetcher.clone(), seen.clone()));
+        }
+        if desk.is_some() && followed.is_none() {
+            warn!("what this member says ends after an hour: name the platform in `sync.url`, so that it is stated anew");
         }
         if let Some(plan) = followed {
             let (bell, rings) = channel(1);

@@ -14,7 +14,7 @@ use credence_sync::fetch::Place;
 use credence_sync::lists::Plan;
 use serde::{Deserialize, Serialize};
 
-use super::Outbox;
+use super::{Outbox, Seat};
 
 /// What is fetched from others. Nothing is where no list is named; where one is, `credence run` starts a second process for it,
 /// the only one that talks to the Internet.
@@ -61,6 +61,9 @@ pub(crate) struct Sync {
     pub(crate) lists: BTreeMap<String, List>,
     /// What others are told.
     pub(crate) outbox: Outbox,
+    /// The seat of the coordinating body that is held here. Default none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) seat: Option<Seat>,
 }
 
 impl Default for Sync {
@@ -82,6 +85,7 @@ impl Default for Sync {
             stale_after_s: 86_400,
             lists: BTreeMap::new(),
             outbox: Outbox::default(),
+            seat: None,
         }
     }
 }
@@ -263,6 +267,7 @@ impl Sync {
     /// What no type can refuse, each with the path of its key.
     pub(super) fn unsound(&self) -> Vec<(String, String)> {
         let mut faults = self.outbox.unsound();
+        faults.extend(self.seat.iter().flat_map(|seat| seat.unsound(self.url.is_some())));
         if let Err((key, fault)) = self.feed_plan() {
             faults.push((format!("sync.{key}"), fault));
         }

@@ -18,10 +18,12 @@ use anyhow::Context;
 use credence_credit::{ActId, ActRef};
 use credence_engine::clock::{Stopwatch, unix_ms, unix_s};
 use credence_prefix::Prefix;
+use credence_sync::feed::Folder;
 use credence_sync::fetch::{Fetched, Fetcher, Place, Validators};
+use credence_sync::hand::Hand;
 use credence_sync::outbox::{
-    ANSWER_LEN_MAX, Answer, Command, Count, Hand, Member, Outbox, Outcome, Reply, Sighting, Spool,
-    SpoolError, Turn, named_in,
+    ANSWER_LEN_MAX, Answer, Command, Count, Member, Outbox, Outcome, Reply, Sighting, Spool, SpoolError,
+    Turn, named_in,
 };
 use credence_sync::pipe::{Posted, Report};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
@@ -112,9 +114,12 @@ impl Desk {
         })
     }
 
-    /// What signs for the member.
-    pub(super) fn hand(&self) -> Hand {
-        self.member.hand()
+    /// What signs for the member, with a place where nothing else is kept.
+    ///
+    /// # Errors
+    /// When it cannot be read there what was signed last.
+    pub(super) fn hand(&self, folder: Folder) -> anyhow::Result<Hand<Folder>> {
+        Ok(self.member.hand(folder)?)
     }
 
     /// Does what the operator asks for, and returns when it is on disk.

@@ -12,7 +12,8 @@ use ed25519_dalek::SigningKey;
 
 use super::act::Footing;
 use super::form;
-use super::hand::Hand;
+use crate::feed::Disk;
+use crate::hand::{Hand, Unsigned};
 
 /// The largest file with a rule, in bytes.
 const RULE_LEN_MAX: u64 = credence_law::BYTES_MAX as u64;
@@ -107,9 +108,12 @@ impl Member {
         Footing { law, key: &self.key, member: self.id, lasts_s: self.lasts_s, now_ms }
     }
 
-    /// What signs for it beside what is drafted.
-    pub fn hand(&self) -> Hand {
-        Hand { key: self.key.clone(), member: self.id }
+    /// What signs for it beside what is drafted, with a place where nothing else is kept.
+    ///
+    /// # Errors
+    /// When it cannot be read there what was signed last.
+    pub fn hand<D: Disk>(&self, disk: D) -> Result<Hand<D>, Unsigned> {
+        Hand::of_member(self.id, self.key.clone(), disk)
     }
 }
 
@@ -122,7 +126,11 @@ fn read(path: &Path) -> Result<Vec<u8>, VoiceError> {
     fs::read(path).map_err(failed)
 }
 
-fn read_key(path: &Path) -> Result<SigningKey, VoiceError> {
+/// The secret key in a file that nobody but its owner can read.
+///
+/// # Errors
+/// When there is none, or others can read it.
+pub(crate) fn read_key(path: &Path) -> Result<SigningKey, VoiceError> {
     let mode =
         fs::metadata(path).map_err(|source| VoiceError::File { path: path.to_owned(), source })?.mode();
     if mode & 0o077 != 0 {
