@@ -38,7 +38,7 @@ use crate::config::{Config, FEED};
 use crate::exit::{Exit, HostCannot};
 use crate::outputs::Format;
 use crate::{run, sandbox};
-pub(crate) use outbox::{Desk, by_turns, socket};
+pub(crate) use outbox::{Desk, by_turns, follow_kept, member, socket};
 pub(crate) use supervisor::COMMAND;
 
 /// Owner writes, group reads: whom a list names is nobody else's business.
@@ -198,6 +198,7 @@ fn follow(config: &Config, args: &SyncArgs) -> anyhow::Result<Exit> {
         lists.found(&plans).iter().try_for_each(report)?;
         let (orders, ordered) = channel(EVENTS_MAX);
         let (in_force, seen) = watch::channel(None);
+        let rules = config.sync.brings_rules().map(|_| seen.clone());
         for agent in agents {
             tokio::spawn(agent.keep(fetcher.clone(), seen.clone()));
         }
@@ -224,7 +225,7 @@ fn follow(config: &Config, args: &SyncArgs) -> anyhow::Result<Exit> {
         let (news, heard) = channel(ALERTS_MAX);
         tokio::select! {
             ended = heed(&lists, (&orders, news), events) => ended,
-            attended = attend(desk, to_others, heard) => attended.map(|()| Exit::Done),
+            attended = attend(desk, to_others, heard, rules) => attended.map(|()| Exit::Done),
         }
     })
 }
@@ -268,9 +269,10 @@ async fn attend(
     desk: Option<(Desk, UnixListener)>,
     fetcher: Fetcher,
     news: Receiver<News>,
+    rules: Option<attest::InForce>,
 ) -> anyhow::Result<()> {
     match desk {
-        Some((desk, door)) => desk.attend(fetcher, door, news).await,
+        Some((desk, door)) => desk.attend(fetcher, door, news, rules).await,
         None => {
             drop(news);
             pending().await

@@ -188,6 +188,12 @@ impl Sync {
         self.feed_plan().ok().flatten()
     }
 
+    /// The world whose rules the outbox has from the feed: its own, if it is the one that is followed.
+    pub(crate) fn brings_rules(&self) -> Option<World> {
+        let told = self.outbox.world()?;
+        self.feed().filter(|plan| plan.pinned.world == told).map(|_| told)
+    }
+
     /// Where the doorbell is heard besides, if anywhere. Of a configuration that was read, it can be.
     pub(crate) fn bus(&self) -> Option<Bus> {
         let world = World::parse(self.world.as_deref()?)?;
@@ -266,7 +272,7 @@ impl Sync {
 
     /// What no type can refuse, each with the path of its key.
     pub(super) fn unsound(&self) -> Vec<(String, String)> {
-        let mut faults = self.outbox.unsound();
+        let mut faults = self.outbox.unsound(self.brings_rules().is_some());
         faults.extend(self.seat.iter().flat_map(|seat| seat.unsound(self.url.is_some())));
         if let Err((key, fault)) = self.feed_plan() {
             faults.push((format!("sync.{key}"), fault));
