@@ -237,6 +237,25 @@ fn a_member_states_its_own_word_when_the_platform_asks() {
     names_nobody(&world.log());
 }
 
+/// A gateway closes the pipe at its end, whoever else was told to end with it: what is in it is stored first.
+#[test]
+fn what_a_gateway_said_last_is_stored_when_it_ends() {
+    let mut world = World::new("ask");
+    world.follow();
+    // Before it has made its socket it hears no signal.
+    let is_there = wait_for(|| world.path("state/outbox.sock").exists().then_some(()));
+    assert!(is_there.is_some());
+    let pid = world.follower.as_ref().unwrap().id().to_string();
+    (0..20).for_each(|number| world.alert(host(number)));
+    assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+    (20..40).for_each(|number| world.alert(host(number)));
+    let mut follower = world.follower.take().unwrap();
+    drop(follower.stdin.take());
+    let ended = wait_for(|| follower.try_wait().unwrap());
+    assert_eq!(ended.and_then(|ended| ended.code()), Some(0), "{}", fs::read_to_string(world.log()).unwrap());
+    assert_eq!(world.drafts().len(), 40);
+}
+
 /// Who follows a world needs no files with its rules, and judges by new ones as soon as they are in force there.
 #[test]
 fn a_gateway_that_follows_drafts_by_the_rules_of_the_feed() {

@@ -292,7 +292,7 @@ impl Desk {
             let (answer, said) = (awaited(&mut errand), awaited(&mut question));
             tokio::select! {
                 told = news.recv() => {
-                    let Some(told) = told else { return Ok(()) };
+                    let Some(told) = told else { return self.store() };
                     self.hear(&told);
                     for _ in 1..TOGETHER {
                         let Ok(told) = news.try_recv() else { break };
