@@ -293,3 +293,48 @@ fn what_was_done_to_a_subject_stands_in_its_file() {
         send_as_visitor,
     );
 }
+
+/// A day's account is told once a minute; what was counted since is on the disk when a gateway has ended at a signal.
+#[test]
+fn what_was_counted_until_its_end_is_on_the_disk_of_a_gateway() {
+    between(
+        "gateway::fed::what_was_counted_until_its_end_is_on_the_disk_of_a_gateway",
+        |client| {
+            ip(&format!("route replace {VISITOR}/128 dev wan"));
+            let mut alliance = Alliance::start();
+            let told = alliance.told().replace("accounts_s = 10\n", "accounts_s = 86400\n");
+            let keys = format!("{}{told}", alliance.followed());
+            let site =
+                Site::new(&format!("[enforce]\nmode = \"on\"\n[control]\nsocket = \"DIR/door\"\n{keys}"));
+            let mut running = site.start();
+            alliance.decide(Prefix::containing(VISITORS.first(), 48));
+            awaits(&mut running, "records", 1, now());
+            let met = || {
+                let told =
+                    run(["control", "--socket", &site.path("door"), "explain", VISITOR]).expect(0).stdout;
+                let (_, after) = told.split_once("acted on ")?;
+                after.split(' ').next()?.parse::<u64>().ok()
+            };
+            let playing = client.begin();
+            assert!(wait_for(|| met().filter(|met| *met >= 100)).is_some(), "{}", running.stderr());
+            drop(playing);
+            // Nothing is under way any more.
+            let met = wait_for(|| {
+                let before = met()?;
+                thread::sleep(Duration::from_millis(300));
+                met().filter(|met| *met == before)
+            });
+            let met = met.unwrap();
+            let row = format!("\"packets\":{met},");
+            let is_kept = || {
+                let spool = fs::read(site.path("state/outbox.redb")).unwrap();
+                spool.windows(row.len()).any(|bytes| bytes == row.as_bytes())
+            };
+            assert!(!is_kept(), "nobody was told yet");
+            running.signal("TERM");
+            let ended = running.end();
+            assert!(is_kept(), "{met} packets:\n{}", ended.stderr);
+        },
+        send_as_visitor,
+    );
+}

@@ -120,6 +120,21 @@ impl Controls {
         }
     }
 
+    /// Tells the follower what it was not told yet, once nothing new can come, and waits until it has that on disk.
+    pub(super) fn end(&mut self) {
+        if let Some(carrier) = &mut self.carrier {
+            carrier.leave();
+        }
+        let Some(follower) = self.follower.take() else { return };
+        let mut last: Vec<_> =
+            self.alerts.iter().flat_map(Receiver::try_iter).map(|line| Order::Alert { line }).collect();
+        if let (Some(accounts), Some(carrier)) = (&mut self.accounts, &self.carrier) {
+            let in_kernel = self.last.as_ref().unwrap_or(&self.keeper).cache();
+            last.extend(accounts.end(carrier, in_kernel).map(Order::Applied));
+        }
+        follower.end(&last);
+    }
+
     /// Keeps what the kernel has on its interfaces and in step with the clock, and frees what nobody reads any more.
     fn tend(&mut self) {
         let in_kernel = self.last.as_mut().unwrap_or(&mut self.keeper);

@@ -40,6 +40,8 @@ const RESTS_MAX: Duration = Duration::from_millis(100);
 const READS: u32 = 256;
 /// How often it is looked whether time alone has changed something.
 const ROUND: Duration = Duration::from_secs(5);
+/// How long is waited at most until a feed that could not be begun is tried again: what was published is read for that, and checked.
+const PAUSE_MAX: Duration = Duration::from_secs(60);
 /// How often it is looked whether a manifest is due.
 const STATES: Duration = Duration::from_secs(1);
 /// The longest that somebody listens for what is new, in seconds; then they ask again.
@@ -285,11 +287,45 @@ pub async fn rules(store: &Store, places: &[u64]) -> anyhow::Result<Vec<Entry>> 
     Ok(rules)
 }
 
+/// What comes of beginning the feed: it cannot be where the disk does not give what was published, or the journal lacks rules by which that
+/// goes. Whoever mends either, or hands the rules in again, need not start the platform anew.
+#[derive(Debug)]
+struct Beginning {
+    /// When it is tried next, and how long is waited after that.
+    next: Instant,
+    pause: Duration,
+    /// What stood against it last.
+    said: String,
+}
+
+impl Default for Beginning {
+    fn default() -> Self {
+        Self { next: Instant::now(), pause: ROUND, said: String::new() }
+    }
+}
+
+impl Beginning {
+    /// Whether that was it; what stands against it is told once.
+    fn end(&mut self, begun: anyhow::Result<()>) -> bool {
+        let Err(fault) = begun else { return true };
+        let fault = format!("{fault:#}");
+        if fault != self.said {
+            error!(
+                "there is no feed, and gateways are told of nothing; it is tried again by itself: {fault}"
+            );
+            self.said = fault;
+        }
+        self.next = Instant::now() + self.pause;
+        self.pause = (self.pause * 2).min(PAUSE_MAX);
+        false
+    }
+}
+
 /// Keeps the feed in step, as long as there is a platform.
 pub(super) async fn rounds(platform: Weak<Platform>) {
     let Some(mut written) = platform.upgrade().map(|platform| platform.written.subscribe()) else { return };
     tokio::spawn(manifests(Weak::clone(&platform)));
-    let mut has_begun = false;
+    let (mut has_begun, mut beginning) = (false, Beginning::default());
     loop {
         let begun = Instant::now();
         {
@@ -297,17 +333,16 @@ pub(super) async fn rounds(platform: Weak<Platform>) {
             if !platform.roles.leads() {
                 let mut role = platform.roles.changes();
                 *platform.fed.lock().await = None;
-                has_begun = false;
+                platform.metrics.lacks_feed(false);
+                (has_begun, beginning) = (false, Beginning::default());
                 drop(platform);
                 // Whoever leads begins where the one before has ended.
                 let _ = timeout(ROUND, role.changed()).await;
                 continue;
             }
-            if !has_begun {
-                has_begun = true;
-                if let Err(fault) = platform.begin_feed().await {
-                    error!("there is no feed: {fault:#}");
-                }
+            if !has_begun && beginning.next <= begun {
+                has_begun = beginning.end(platform.begin_feed().await);
+                platform.metrics.lacks_feed(!has_begun);
             }
             if let Err(fault) = platform.feed().await {
                 platform.metrics.unfed();

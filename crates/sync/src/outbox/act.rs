@@ -1,5 +1,6 @@
 //! From a draft to a signed act, and whether the law would take it.
 
+use credence_credit::guard::NeverBlock;
 use credence_credit::{ActId, EvidenceClass, Learned, Rating, Subject};
 use credence_law::acts::{Applied, Block, Claim, OwnAlert, Preamble, Purpose, Report};
 use credence_law::party::{MemberId, Party, act_id};
@@ -20,6 +21,8 @@ const ACCOUNT_LASTS_S: u64 = 365 * DAY;
 pub struct Footing<'a> {
     /// The rules in force.
     pub law: &'a Law,
+    /// What the operator never blocks, and tells nobody of.
+    pub protected: &'a NeverBlock,
     /// The member's key for alerts.
     pub key: &'a SigningKey,
     /// The member.
@@ -95,6 +98,9 @@ impl Footing<'_> {
     /// # Errors
     /// Why the law would refuse it; nothing of the kind is ever sent.
     pub(super) fn sign(&self, draft: &Draft, number: u64) -> Result<Dispatch, Refusal> {
+        if self.protected.overlaps(draft.subject) {
+            return Err(Refusal::Protected);
+        }
         let act = self.act(draft, number);
         let bytes = Object::new(self.law.world, act).encode();
         let signed = Signed::with(bytes, [self.key]);
