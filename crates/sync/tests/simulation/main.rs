@@ -53,6 +53,22 @@ pub(crate) enum Sabotage {
     Forgetful,
 }
 
+/// How a seed is run again.
+fn replay(seed: u64) -> String {
+    format!("replay: CREDENCE_SEED={seed} cargo test -p credence-sync --test simulation a_day")
+}
+
+/// Tells how to run a seed again when something panics in it.
+struct Seed(u64);
+
+impl Drop for Seed {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            eprintln!("seed {} panics; {}", self.0, replay(self.0));
+        }
+    }
+}
+
 fn run(seed: u64, sabotage: Option<Sabotage>) -> (Result<Told24, Failure>, Vec<String>) {
     let mut simulation = Simulation::new(seed, sabotage);
     let told = simulation.run();
@@ -61,11 +77,11 @@ fn run(seed: u64, sabotage: Option<Sabotage>) -> (Result<Told24, Failure>, Vec<S
 
 /// Runs a seed, and tells how to run it again if something does not hold.
 fn holds(seed: u64) -> Told24 {
+    let _named = Seed(seed);
     match run(seed, None) {
         (Ok(told), _) => told,
         (Err(Failure { check, text }), last) => {
-            let replay = format!("CREDENCE_SEED={seed} cargo test -p credence-sync --test simulation a_day");
-            panic!("seed {seed}: `{check}` does not hold: {text}\n{}\nreplay: {replay}", last.join("\n"));
+            panic!("seed {seed}: `{check}` does not hold: {text}\n{}", last.join("\n"));
         }
     }
 }
