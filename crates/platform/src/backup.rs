@@ -126,6 +126,10 @@ pub(super) async fn restore(dir: &Path, file: &Path, last: Last<'_>) -> anyhow::
         // Whoever follows takes no session of another epoch for one of this: its feed begins anew.
         Feed::begin_session(&dir.join("feed"))?;
         let epoch = published.begin_epoch()?;
+        writer
+            .begin_epoch(epoch)
+            .await
+            .context("the database cannot be told of the epoch; empty it, and begin again")?;
         println!("epoch {epoch}: the log goes on as {}", origin(world, epoch));
     }
     // First, so that a restoration that breaks off half-way is not served.

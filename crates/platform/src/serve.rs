@@ -52,7 +52,7 @@ use crate::bucket::Place;
 use crate::desk::Desk;
 use crate::gate::{Gate, Limits};
 use crate::log::Signer;
-use crate::published::Published;
+use crate::published::{Published, origin};
 use crate::request::Nonces;
 use crate::store::{Inquiry, Store, StoreError};
 use credence_feed::Witness;
@@ -152,6 +152,12 @@ impl Platform {
             Err(StoreError::Taken) if reached.is_some() => None,
             Err(fault) => return Err(fault.into()),
         };
+        let (epoch, known) = (published.epoch()?, store.epoch().await?);
+        if let Some(writer) = writer.as_mut().filter(|_| known < epoch) {
+            // A new database, or one of a version that did not note it.
+            writer.begin_epoch(epoch).await?;
+        }
+        is_of(&store, world, &signer).await?;
         let roles = Roles::new(reached, writer.is_some());
         if let (Some(writer), Some(own)) = (&mut writer, roles.own()) {
             writer.lead(own).await?;
@@ -295,6 +301,19 @@ pub async fn replay(store: &Store, world: World) -> anyhow::Result<Desk> {
         }
         desk.replay_all(&entries, cores())?;
     }
+}
+
+/// That a journal is of the epoch whose checkpoints are signed here: with another directory on the same database somebody may have
+/// begun another.
+async fn is_of(store: &Store, world: World, signer: &Signer) -> anyhow::Result<()> {
+    let name = origin(world, store.epoch().await?);
+    anyhow::ensure!(
+        name == signer.origin(),
+        "the journal goes on as {name}, and what this directory signs is {}: stop this process, take the file `epoch` from the \
+         directory in which the journal was restored, remove `published` here, and start anew",
+        signer.origin()
+    );
+    Ok(())
 }
 
 /// The cores that this process may use.

@@ -17,9 +17,9 @@ use super::traffic::{Arrivals, SLACK, send_for};
 
 /// What is promised with a doorbell.
 const PROMISED: Duration = Duration::from_secs(1);
-/// How often is asked without one, and the longest that takes: a quarter more, and the round.
+/// How long nobody asks without one, which is what is promised then, and that with more time.
 const ASKED_EACH: Duration = Duration::from_secs(1);
-const POLLED: Duration = Duration::from_millis(2_250);
+const ASKED_EACH_AT_LENGTH: Duration = Duration::from_secs(3);
 /// How many times each, and how many when there is time.
 const TURNS: usize = 10;
 const TURNS_AT_LENGTH: usize = 100;
@@ -103,9 +103,11 @@ impl Story {
 }
 
 fn told(client: &Client, has_bell: bool) {
+    let at_length = env::var_os("CREDENCE_AT_LENGTH").is_some_and(|value| value == "1");
+    let asked_each = if at_length { ASKED_EACH_AT_LENGTH } else { ASKED_EACH };
     ip(&format!("route replace {VISITOR}/128 dev wan"));
     let alliance = Alliance::start();
-    let followed = if has_bell { alliance.followed() } else { alliance.followed_without_bell(ASKED_EACH) };
+    let followed = if has_bell { alliance.followed() } else { alliance.followed_without_bell(asked_each) };
     let enforced = format!("[enforce]\nmode = \"on\"\nlisted_kbit_per_s = {RELIEVED}\n");
     let site = Site::new(&format!("{enforced}{followed}"));
     let mut running = site.start();
@@ -115,13 +117,15 @@ fn told(client: &Client, has_bell: bool) {
     let _playing = client.begin();
     arrivals.steady(VISITOR, now());
     let mut story = Story { alliance, arrivals, took: Took::default() };
-    let at_length = env::var_os("CREDENCE_AT_LENGTH").is_some_and(|value| value == "1");
     for _ in 0..if at_length { TURNS_AT_LENGTH } else { TURNS } {
         story.turn();
     }
-    let (how, promised) =
-        if has_bell { ("by the doorbell", PROMISED) } else { ("asked each second", POLLED) };
-    story.took.judge(how, promised);
+    let (how, promised) = if has_bell {
+        ("by the doorbell".to_owned(), PROMISED)
+    } else {
+        (format!("asked each {} s", asked_each.as_secs()), asked_each)
+    };
+    story.took.judge(&how, promised);
     running.signal("TERM");
     running.end().expect(0);
 }

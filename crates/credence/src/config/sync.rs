@@ -52,7 +52,7 @@ pub(crate) struct Sync {
     pub(crate) witness_quorum: u8,
     /// Whether a world that was made to try things out is followed. Default false: nobody answers for what it says.
     pub(crate) allow_example: bool,
-    /// Seconds from one question for news to the next, a quarter more or less; the platform's doorbell rings earlier. Default 30.
+    /// Seconds from one question for news to the next at most, and up to a quarter less; the platform's doorbell rings earlier. Default 30.
     pub(crate) refresh_s: u32,
     /// Seconds without an answer from which the feed counts as stale. Default 86,400.
     pub(crate) stale_after_s: u32,

@@ -80,10 +80,13 @@ impl Publisher {
         let law = self.desk.law().unwrap();
         let due = due(&mut self.feed, self.desk.book(), law, &mut HashMap::new(), (self.now, 0)).unwrap();
         for (party, shard) in &due {
+            self.feed.propose(*party, shard);
             let manifest = self.parties.manifest(*party, shard, self.now).unwrap();
             self.hand_in(&manifest);
         }
-        self.publish();
+        assert!(self.publish());
+        let size = self.desk.log().len();
+        assert!(self.feed.wants(&self.desk, size, self.now).unwrap().is_empty(), "all of it is stated");
         due.len()
     }
 

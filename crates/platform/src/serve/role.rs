@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use tokio::time::sleep;
 use tracing::{error, info, warn};
 
-use super::{PAGE, Platform, cores, now, replay};
+use super::{PAGE, Platform, cores, is_of, now, replay};
 use crate::feed::Offered;
 use crate::request::Nonces;
 use crate::store::{Leader, StoreError, Writer};
@@ -84,6 +84,7 @@ impl Roles {
 impl Platform {
     /// Takes in what another process has written, and shows what it has published.
     pub(super) async fn tail(&self) -> anyhow::Result<()> {
+        is_of(&self.store, self.world, &self.signer).await?;
         let before = self.read(|desk| desk.log().len());
         loop {
             let entries = self.store.read(self.read(|desk| desk.log().len()), PAGE).await?;

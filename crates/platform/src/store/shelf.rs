@@ -1,4 +1,4 @@
-//! What several processes on one database have of each other: the feed as it was published last, and who leads.
+//! What several processes on one database have of each other: the feed as it was published last, the epoch of the log, and who leads.
 //!
 //! A head is written here before anybody is shown it, by the connection that holds the lock: whoever has lost the lock publishes nothing
 //! more, and whoever has it goes on behind the newest.
@@ -61,6 +61,17 @@ impl Store {
         find.fetch_optional(&self.pool).await?.map(|row| row.try_get("bytes")).transpose()
     }
 
+    /// Which epoch of the public log the journal is of, from 1 on.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub async fn epoch(&self) -> sqlx::Result<u32> {
+        let row = sqlx::query("SELECT number FROM epoch").fetch_optional(&self.pool).await?;
+        let number = row.map(|row| row.try_get::<i64, _>("number")).transpose()?;
+        number
+            .map_or(Ok(1), |number| u32::try_from(number).map_err(|fault| sqlx::Error::Decode(fault.into())))
+    }
+
     /// Who leads, or led last.
     ///
     /// # Errors
@@ -106,6 +117,21 @@ impl Writer {
         }
         transaction.commit().await?;
         Ok(true)
+    }
+
+    /// Notes which epoch of the public log the journal is of, and forgets what was published of an earlier one and what witnesses
+    /// have said of it.
+    ///
+    /// # Errors
+    /// When it is not on disk; then nothing has changed.
+    pub async fn begin_epoch(&mut self, number: u32) -> sqlx::Result<()> {
+        let mut transaction = self.connection.begin().await?;
+        for forget in ["DELETE FROM feed_head", "DELETE FROM feed_files", "DELETE FROM cosignatures"] {
+            sqlx::query(forget).execute(&mut *transaction).await?;
+        }
+        let put = "INSERT INTO epoch (place, number) VALUES ($1, $2) ON CONFLICT (place) DO UPDATE SET number = excluded.number";
+        sqlx::query(put).bind(PLACE).bind(i64::from(number)).execute(&mut *transaction).await?;
+        transaction.commit().await
     }
 
     /// Says that this process leads.

@@ -2,8 +2,12 @@
 
 use std::fs;
 use std::thread;
+use std::time::Duration;
 
-use super::world::{Site, run, told};
+use credence_feed::Head;
+use credence_law::{Object, Signed};
+
+use super::world::{Server, Site, run, told};
 
 impl Site {
     fn backup(&self, name: &str) -> String {
@@ -24,6 +28,20 @@ impl Site {
         assert!(verified.status.success(), "{}", told(&verified));
         told(&verified)
     }
+}
+
+/// The session and the serial of the feed's head, once there is one.
+fn head(server: &Server) -> (u64, u64) {
+    for _ in 0..400 {
+        let answer = server.get("/feed/head");
+        if answer.status == 200 {
+            let signed = Signed::decode(&answer.body).unwrap();
+            let head = Object::<Head>::decode(signed.bytes()).unwrap().body;
+            return (head.session, head.serial);
+        }
+        thread::sleep(Duration::from_millis(25));
+    }
+    panic!("the feed has no head");
 }
 
 #[test]
@@ -83,6 +101,7 @@ fn what_is_lost_for_good_begins_an_epoch_under_another_name() {
     assert_eq!(server.hand_in(&site.alert(2, 2)).status, 201);
     let late = site.path().join("checkpoint-2");
     fs::write(&late, server.get("/log/checkpoint").body).unwrap();
+    let (session, _) = head(&server);
     server.stop();
 
     // The database is gone, and so is what the directory remembers.
@@ -91,16 +110,27 @@ fn what_is_lost_for_good_begins_an_epoch_under_another_name() {
     assert!(site.restore(&file, &[]).unwrap_err().contains("nobody says what was published last"));
     let late = late.to_str().unwrap();
     assert!(site.restore(&file, &["--checkpoint", late]).unwrap_err().contains("and 6 were published"));
-    let head = site.path().join("feed/head");
+    // Sessions are named by the second in which they began.
+    thread::sleep(Duration::from_millis(1_100));
     let said = site.restore(&file, &["--new-epoch"]).unwrap();
     assert!(said.contains("epoch 2"), "{said}");
-    assert!(!head.exists(), "its feed begins a new session");
 
     let server = site.serve();
     let checkpoint = server.get("/log/checkpoint").text();
     assert_eq!(checkpoint.lines().next(), Some(&*format!("credence/{}/2", site.world)));
+    let (begun, serial) = head(&server);
+    assert!(begun > session && serial == 1, "its feed begins a new session: {begun}, {serial}");
     assert_eq!(server.hand_in(&site.alert(3, 3)).json()["place"], 5, "of a log that had no such place");
     server.stop();
+    fs::write(site.path().join("epoch"), "1\n").unwrap();
+    fs::remove_file(site.path().join("published")).unwrap();
+    let refused = told(&run(&["serve", "--dir", site.dir(), "--listen", "127.0.0.1:0"]));
+    let names = ["/2,", ":"].map(|end| format!("credence/{}{end}", site.world));
+    assert!(
+        names.iter().all(|name| refused.contains(name)) && refused.contains("take the file `epoch`"),
+        "{refused}"
+    );
+    fs::write(site.path().join("epoch"), "2\n").unwrap();
     let early = site.verified(&["--checkpoint", early.to_str().unwrap()]);
     assert!(early.contains("lies on the log's way"), "{early}");
     let late = run(&["verify", "--dir", site.dir(), "--checkpoint", late]);

@@ -140,7 +140,9 @@ fn travelling(book: &Book, law: &Law, stated: &Stated<'_>, at: u64) -> BTreeSet<
             wanted.insert(*id);
         }
     }
-    // With all that they rest on, and all that was said of them.
+    // With all that they rest on, and all that was said of them; what was said of an act that is over changes nothing.
+    let is_live = |id: &ActId| book.act(id).is_some_and(|act| at < act.preamble().expires);
+    wanted.retain(is_live);
     loop {
         let mut more = BTreeSet::new();
         for accepted in book.acts() {
@@ -151,8 +153,7 @@ fn travelling(book: &Book, law: &Law, stated: &Stated<'_>, at: u64) -> BTreeSet<
                 more.insert(accepted.id);
             }
         }
-        more.retain(|id| book.act(id).is_some_and(|act| is_public(act) && at < act.preamble().expires));
-        wanted.retain(|id| book.act(id).is_some_and(|act| at < act.preamble().expires));
+        more.retain(|id| book.act(id).is_some_and(is_public) && is_live(id));
         if more.is_subset(&wanted) {
             return wanted;
         }
@@ -201,4 +202,24 @@ fn acts_travel_until_they_are_stated() {
     followed.step(Step::Complain(0));
     followed.check();
     assert_eq!(followed.seen.0, 10 + 3, "the decision that is listed, its opinion, and the relief");
+}
+
+/// The row that is stated is over, another decision speaks of the same source, and the relief from the first one lasts for longer.
+#[test]
+fn what_was_said_of_an_act_that_is_over_travels_no_more() {
+    let mut followed = Followed::new();
+    let week = Step::Pass(7 * 86_400);
+    for step in [Step::Decide, Step::Attest(0), Step::Publish] {
+        followed.step(step);
+    }
+    let first = followed.decisions[0];
+    let (_, relief) = followed.publisher.complain(first);
+    for step in [week, Step::Decide, Step::Complain(1), week, Step::Alert(3, 1)] {
+        followed.step(step);
+        followed.check();
+    }
+    let (book, now) = (followed.publisher.desk.book(), followed.publisher.now);
+    let expires = |id: &ActId| book.act(id).unwrap().preamble().expires;
+    assert!(expires(&first) <= now && now < expires(&relief));
+    assert_eq!(followed.rows.loose(book, now).len(), 1, "the alert alone");
 }
