@@ -148,7 +148,7 @@ fn liar(platform: SocketAddr) -> (SocketAddr, Arc<AtomicUsize>) {
     (address, given)
 }
 
-/// Three of five seats are needed. Two are away; of the three that are there one is lied to, and does not sign; another one comes.
+/// Three of five seats are needed. Two are away; of the three that are there one is lied to, and does not sign; then one of the others comes.
 #[test]
 fn three_seats_of_five_state_what_was_decided_and_one_that_is_lied_to_does_not_sign() {
     let mut council = Council::new();

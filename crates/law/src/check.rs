@@ -255,7 +255,7 @@ impl Law {
             Act::Decision(decision) => self.decision(decision, acts),
             Act::Proposal(proposal) => self.proposal(proposal, acts),
             Act::Vote(vote) => vote_counts(vote, acts),
-            Act::Applied(applied) => self.subject(&applied.subject).map(drop),
+            Act::Applied(applied) => self.applied(applied, acts),
             Act::Correction(correction) => {
                 may_change(act, acts, &correction.corrects)?;
                 let replaced = correction.replacement.map(|id| expect(acts, &id, |_| true));

@@ -297,6 +297,20 @@ pub(crate) fn draft() -> Draft {
     }
 }
 
+/// An account of what was done by an act.
+pub(crate) fn account(because: ActId) -> Applied {
+    Applied {
+        preamble: preamble(member(3), Purpose::Account),
+        subject: block("2a00:4:2::/48"),
+        measure: Measure::Drop,
+        because,
+        from: NOW - DAY,
+        until: NOW,
+        packets: 5,
+        bytes: 300,
+    }
+}
+
 /// What is kept no longer: an act of two years ago.
 pub(crate) fn forgotten(known: &mut Known) -> ActId {
     let mut old = own_alert();
@@ -331,17 +345,7 @@ pub(crate) fn all(known: &mut Known) -> Vec<Act> {
         decision.into(),
         proposal.into(),
         vote(4, proposed, Ballot::No).into(),
-        Applied {
-            preamble: preamble(member(3), Purpose::Account),
-            subject: block("2a00:4:2::/48"),
-            measure: Measure::Drop,
-            because: decided,
-            from: NOW - DAY,
-            until: NOW,
-            packets: 5,
-            bytes: 300,
-        }
-        .into(),
+        account(decided).into(),
         Correction { preamble: relief(Party::Body), corrects: own, ground: Ground::Error, replacement: None }
             .into(),
         Lifting { preamble: relief(member(1)), lifts: own, ground: Ground::Remedied }.into(),

@@ -49,8 +49,9 @@ impl Acts for Unknown {
         Vec::new()
     }
 
+    /// What an account names was known to the platform alone, which looks at it again.
     fn is_erased(&self, _: &ActId) -> bool {
-        false
+        true
     }
 
     fn accepted_at(&self, _: &ActId) -> Option<u64> {
