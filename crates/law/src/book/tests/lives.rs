@@ -3,7 +3,11 @@
 use super::*;
 use crate::acts::{Answer, Call, Confirmation, Control, Erased, Erasure, OwnAlert, Repair, Threat};
 use crate::cycle::{Matter, Turn, complaint as hearing, repair as repairing};
-use crate::world::{block, repair};
+use crate::object::Object;
+use crate::party::{Function, MemberId};
+use crate::registry::Registry;
+use crate::sign::Signed;
+use crate::world::{WORLD, block, key, repair, signers};
 
 const SITE: &str = "2a00:4:2::/48";
 
@@ -110,6 +114,74 @@ fn an_agreement_is_one_by_the_count_that_gateways_make() {
             assert_eq!(agreed, counted.is_ok(), "pattern {pattern} at {at}: {counted:?}");
         }
     }
+}
+
+/// The restrictions that a gateway finds, which takes no act that the law has something against now.
+fn of_gateways(platform: &Platform) -> Vec<ActId> {
+    let mut book = Book::of_public_acts();
+    for accepted in platform.book.acts() {
+        let second = key(accepted.act.issuer(), Function::Votes, 2);
+        let is_second = accepted.keys == [KeyId::of(second.verifying_key().as_bytes())];
+        let keys = if is_second { vec![second] } else { signers(&accepted.act) };
+        let signed = Signed::with(Object::new(WORLD, accepted.act.clone()).encode(), &keys);
+        if let Ok(accepted) = platform.law.examine(&signed, &book, platform.now) {
+            book.enter(accepted);
+        }
+    }
+    book.restrictions(&platform.law, platform.now)
+}
+
+/// Once the platform counted votes that gateways refuse: by a key that was revoked since, and of a member that has left.
+#[test]
+fn a_vote_counts_as_long_as_its_key_and_its_member_do() {
+    let mut platform = Platform::new();
+    let mut restriction = proposal(&mut Known::default());
+    restriction.decision = platform.decide(100);
+    let proposed = platform.accept(restriction);
+    for by in 1..=MEMBERS {
+        // Whoever has stolen member 1's key is against it.
+        platform.accept(vote(by, proposed, if by == 1 { Ballot::No } else { Ballot::Yes }));
+    }
+    let agreed = |platform: &Platform| {
+        let found = platform.book.restrictions(&platform.law, platform.now);
+        assert_eq!(of_gateways(platform), found);
+        found
+    };
+    let replace = |platform: &mut Platform, change: &dyn Fn(&mut Registry)| {
+        let mut registry = platform.law.register().registry().clone();
+        registry.version += 1;
+        change(&mut registry);
+        registry.revoked.sort_unstable();
+        platform.law.registers.insert(registry.version, Register::new(registry).unwrap());
+    };
+    let revoke = |platform: &mut Platform, by: u16| {
+        let stolen = KeyId::of(key(member(by), Function::Votes, 1).verifying_key().as_bytes());
+        replace(platform, &|registry| registry.revoked.push(stolen));
+    };
+    let again = |platform: &mut Platform, by: u16, ballot| {
+        platform.number += 1;
+        let mut vote = vote(by, proposed, ballot);
+        (vote.preamble.number, vote.preamble.issued) = (platform.number, platform.now);
+        let key = key(member(by), Function::Votes, 2);
+        let signed = Signed::with(Object::new(WORLD, Act::from(vote)).encode(), [&key]);
+        let accepted = platform.law.submit(&signed, &platform.book, platform.now)?;
+        platform.book.enter(accepted);
+        Ok::<_, Refusal>(())
+    };
+    assert_eq!(agreed(&platform), [], "one is against it");
+    assert_eq!(again(&mut platform, 1, Ballot::Yes), Err(Refusal::StrayVote), "it counts still");
+    revoke(&mut platform, 1);
+    assert_eq!(agreed(&platform), [], "there is time, and one has not voted");
+    assert_eq!(again(&mut platform, 1, Ballot::Yes), Ok(()));
+    assert_eq!(agreed(&platform), [proposed]);
+    assert_eq!(again(&mut platform, 1, Ballot::No), Err(Refusal::StrayVote));
+    [3, 4].into_iter().for_each(|by| revoke(&mut platform, by));
+    assert_eq!(agreed(&platform), []);
+    platform.now += 3 * DAY;
+    assert_eq!(agreed(&platform), [], "three of five are too few");
+    assert_eq!(again(&mut platform, 4, Ballot::Yes), Err(Refusal::StrayVote), "it is late");
+    replace(&mut platform, &|registry| registry.members.retain(|member| member.id != MemberId(5)));
+    assert_eq!(agreed(&platform), [], "who has left is not one of three in four");
 }
 
 /// What a subject whose credit is bad, and that mends its ways, gets back and when.
