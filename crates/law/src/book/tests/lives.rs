@@ -327,7 +327,7 @@ fn what_is_erased_leaves_the_book_that_it_was_never_in() {
 }
 
 /// The same registry with keys and mandates that last.
-fn later(mut registry: crate::registry::Registry) -> crate::registry::Registry {
+fn later(mut registry: Registry) -> Registry {
     let members = registry.members.iter_mut();
     let keys = members.flat_map(|member| {
         member.mandate_until = u64::MAX;
@@ -344,9 +344,9 @@ fn exercises_never_reach_an_ordinary_record() {
     let real = platform.accept(own_alert());
     let mut drills = Book::of_exercises();
     let drill = |act: &Act| {
-        let mut object = crate::Object::new(crate::world::WORLD, act.clone());
+        let mut object = Object::new(WORLD, act.clone());
         object.exercise = true;
-        crate::Signed::with(object.encode(), &crate::world::signers(act))
+        Signed::with(object.encode(), &signers(act))
     };
     let act = |known: &mut Known| Act::from(decision(known, &[1, 2, 3], rated(100)));
     let mut known = Known::default();
@@ -356,7 +356,7 @@ fn exercises_never_reach_an_ordinary_record() {
     // Identities of a drill are its own: what cites them is written anew.
     let mut names = HashMap::new();
     for act in before {
-        let ordinary = crate::Object::new(crate::world::WORLD, act.clone()).id();
+        let ordinary = Object::new(WORLD, act.clone()).id();
         let act = renamed(act, &names);
         let accepted = platform.law.examine(&drill(&act), &drills, NOW).unwrap();
         assert_eq!(platform.law.examine(&drill(&act), &platform.book, NOW), Err(Refusal::Exercise));
@@ -420,7 +420,7 @@ fn relief_and_outcome_reach_those_who_cannot_read_the_complaint() {
 }
 
 /// An act as it is made at a moment, signed by all who must.
-fn made(act: impl Into<Act>, number: u64, at: u64) -> crate::sign::Signed {
+fn made(act: impl Into<Act>, number: u64, at: u64) -> Signed {
     let mut act = act.into();
     let preamble = act.preamble_mut();
     (preamble.number, preamble.issued, preamble.expires) = (number, at, at + 10 * DAY);
@@ -436,7 +436,7 @@ fn what_several_sign_has_a_day_and_comes_in_any_order() {
     let own = platform.accept(own_alert());
     let begun = platform.now + 1_000;
     let lifts = |issuer, lifts| Lifting { preamble: relief(issuer), lifts, ground: Ground::Remedied };
-    let submit = |platform: &Platform, signed: &crate::sign::Signed, after: u64| {
+    let submit = |platform: &Platform, signed: &Signed, after: u64| {
         platform.law.submit(signed, &platform.book, begun + after)
     };
     let bodys = made(lifts(Party::Body, one), 70, begun);
