@@ -15,7 +15,7 @@ use crate::catalogue::Catalogue;
 use crate::check::{Accepted, Acts, Law};
 use crate::layout::Text;
 use crate::object::Object;
-use crate::party::{Function, MemberId, Party, World, act_id};
+use crate::party::{Function, KeyId, MemberId, Party, World, act_id};
 use crate::procedure::Procedure;
 use crate::refusal::Refusal;
 use crate::registry::{Holding, Key, Member, Office, Register, Registry};
@@ -153,6 +153,11 @@ impl Acts for Known {
         let mut citing: Vec<_> = self.acts.iter().filter(|(_, act)| act.cites().contains(id)).collect();
         citing.sort_by_key(|(_, act)| act.preamble().issued);
         citing.into_iter().map(|(id, _)| *id).collect()
+    }
+
+    /// They are not known.
+    fn vote_keys(&self, _id: &ActId) -> &[KeyId] {
+        &[]
     }
 
     fn drafts(&self, rules: &ActId) -> Vec<ActId> {

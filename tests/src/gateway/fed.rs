@@ -247,6 +247,43 @@ fn what_members_decide_reaches_the_wire_and_what_they_correct_leaves_it() {
     );
 }
 
+/// Once the last record that was lifted stayed in the kernel to its end, as if it had been lost.
+#[test]
+fn what_is_lifted_is_let_go_where_the_kernel_keeps_what_is_lost() {
+    between(
+        "gateway::fed::what_is_lifted_is_let_go_where_the_kernel_keeps_what_is_lost",
+        |client| {
+            ip(&format!("route replace {VISITOR}/128 dev wan"));
+            let mut alliance = Alliance::start();
+            let followed = alliance.followed();
+            let site = Site::new(&format!(
+                "[enforce]\nmode = \"on\"\non_failure.data_absent = \"static\"\n[control]\nsocket = \"DIR/door\"\n{followed}"
+            ));
+            let mut running = site.start();
+            let act = alliance.decide(Prefix::containing(VISITORS.first(), 48));
+            awaits(&mut running, "records", 1, now());
+            let arrivals = Arrivals::noted();
+            let _playing = client.begin();
+            arrivals.first(CLIENT, now());
+            let began = now();
+            thread::sleep(EVERY * 300);
+            assert_eq!(arrivals.since(VISITOR, began).len(), 0, "what was decided is on the wire");
+            let complaint = alliance.complain(act, VISITOR.parse().unwrap());
+            alliance.submit(|parties, now| parties.uphold(complaint, act, now));
+            awaits(&mut running, "records", 0, now());
+            let began = arrivals.first(VISITOR, now());
+            thread::sleep(EVERY * 300);
+            let came = [VISITOR, CLIENT].map(|source| arrivals.since(source, began).len());
+            assert!(came[0] > 150 && came[0] * 10 > came[1] * 9, "not all of it passes: {came:?}");
+            let told = run(["control", "--socket", &site.path("door"), "explain", VISITOR]).expect(0).stdout;
+            assert!(!told.contains("by the record"), "{told}");
+            running.signal("TERM");
+            running.end().expect(0);
+        },
+        send_as_visitor,
+    );
+}
+
 /// What was held up stands in the credit file of whom it was done to, period by period, and nothing else does.
 #[test]
 fn what_was_done_to_a_subject_stands_in_its_file() {

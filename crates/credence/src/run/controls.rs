@@ -50,8 +50,8 @@ pub(super) struct Controls {
     accounts: Option<Accounts>,
     /// Updates of credit that wait for the operator, and why.
     held: BTreeMap<Part, (Update, String)>,
-    /// Whether the kernel goes on with the records that it has when there are none any more: where snapshots are configured and
-    /// `enforce.on_failure.data_absent` is `static`.
+    /// Whether the kernel goes on with the records that it has when there are none any more and no feed has said so: where snapshots
+    /// are configured and `enforce.on_failure.data_absent` is `static`.
     keeps_last: bool,
     /// The records that it goes on with, when it does.
     last: Option<Keeper>,

@@ -3,7 +3,7 @@
 use credence_credit::guard::NeverBlock;
 use credence_credit::{ActId, EvidenceClass, Learned, Rating, Subject};
 use credence_law::acts::{Applied, Block, Claim, OwnAlert, Preamble, Purpose, Report};
-use credence_law::party::{MemberId, Party, act_id};
+use credence_law::party::{KeyId, MemberId, Party, act_id};
 use credence_law::standard::Entry;
 use credence_law::{Act, Acts, Law, Object, Refusal, Signed};
 use credence_prefix::Prefix;
@@ -43,6 +43,10 @@ impl Acts for Unknown {
 
     fn citing(&self, _: &ActId) -> Vec<ActId> {
         Vec::new()
+    }
+
+    fn vote_keys(&self, _: &ActId) -> &[KeyId] {
+        &[]
     }
 
     fn drafts(&self, _: &ActId) -> Vec<ActId> {

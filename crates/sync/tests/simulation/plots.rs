@@ -37,7 +37,7 @@ impl Simulation {
                 self.lie(victim, about, Measure::RateLimit, &all);
             }
             4 | 5 => self.frame(about, victim),
-            // Early in a day nobody may have said anything yet.
+            // Once it was said again before anything had been said.
             6 if !self.sent.is_empty() => {
                 let old = self.dice.one(&self.sent.clone());
                 let parcel = Parcel { bytes: old, intent: Intent::Nothing, from: by, sent_ms: self.now_ms };
