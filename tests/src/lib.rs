@@ -23,4 +23,6 @@ mod judged;
 #[cfg(test)]
 mod outbox;
 #[cfg(test)]
+mod seats;
+#[cfg(test)]
 mod stick;

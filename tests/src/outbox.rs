@@ -9,15 +9,17 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
-use credence_law::party::Function;
-use credence_platform::example::{Place, make_world};
+use credence_law::party::{Function, act_id};
+use credence_law::{Object, Rules, Signed};
+use credence_platform::example::{Place, make_world, read_world};
+use credence_platform::keys;
 use credence_platform::serve::now;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::binary::{Ran, credence, platform, run};
-use crate::gateway::running::{fetch, wait_for};
+use crate::gateway::running::{exchange, fetch, wait_for};
 
 /// The member of the example that the gateway belongs to; it hands out /56 of 2001:db8:1000::/36.
 const OWN: u128 = 0x2001_0db8_1000 << 80;
@@ -62,8 +64,18 @@ impl World {
         Self { directory, address, platform: None, follower: None }
     }
 
+    /// Where the platform is served.
+    pub(crate) const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// A file of this name in the world's directory; `made` has everybody's keys.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
     fn config(&self) -> PathBuf {
-        self.directory.path().join("credence.toml")
+        self.path("credence.toml")
     }
 
     /// The keys of a gateway's configuration by which it tells the platform.
@@ -134,6 +146,14 @@ impl World {
         assert_eq!(acts.len(), 1, "{acts:?}");
         assert_eq!((&acts[0]["kind"], &acts[0]["measure"]), (&json!("own_alert"), &json!(measure)));
         assert_eq!((&acts[0]["item"], &acts[0]["evidence"]), (&json!("scanning"), &json!("confirmed")));
+    }
+
+    /// Waits until the process that follows knows so many rules.
+    #[track_caller]
+    fn goes_by(&self, rules: u8) {
+        let told = format!("new rules have come into force rules={rules}");
+        let log = || fs::read_to_string(self.log()).unwrap_or_default();
+        assert!(wait_for(|| log().contains(&told).then_some(())).is_some(), "{}", log());
     }
 
     /// What `credence outbox` says.
@@ -214,6 +234,66 @@ fn a_member_states_its_own_word_when_the_platform_asks() {
     assert!(wait_for(|| (asked(&world) == 404).then_some(())).is_some(), "it is asked no more");
     assert_eq!(fetch(world.address, "/feed/proposals/2").0, 404, "who says nothing is asked for nothing");
     assert_eq!(fetch(world.address, "/feed/proposals/nobody").0, 404);
+    names_nobody(&world.log());
+}
+
+/// A gateway closes the pipe at its end, whoever else was told to end with it: what is in it is stored first.
+#[test]
+fn what_a_gateway_said_last_is_stored_when_it_ends() {
+    let mut world = World::new("ask");
+    world.follow();
+    // Before it has made its socket it hears no signal.
+    let is_there = wait_for(|| world.path("state/outbox.sock").exists().then_some(()));
+    assert!(is_there.is_some());
+    let pid = world.follower.as_ref().unwrap().id().to_string();
+    (0..20).for_each(|number| world.alert(host(number)));
+    assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+    (20..40).for_each(|number| world.alert(host(number)));
+    let mut follower = world.follower.take().unwrap();
+    drop(follower.stdin.take());
+    let ended = wait_for(|| follower.try_wait().unwrap());
+    assert_eq!(ended.and_then(|ended| ended.code()), Some(0), "{}", fs::read_to_string(world.log()).unwrap());
+    assert_eq!(world.drafts().len(), 40);
+}
+
+/// Who follows a world needs no files with its rules, and judges by new ones as soon as they are in force there.
+#[test]
+fn a_gateway_that_follows_drafts_by_the_rules_of_the_feed() {
+    let mut world = World::new("automatic");
+    let keys = world.keys();
+    let without: Vec<_> = keys.lines().filter(|line| !line.starts_with("rules = ")).collect();
+    fs::write(world.config(), format!("interface = \"lo\"\n{}\n", without.join("\n"))).unwrap();
+    let config = world.config();
+    let checked = || run(["check", "--config", config.to_str().unwrap()]).expect(0).stdout;
+    assert!(checked().contains(", by the rules of the feed;"), "{}", checked());
+    world.serve();
+    world.follow();
+    world.goes_by(4);
+    world.alert(host(1));
+    world.stands_once(&subject(1), "rate_limit");
+
+    // From now on the member hands out less to each.
+    let first = Signed::decode(&fs::read(world.path("rule-1")).unwrap()).unwrap();
+    let Rules::Registry(mut registry) = Object::<Rules>::decode(first.bytes()).unwrap().body else {
+        panic!("no registry");
+    };
+    (registry.version, registry.previous) = (2, Some(act_id(first.bytes())));
+    registry.members[0].holdings[0].delegated = Some(60);
+    let named = read_world(&Place::new(&world.path("made"))).unwrap();
+    let roots =
+        [1, 2].map(|number| keys::read(&world.path(&format!("made/parties/root/{number}.key"))).unwrap());
+    let next = Signed::with(Object::new(named, Rules::Registry(registry)).encode(), &roots);
+    let (status, body) = exchange(world.address, "POST /acts", &next.encode());
+    assert_eq!(status, 201, "{}", String::from_utf8_lossy(&body));
+    world.goes_by(5);
+    world.alert(host(2));
+    let narrower = format!("{}/60", Ipv6Addr::from((u128::from(host(2)) >> 68) << 68));
+    world.stands_once(&narrower, "rate_limit");
+    // Without a process that follows, drafts are read by the rules that it has kept.
+    let is_taken = wait_for(|| world.drafts().iter().all(|(_, state)| state == "taken").then_some(()));
+    assert!(is_taken.is_some(), "{:?}", world.drafts());
+    World::kill(&mut world.follower);
+    assert_eq!(world.drafts().len(), 2);
     names_nobody(&world.log());
 }
 

@@ -2,7 +2,6 @@
 //! over the network.
 
 use std::fs;
-use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -17,7 +16,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::binary::{Ran, credence, platform};
-use crate::gateway::running::wait_for;
+use crate::gateway::running::{exchange, wait_for};
 
 /// An example world whose platform runs, with a gateway's configuration that follows a directory.
 struct Site {
@@ -70,17 +69,6 @@ impl Site {
         self.directory.path().join(name)
     }
 
-    /// What the platform answers to an act.
-    fn hand_in(&self, act: &[u8]) -> Value {
-        let mut stream = TcpStream::connect(self.address).unwrap();
-        write!(stream, "POST /acts HTTP/1.0\r\nContent-Length: {}\r\n\r\n", act.len()).unwrap();
-        stream.write_all(act).unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
-        let (_, body) = answer.split_once("\r\n\r\n").unwrap();
-        serde_json::from_str(body).unwrap_or_else(|_| panic!("{answer}"))
-    }
-
     /// A member's alert about a site of its own, and waits until the feed has it.
     fn alert(&self, prefix: &str) {
         let [world, act] = ["world", "act"].map(|name| self.path(name).display().to_string());
@@ -92,7 +80,8 @@ impl Site {
         let said = ["--item", "scanning", "--evidence", &seen, "-o", &act];
         let made: Vec<&str> = made.into_iter().chain(said).collect();
         ran(platform(), &made).expect(0);
-        let answer = self.hand_in(&fs::read(&act).unwrap());
+        let (_, answer) = exchange(self.address, "POST /acts", &fs::read(&act).unwrap());
+        let answer: Value = serde_json::from_slice(&answer).unwrap();
         let place = answer["place"].as_u64().unwrap_or_else(|| panic!("{answer}"));
         let has_it = || self.head().filter(|head| place < head.log_size).map(drop);
         assert!(wait_for(has_it).is_some(), "the feed does not go on");

@@ -4,6 +4,7 @@ mod effect;
 mod followed;
 mod outbox;
 mod plan;
+mod seat;
 
 use std::io::{self, Write};
 use std::path::PathBuf;

@@ -12,6 +12,7 @@ mod outbox;
 mod prefixes;
 mod reader;
 mod sandbox;
+mod seat;
 mod spelling;
 mod sync;
 
@@ -38,6 +39,7 @@ pub(crate) use mistakes::FLOW_BYTES;
 pub(crate) use outbox::Outbox;
 pub(crate) use prefixes::ListedPrefix;
 pub(crate) use sandbox::Sandbox;
+pub(crate) use seat::Seat;
 pub(crate) use sync::{FEED, List, Sync};
 
 /// A gateway's configuration.

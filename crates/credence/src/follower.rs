@@ -10,12 +10,11 @@ mod outbox;
 mod supervisor;
 
 use std::fs::{DirBuilder, File, TryLockError};
-use std::future::pending;
 use std::hash::{BuildHasher, RandomState};
 use std::io::{self, Write};
 use std::os::unix::fs::DirBuilderExt;
-use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::sync::Arc;
 use std::thread;
 
@@ -29,6 +28,8 @@ use credence_sync::lists::shelf::Shelf;
 use credence_sync::lists::{Event, Lists, Machine};
 use credence_sync::pipe::{self, Heard, LINE_LEN_MAX, Order, Report, Words};
 use rustix::process::{Signal, set_parent_process_death_signal};
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::flag;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::sync::watch;
 use tracing::{info, warn};
@@ -38,7 +39,7 @@ use crate::config::{Config, FEED};
 use crate::exit::{Exit, HostCannot};
 use crate::outputs::Format;
 use crate::{run, sandbox};
-pub(crate) use outbox::{Desk, by_turns, socket};
+pub(crate) use outbox::{Desk, by_turns, follow_kept, member, socket};
 pub(crate) use supervisor::COMMAND;
 
 /// Owner writes, group reads: whom a list names is nobody else's business.
@@ -98,6 +99,11 @@ pub(crate) fn sync(args: &SyncArgs) -> anyhow::Result<Exit> {
     );
     if args.part.is_some() {
         sandbox::become_nobody_special(&config.sandbox)?;
+        // Who ends a whole group of processes ends the gateway with it, and that says when there is nothing more to store.
+        let heard = Arc::default();
+        for signal in [SIGTERM, SIGINT] {
+            flag::register(signal, Arc::clone(&heard)).context("signals cannot be handled")?;
+        }
         // Asked for after the user has changed, which takes it back.
         set_parent_process_death_signal(Some(Signal::KILL))
             .context("this process could outlive its gateway")?;
@@ -132,6 +138,11 @@ pub(crate) fn feed(state: &Path) -> PathBuf {
     state.join("feed")
 }
 
+/// Where it is kept what was signed last in a party's name.
+pub(crate) fn stated(state: &Path) -> PathBuf {
+    state.join("stated")
+}
+
 /// Keeps others from following into the same directory for as long as the file is open.
 ///
 /// # Errors
@@ -159,6 +170,8 @@ fn follow(config: &Config, args: &SyncArgs) -> anyhow::Result<Exit> {
     let fetcher = Fetcher::new(Patience::default())?;
     // Its socket is made and its key is read while that can be.
     let desk = if format.is_none() { outbox::open(config) } else { None };
+    let agents =
+        if format.is_none() { attest::open(config, desk.as_ref().map(|(desk, _)| desk)) } else { Vec::new() };
     let followed = config.sync.feed();
     let mirrors = followed.iter().flat_map(|plan| &plan.mirrors);
     let directories = mirrors.filter_map(|mirror| mirror.path().map(Path::to_owned));
@@ -185,17 +198,18 @@ fn follow(config: &Config, args: &SyncArgs) -> anyhow::Result<Exit> {
     if part.is_some() {
         hear(send.clone())?;
     }
-    runtime.block_on(async {
+    let ended = runtime.block_on(async {
         let to_others = fetcher.clone();
         let lists = Lists::new(fetcher.clone(), shelf, machine);
         lists.found(&plans).iter().try_for_each(report)?;
         let (orders, ordered) = channel(EVENTS_MAX);
         let (in_force, seen) = watch::channel(None);
-        if let Some((desk, _)) = &desk {
-            tokio::spawn(attest::keep(desk.hand(), fetcher.clone(), config.sync.outbox.asking(), seen));
-            if followed.is_none() {
-                warn!("what this member says ends after an hour: name the platform in `sync.url`, so that it is stated anew");
-            }
+        let rules = config.sync.brings_rules().map(|_| seen.clone());
+        for agent in agents {
+            tokio::spawn(agent.keep(fetcher.clone(), seen.clone()));
+        }
+        if desk.is_some() && followed.is_none() {
+            warn!("what this member says ends after an hour: name the platform in `sync.url`, so that it is stated anew");
         }
         if let Some(plan) = followed {
             let (bell, rings) = channel(1);
@@ -215,11 +229,22 @@ fn follow(config: &Config, args: &SyncArgs) -> anyhow::Result<Exit> {
             tokio::spawn(lists.clone().keep(Arc::new(plan), send.clone()));
         }
         let (news, heard) = channel(ALERTS_MAX);
-        tokio::select! {
+        let Some((desk, door)) = desk else {
+            drop(heard);
+            return heed(&lists, (&orders, news), events).await;
+        };
+        let mut attended = pin!(desk.attend(to_others, door, heard, rules));
+        let ended = tokio::select! {
             ended = heed(&lists, (&orders, news), events) => ended,
-            attended = attend(desk, to_others, heard) => attended.map(|()| Exit::Done),
-        }
-    })
+            attended = &mut attended => return attended.map(|()| Exit::Done),
+        };
+        // What was heard last is to be on disk.
+        attended.await?;
+        ended
+    });
+    // Somebody may be asked for a name still, who does not answer.
+    runtime.shutdown_background();
+    ended
 }
 
 /// Does what there is to do until nobody gives orders or listens any more.
@@ -254,21 +279,6 @@ async fn heed(
         }
     }
     Ok(Exit::Done)
-}
-
-/// Tells others, where there is anybody who does.
-async fn attend(
-    desk: Option<(Desk, UnixListener)>,
-    fetcher: Fetcher,
-    news: Receiver<News>,
-) -> anyhow::Result<()> {
-    match desk {
-        Some((desk, door)) => desk.attend(fetcher, door, news).await,
-        None => {
-            drop(news);
-            pending().await
-        }
-    }
 }
 
 /// Follows the feed, and tells `events` what came of each round, until nobody listens.

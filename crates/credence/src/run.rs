@@ -164,6 +164,7 @@ fn score(
         Ok(running.join().unwrap_or(Err(RunError::WorkerDied)))
     })?;
     let (alerts, written) = (recorder.alert_counts(), recorder.finish());
+    watch.end();
     let run = Run {
         alerts,
         cache: &status.credit().current(),

@@ -86,11 +86,8 @@ impl FileRef {
 
     /// The file's name: its hash in 64 hexadecimal digits, so that no name from elsewhere ever reaches a disk.
     pub fn name(&self) -> String {
-        use core::fmt::Write;
-        self.hash.iter().fold(String::with_capacity(64), |mut name, byte| {
-            let _ = write!(name, "{byte:02x}");
-            name
-        })
+        let digits = self.hash.iter().flat_map(|byte| [byte >> 4, byte & 0xf]);
+        digits.filter_map(|digit| char::from_digit(digit.into(), 16)).collect()
     }
 }
 

@@ -2,12 +2,13 @@
 //!
 //! The platform knows at each moment what an issuer's acts come to; only the issuer can sign for it. So it is shown what has changed
 //! since its last manifest, with the acts that the new rows come from, and signs when each of those rows follows from acts that
-//! its own keys have signed. Rows that go are not argued about: what nobody states restricts nobody. What an issuer has taken back
-//! elsewhere is not seen here where the platform keeps that back; it stands in the public log, and shows there.
+//! its own keys have signed, and none of all its rows is at odds with an act that travels by itself in the feed that it follows: what
+//! was lifted, say, is stated no more. Rows that go are not argued about: what nobody states restricts nobody. What an issuer has taken
+//! back elsewhere and the platform keeps from everybody is not seen here; it stands in the public log, and shows there.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use credence_credit::ActId;
+use credence_credit::{ActId, Authority};
 use credence_law::acts::{Manifest, Preamble, Purpose};
 use credence_law::book::Issuers;
 use credence_law::layout::{Layout, fields, in_order};
@@ -20,7 +21,7 @@ use crate::publish::closed;
 use crate::reject::Reject;
 use crate::row::{Key, Row};
 use crate::shard::{Changes, Shard};
-use crate::state::{LOOSE_MAX, Loose, UNLISTED_LASTS};
+use crate::state::{LOOSE_MAX, Loose, State, UNLISTED_LASTS};
 
 /// The most rows that are new in one proposal. More of them come with the next, once this one is stated.
 pub const NEW_ROWS_MAX: usize = 1 << 11;
@@ -106,18 +107,15 @@ impl Proposal {
         Ok(proposal)
     }
 
-    /// The rows that the issuer states if it signs, seen from its side at `now`, in Unix seconds. `before` is what it states by the
-    /// feed that it follows itself.
+    /// The rows that the issuer states if it signs, seen from its side at `now`, in Unix seconds. `state` is what is in force by the feed
+    /// that it follows itself.
     ///
     /// # Errors
     /// [`Reject::Base`] when it is about another manifest than the last one, [`Reject::Expired`] and [`Reject::Future`] when it is
-    /// of another time, and what does not stand, or does not follow from acts that the issuer has signed.
-    pub fn agreed(
-        &self,
-        law: &Law,
-        (party, before): (Party, Option<(&Manifest, &Shard)>),
-        now: u64,
-    ) -> Result<Shard, Reject> {
+    /// of another time, and what does not stand, does not follow from acts that the issuer has signed, or is harder than what acts say
+    /// that travel by themselves.
+    pub fn agreed(&self, state: &State, party: Party, now: u64) -> Result<Shard, Reject> {
+        let (law, before) = (state.rules().law()?, state.shard(party));
         let known = before.map_or(0, |(manifest, _)| manifest.preamble.number);
         if self.party != party || self.after != known {
             return Err(Reject::Base { from: self.after, known });
@@ -137,21 +135,50 @@ impl Proposal {
         }
         let none = Shard::default();
         let before = before.map_or(&none, |(_, shard)| shard);
-        before.changed(Changes { put: self.put.0.clone(), gone: self.gone.0.clone() }, self.bits)
+        let rows =
+            before.changed(Changes { put: self.put.0.clone(), gone: self.gone.0.clone() }, self.bits)?;
+        self.is_borne_out(&rows, state, party)?;
+        Ok(rows)
+    }
+
+    /// That no row asks for more than the acts come to that travel by themselves, together with those that it brings. A platform that
+    /// does not tell an issuer what it has taken back has told it to gateways, or hidden it from everybody.
+    fn is_borne_out(&self, rows: &Shard, state: &State, party: Party) -> Result<(), Reject> {
+        let law = state.rules().law()?;
+        let known = known(law, party, &state.book_with(&self.acts.0, self.at)?, self.at);
+        let is_harder = |row: &Row| {
+            // What ends by itself meanwhile is nothing that anybody has said.
+            self.at < row.expires && known.get(&row.key()).is_none_or(|known| known.measure < row.measure)
+        };
+        let by_themselves = state.by_themselves().flat_map(|(prefix, act)| {
+            let rows = Authority::ALL.map(|right| rows.row((prefix, right)));
+            rows.into_iter().flatten().filter(move |row| row.act == act)
+        });
+        let mut rows = by_themselves.chain(self.put.0.iter().cloned());
+        if rows.any(|row| is_harder(&row)) { Err(Reject::Stated(party)) } else { Ok(()) }
     }
 }
 
-/// What these acts come to on the word of one party.
+/// What these acts alone come to on the word of one party.
 fn said(law: &Law, party: Party, acts: &[Loose], at: u64) -> Result<BTreeMap<Key, Row>, Reject> {
     let mut book = Book::of_public_acts();
-    for Loose { place, signed, .. } in acts {
-        let accepted = law.examine(signed, &book, at).map_err(|refusal| Reject::Act(*place, refusal))?;
-        if !matches!(accepted.act, Act::Manifest(_)) {
-            book.enter(accepted);
-        }
+    acts.iter().try_for_each(|act| examine(law, act, &mut book, at))?;
+    Ok(known(law, party, &book, at))
+}
+
+/// Enters an act that stands by those before it.
+pub(crate) fn examine(law: &Law, act: &Loose, book: &mut Book, at: u64) -> Result<(), Reject> {
+    let accepted = law.examine(&act.signed, book, at).map_err(|refusal| Reject::Act(act.place, refusal))?;
+    if !matches!(accepted.act, Act::Manifest(_)) {
+        book.enter(accepted);
     }
+    Ok(())
+}
+
+/// The rows that a party can state by the acts of a book.
+fn known(law: &Law, party: Party, book: &Book, at: u64) -> BTreeMap<Key, Row> {
     let id = Issuers::of(law.register()).id(party);
     let (_, records) = book.records(law, at);
     let own = records.iter().filter(|record| record.issuer == id).filter_map(Row::of);
-    Ok(own.map(|row| (row.key(), row)).collect())
+    own.map(|row| (row.key(), row)).collect()
 }

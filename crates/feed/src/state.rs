@@ -8,18 +8,21 @@
 mod records;
 mod turns;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, OnceLock};
 
+use credence_credit::ActRef;
 use credence_law::acts::Manifest;
 use credence_law::layout::{Layout, fields};
 use credence_law::party::Party;
 use credence_law::{Accepted, Act, Book, Law, Refusal, Signed};
+use credence_prefix::Prefix;
 use sha2::{Digest, Sha256};
 
 use self::records::Alone;
 pub use self::turns::Turn;
 use crate::each::each;
+use crate::proposal;
 use crate::reject::Reject;
 use crate::row::Row;
 use crate::rules::Rulebook;
@@ -159,6 +162,30 @@ impl State {
     /// The acts that travel by themselves.
     pub fn loose(&self) -> impl Iterator<Item = &Loose> {
         self.loose.values().map(|one| &one.loose)
+    }
+
+    /// What the acts that travel by themselves speak of, and by what a row knows them.
+    pub(crate) fn by_themselves(&self) -> impl Iterator<Item = (Prefix, ActRef)> {
+        self.loose.values().filter_map(|one| Some((one.act.act.subject()?.prefix, one.act.id.short())))
+    }
+
+    /// A book of the acts that travel by themselves and of others, which are examined at `at`, in Unix seconds. Of one place the act
+    /// counts that is known here.
+    ///
+    /// # Errors
+    /// When one of the others does not stand.
+    pub(crate) fn book_with(&self, others: &[Loose], at: u64) -> Result<Book, Reject> {
+        let law = self.rules.law()?;
+        let mut book = Book::of_public_acts();
+        let others: BTreeMap<_, _> = others.iter().map(|act| (act.place, act)).collect();
+        let places: BTreeSet<_> = self.loose.keys().chain(others.keys()).collect();
+        for place in places {
+            match self.loose.get(place) {
+                Some(known) => book.enter(known.act.clone()),
+                None => proposal::examine(law, others[place], &mut book, at)?,
+            }
+        }
+        Ok(book)
     }
 
     /// What a head states of it: the root of a Merkle tree with a leaf for the acts that travel by themselves, and one for each

@@ -85,8 +85,12 @@ impl Book {
         if self.acts.contains_key(&id) || self.erased.contains(&id) {
             return;
         }
-        for key in std::mem::take(&mut accepted.keys) {
-            self.signed.entry(key).or_default().push(id);
+        for key in &accepted.keys {
+            self.signed.entry(*key).or_default().push(id);
+        }
+        // They are many acts, and few votes, of which it is asked each time they are counted.
+        if !matches!(accepted.act, Act::Vote(_)) {
+            accepted.keys = Vec::new();
         }
         self.note(&accepted);
         let goes = match &accepted.act {
@@ -127,6 +131,10 @@ impl Book {
 
     /// The acts that keys have signed which were revoked since. They count no more, whenever they were made, since somebody else may
     /// have made them.
+    ///
+    /// A decision that rests on a report among them stays. The coordinating body has weighed it, with an opinion, and a quorum of
+    /// other keys has signed; gateways are not shown reports and could not follow; and whoever gives up a key of its own would lift
+    /// what others have decided, unseen. To take it back is the body's duty, by a correction that everybody sees.
     fn disowned(&self, register: &Register) -> BTreeSet<ActId> {
         let revoked = register.registry().revoked.iter();
         revoked.filter_map(|key| self.signed.get(key)).flatten().copied().collect()
@@ -267,6 +275,10 @@ impl Acts for Book {
 
     fn citing(&self, id: &ActId) -> Vec<ActId> {
         self.citing.get(id).cloned().unwrap_or_default()
+    }
+
+    fn vote_keys(&self, id: &ActId) -> &[KeyId] {
+        self.acts.get(id).map_or(&[], |accepted| &accepted.keys)
     }
 
     fn drafts(&self, rules: &ActId) -> Vec<ActId> {

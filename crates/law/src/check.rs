@@ -21,7 +21,6 @@ use ed25519_dalek::VerifyingKey;
 pub use claim::{EVIDENCE_DAYS_MAX, SOURCES_MIN};
 pub use complaint::COMPLAINTS_MAX;
 use complaint::relieves;
-use restriction::vote_counts;
 pub use restriction::{MEMBERS_YES, RESTRICTION_LEN_MIN, RESTRICTIONS_MAX, VOTING_DAYS_MIN};
 use rule::commented_in_time;
 pub(crate) use rule::{closed, is_erasable};
@@ -66,6 +65,9 @@ pub trait Acts {
 
     /// The acts that name this one, in the order in which they were accepted.
     fn citing(&self, id: &ActId) -> Vec<ActId>;
+
+    /// The keys that have signed the vote of this identity; none for an act of another kind, or one that is not known.
+    fn vote_keys(&self, id: &ActId) -> &[KeyId];
 
     /// The drafts of rules of this identity, in the order in which they were accepted.
     fn drafts(&self, rules: &ActId) -> Vec<ActId>;
@@ -116,7 +118,7 @@ pub struct Accepted {
     pub act: Act,
     /// How many distinct keys signed it.
     pub signatures: u16,
-    /// Which keys those are; none once it stands in a book, which knows them apart.
+    /// Which keys those are; once it stands in a book, which knows them apart, those of a vote alone.
     pub keys: Vec<KeyId>,
     /// When it was checked, in Unix seconds.
     pub at: u64,
@@ -225,12 +227,7 @@ impl Law {
     /// What holds for all acts alike.
     fn preamble(&self, act: &Act, now: u64) -> Result<(), Refusal> {
         let Preamble { issuer, issued, expires, registry, purpose, .. } = *act.preamble();
-        if let Party::Member(id) = issuer {
-            let member = self.register().member(id).ok_or(Refusal::UnknownIssuer)?;
-            if member.mandate_until <= issued {
-                return Err(Refusal::Mandate);
-            }
-        }
+        self.mandate(issuer, issued)?;
         if !self.registers.contains_key(&registry) {
             return Err(Refusal::Registry);
         }
@@ -246,6 +243,13 @@ impl Law {
         if purpose == purpose_of(act) { Ok(()) } else { Err(Refusal::Purpose) }
     }
 
+    /// That whoever issues something is a member, if it is issued as one, and had a mandate when it was issued.
+    fn mandate(&self, issuer: Party, issued: u64) -> Result<(), Refusal> {
+        let Party::Member(id) = issuer else { return Ok(()) };
+        let member = self.register().member(id).ok_or(Refusal::UnknownIssuer)?;
+        if member.mandate_until <= issued { Err(Refusal::Mandate) } else { Ok(()) }
+    }
+
     /// What holds for an act of this kind.
     fn substance(&self, act: &Act, acts: &impl Acts) -> Result<(), Refusal> {
         match act {
@@ -254,8 +258,8 @@ impl Law {
             Act::Opinion(opinion) => self.opinion(opinion, acts),
             Act::Decision(decision) => self.decision(decision, acts),
             Act::Proposal(proposal) => self.proposal(proposal, acts),
-            Act::Vote(vote) => vote_counts(vote, acts),
-            Act::Applied(applied) => self.subject(&applied.subject).map(drop),
+            Act::Vote(vote) => self.vote(vote, acts),
+            Act::Applied(applied) => self.applied(applied, acts),
             Act::Correction(correction) => {
                 may_change(act, acts, &correction.corrects)?;
                 let replaced = correction.replacement.map(|id| expect(acts, &id, |_| true));

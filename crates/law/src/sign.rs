@@ -61,6 +61,20 @@ impl Signed {
         }
     }
 
+    /// Adds what others have signed of the same bytes, of each key the signature that is here already. Whether they are the same.
+    pub fn join(&mut self, others: &Self) -> bool {
+        if self.bytes != others.bytes {
+            return false;
+        }
+        for signature in &others.signatures {
+            if let Err(place) = self.signatures.binary_search_by_key(&signature.key, |known| known.key) {
+                self.signatures.insert(place, signature.clone());
+                self.matched.clear();
+            }
+        }
+        true
+    }
+
     /// The signed bytes.
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
@@ -191,6 +205,17 @@ mod tests {
         assert_eq!(signed, Signed::with(b"what is said".to_vec(), &[key(2), key(1)]));
         assert_eq!(signers(&signed, &[1, 2, 3]), Ok(vec![1, 2]));
         assert_eq!(Signed::decode(&signed.encode()), Ok(signed));
+    }
+
+    #[test]
+    fn what_several_sign_apart_is_as_if_they_had_signed_together() {
+        let [one, two, both] = [&[1][..], &[2], &[1, 2]]
+            .map(|keys| Signed::with(b"it".to_vec(), &keys.iter().map(|it| key(*it)).collect::<Vec<_>>()));
+        let mut joined = two.clone();
+        assert!(joined.join(&one) && joined.join(&both) && joined.join(&two));
+        assert_eq!(joined, both);
+        assert!(!joined.join(&Signed::with(b"other".to_vec(), &[key(3)])));
+        assert_eq!(signers(&joined, &[1, 2]), Ok(vec![1, 2]));
     }
 
     #[test]

@@ -15,7 +15,7 @@ use crate::catalogue::Catalogue;
 use crate::check::{Accepted, Acts, Law};
 use crate::layout::Text;
 use crate::object::Object;
-use crate::party::{Function, MemberId, Party, World, act_id};
+use crate::party::{Function, KeyId, MemberId, Party, World, act_id};
 use crate::procedure::Procedure;
 use crate::refusal::Refusal;
 use crate::registry::{Holding, Key, Member, Office, Register, Registry};
@@ -153,6 +153,11 @@ impl Acts for Known {
         let mut citing: Vec<_> = self.acts.iter().filter(|(_, act)| act.cites().contains(id)).collect();
         citing.sort_by_key(|(_, act)| act.preamble().issued);
         citing.into_iter().map(|(id, _)| *id).collect()
+    }
+
+    /// They are not known.
+    fn vote_keys(&self, _id: &ActId) -> &[KeyId] {
+        &[]
     }
 
     fn drafts(&self, rules: &ActId) -> Vec<ActId> {
@@ -297,6 +302,20 @@ pub(crate) fn draft() -> Draft {
     }
 }
 
+/// An account of what was done by an act.
+pub(crate) fn account(because: ActId) -> Applied {
+    Applied {
+        preamble: preamble(member(3), Purpose::Account),
+        subject: block("2a00:4:2::/48"),
+        measure: Measure::Drop,
+        because,
+        from: NOW - DAY,
+        until: NOW,
+        packets: 5,
+        bytes: 300,
+    }
+}
+
 /// What is kept no longer: an act of two years ago.
 pub(crate) fn forgotten(known: &mut Known) -> ActId {
     let mut old = own_alert();
@@ -331,17 +350,7 @@ pub(crate) fn all(known: &mut Known) -> Vec<Act> {
         decision.into(),
         proposal.into(),
         vote(4, proposed, Ballot::No).into(),
-        Applied {
-            preamble: preamble(member(3), Purpose::Account),
-            subject: block("2a00:4:2::/48"),
-            measure: Measure::Drop,
-            because: decided,
-            from: NOW - DAY,
-            until: NOW,
-            packets: 5,
-            bytes: 300,
-        }
-        .into(),
+        account(decided).into(),
         Correction { preamble: relief(Party::Body), corrects: own, ground: Ground::Error, replacement: None }
             .into(),
         Lifting { preamble: relief(member(1)), lifts: own, ground: Ground::Remedied }.into(),

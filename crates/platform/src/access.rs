@@ -82,6 +82,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
     open("GET", "/feed/files/{name}"),
     open("GET", "/feed/events"),
     open("GET", "/feed/proposals/{party}"),
+    open("POST", "/feed/proposals/{party}"),
     open("GET", "/healthz"),
     open("GET", "/readyz"),
     open("GET", "/metrics"),

@@ -33,7 +33,7 @@ use journal::Came;
 use keep::keep_known;
 pub use keep::{
     Copy, Disk, Folder, Kept, Unkept, does_wait, keep_rules, keep_state, keep_taken, keep_trusted,
-    keep_waiting,
+    keep_waiting, kept_rules,
 };
 pub use mirror::Mirror;
 pub use refresh::{Answer, Ask, Done, Next, Refresh};

@@ -14,6 +14,7 @@
 //! * [`fetch`]: one file over HTTP, from whoever answers there;
 //! * [`lists`]: lists of others, fetched again and again under the operator's own authority;
 //! * [`outbox`]: what the gateway tells others;
+//! * [`hand`]: what a member, or a seat of the coordinating body, states of its acts when it is asked;
 //! * [`pipe`]: the two closed sets of words, and a reader that a babbling other end cannot hurt.
 //!
 //! What this crate refuses to do: its logic reads no clock and draws no random number, both are arguments; whatever the
@@ -21,6 +22,7 @@
 
 pub mod feed;
 pub mod fetch;
+pub mod hand;
 pub mod lists;
 pub mod outbox;
 pub mod pipe;

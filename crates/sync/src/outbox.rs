@@ -6,7 +6,7 @@
 //! * [`Sighting`]: an alert line, with what it shows;
 //! * [`Draft`]: what would be said, and how far it has come;
 //! * [`Footing`]: the rules, the key and the time that drafts are judged and signed by;
-//! * [`Member`]: where those come from; [`Hand`], with which it states what its acts come to;
+//! * [`Member`]: where those come from, and the [hand](crate::hand) with which it states what its acts come to;
 //! * [`Outbox`]: all drafts, and what is to be done next, without clock, disk or network;
 //! * [`Count`]: what the gateway has done, of which accounts are made by the period;
 //! * [`Answer`]: what came back;
@@ -35,7 +35,6 @@ mod command;
 mod delivery;
 mod draft;
 mod form;
-mod hand;
 #[cfg(test)]
 mod histories;
 mod intake;
@@ -54,8 +53,8 @@ pub use answer::{ANSWER_LEN_MAX, Answer, Reason};
 pub use command::{Command, REPLY_LEN_MAX, Reply, Shown};
 pub use delivery::Turn;
 pub use draft::{Dispatch, Done, Draft, EVIDENCE_LEN_MAX, Receipt, Says, Seen, State};
-pub use hand::{Hand, PROPOSAL_LEN_MAX, Statement};
 pub use intake::{Denied, Edit};
+pub(crate) use member::read_key;
 pub use member::{Member, Voice, VoiceError};
 pub use sighting::{LINE_LEN_MAX, Sighting, Unreadable};
 pub use spool::{Kept, Spool, SpoolError};

@@ -118,14 +118,16 @@ fn what_would_be_followed_is_told_and_what_nobody_would_notice() {
          world = \"{world}\"\nrefresh_s = 60\nallow_example = true\n"
     );
     let ran = checked(&text, &[]).expect(0);
-    let line =
-        format!("followed    world {world} from https://platform.example/a/, file:///media/stick every 60 s");
+    let line = format!(
+        "followed    world {world}, epoch 1 of its log, from https://platform.example/a/, file:///media/stick every 60 s"
+    );
     assert!(ran.stdout.contains(&line), "{}", ran.stdout);
     ran.told(&["no witness has to have seen the log", "`sync.witness_quorum`", "`sync.allow_example`"]);
     assert!(!(ran.stdout + &ran.stderr).contains("secret"));
     let ran = checked(&text, &["--format", "json"]).expect(0);
     let feed = &ran.json()["plan"]["feed"];
     assert_eq!((feed["world"].as_str(), feed["refresh_s"].as_u64()), (Some(&*world), Some(60)), "{feed}");
+    assert_eq!(feed["epoch"].as_u64(), Some(1), "{feed}");
     assert_eq!((feed["witnesses"].as_u64(), feed["bus"].as_bool()), (Some(0), Some(false)), "{feed}");
 }
 

@@ -247,6 +247,43 @@ fn what_members_decide_reaches_the_wire_and_what_they_correct_leaves_it() {
     );
 }
 
+/// Once the last record that was lifted stayed in the kernel to its end, as if it had been lost.
+#[test]
+fn what_is_lifted_is_let_go_where_the_kernel_keeps_what_is_lost() {
+    between(
+        "gateway::fed::what_is_lifted_is_let_go_where_the_kernel_keeps_what_is_lost",
+        |client| {
+            ip(&format!("route replace {VISITOR}/128 dev wan"));
+            let mut alliance = Alliance::start();
+            let followed = alliance.followed();
+            let site = Site::new(&format!(
+                "[enforce]\nmode = \"on\"\non_failure.data_absent = \"static\"\n[control]\nsocket = \"DIR/door\"\n{followed}"
+            ));
+            let mut running = site.start();
+            let act = alliance.decide(Prefix::containing(VISITORS.first(), 48));
+            awaits(&mut running, "records", 1, now());
+            let arrivals = Arrivals::noted();
+            let _playing = client.begin();
+            arrivals.first(CLIENT, now());
+            let began = now();
+            thread::sleep(EVERY * 300);
+            assert_eq!(arrivals.since(VISITOR, began).len(), 0, "what was decided is on the wire");
+            let complaint = alliance.complain(act, VISITOR.parse().unwrap());
+            alliance.submit(|parties, now| parties.uphold(complaint, act, now));
+            awaits(&mut running, "records", 0, now());
+            let began = arrivals.first(VISITOR, now());
+            thread::sleep(EVERY * 300);
+            let came = [VISITOR, CLIENT].map(|source| arrivals.since(source, began).len());
+            assert!(came[0] > 150 && came[0] * 10 > came[1] * 9, "not all of it passes: {came:?}");
+            let told = run(["control", "--socket", &site.path("door"), "explain", VISITOR]).expect(0).stdout;
+            assert!(!told.contains("by the record"), "{told}");
+            running.signal("TERM");
+            running.end().expect(0);
+        },
+        send_as_visitor,
+    );
+}
+
 /// What was held up stands in the credit file of whom it was done to, period by period, and nothing else does.
 #[test]
 fn what_was_done_to_a_subject_stands_in_its_file() {
@@ -289,6 +326,51 @@ fn what_was_done_to_a_subject_stands_in_its_file() {
             let (packets, bytes) = (sum["packets"].as_u64().unwrap(), sum["bytes"].as_u64().unwrap());
             assert!(packets >= 100 && packets <= met && bytes % packets == 0, "{sum:?} of {met}");
             assert!(alliance.applied("2001:db8:1000::/48".parse().unwrap()).is_empty());
+        },
+        send_as_visitor,
+    );
+}
+
+/// A day's account is told once a minute; what was counted since is on the disk when a gateway has ended at a signal.
+#[test]
+fn what_was_counted_until_its_end_is_on_the_disk_of_a_gateway() {
+    between(
+        "gateway::fed::what_was_counted_until_its_end_is_on_the_disk_of_a_gateway",
+        |client| {
+            ip(&format!("route replace {VISITOR}/128 dev wan"));
+            let mut alliance = Alliance::start();
+            let told = alliance.told().replace("accounts_s = 10\n", "accounts_s = 86400\n");
+            let keys = format!("{}{told}", alliance.followed());
+            let site =
+                Site::new(&format!("[enforce]\nmode = \"on\"\n[control]\nsocket = \"DIR/door\"\n{keys}"));
+            let mut running = site.start();
+            alliance.decide(Prefix::containing(VISITORS.first(), 48));
+            awaits(&mut running, "records", 1, now());
+            let met = || {
+                let told =
+                    run(["control", "--socket", &site.path("door"), "explain", VISITOR]).expect(0).stdout;
+                let (_, after) = told.split_once("acted on ")?;
+                after.split(' ').next()?.parse::<u64>().ok()
+            };
+            let playing = client.begin();
+            assert!(wait_for(|| met().filter(|met| *met >= 100)).is_some(), "{}", running.stderr());
+            drop(playing);
+            // Nothing is under way any more.
+            let met = wait_for(|| {
+                let before = met()?;
+                thread::sleep(Duration::from_millis(300));
+                met().filter(|met| *met == before)
+            });
+            let met = met.unwrap();
+            let row = format!("\"packets\":{met},");
+            let is_kept = || {
+                let spool = fs::read(site.path("state/outbox.redb")).unwrap();
+                spool.windows(row.len()).any(|bytes| bytes == row.as_bytes())
+            };
+            assert!(!is_kept(), "nobody was told yet");
+            running.signal("TERM");
+            let ended = running.end();
+            assert!(is_kept(), "{met} packets:\n{}", ended.stderr);
         },
         send_as_visitor,
     );

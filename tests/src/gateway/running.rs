@@ -145,16 +145,24 @@ pub(crate) fn wait_for<T>(mut look: impl FnMut() -> Option<T>) -> Option<T> {
 /// Status and body of the page at `path`.
 #[track_caller]
 pub(crate) fn fetch(address: SocketAddr, path: &str) -> (u16, String) {
+    let (status, body) = exchange(address, &format!("GET {path}"), b"");
+    // A body of bytes is looked at by its status alone.
+    (status, String::from_utf8_lossy(&body).into_owned())
+}
+
+/// What is answered to a method and a path with this body: the status and the bytes.
+pub(crate) fn exchange(address: SocketAddr, request: &str, body: &[u8]) -> (u16, Vec<u8>) {
     let mut stream = TcpStream::connect(address).expect("the page is served");
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    write!(stream, "GET {path} HTTP/1.1\r\nHost: gateway\r\nConnection: close\r\n\r\n").unwrap();
+    let length = if body.is_empty() { String::new() } else { format!("Content-Length: {}\r\n", body.len()) };
+    write!(stream, "{request} HTTP/1.1\r\nHost: gateway\r\n{length}Connection: close\r\n\r\n").unwrap();
+    stream.write_all(body).unwrap();
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).expect("an answer");
-    // A body of bytes is looked at by its status alone.
-    let answer = String::from_utf8_lossy(&answer);
-    let (head, body) = answer.split_once("\r\n\r\n").expect("a head and a body");
+    let ends = answer.windows(4).position(|bytes| bytes == b"\r\n\r\n").expect("a head and a body");
+    let head = String::from_utf8_lossy(&answer[..ends]).into_owned();
     let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status");
-    (status, body.to_owned())
+    (status, answer.split_off(ends + 4))
 }
 
 /// The samples of a metrics page, in whole numbers.

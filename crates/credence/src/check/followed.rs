@@ -12,6 +12,8 @@ pub(super) struct Followed {
     /// Where it is had, the best place first, without what may be secret.
     from: Vec<String>,
     world: String,
+    /// Which epoch of the platform's public log.
+    epoch: u32,
     refresh_s: u32,
     /// Whether a bus rings besides.
     bus: bool,
@@ -40,6 +42,7 @@ impl Followed {
         Some(Self {
             from: plan.mirrors.iter().map(Mirror::shown).collect(),
             world: plan.pinned.world.to_string(),
+            epoch: sync.epoch,
             refresh_s: sync.refresh_s,
             bus: sync.bus.is_some(),
             witnesses: sync.witnesses.len(),
@@ -52,8 +55,9 @@ impl Followed {
     pub(super) fn told(&self) -> String {
         let besides = if self.bus { ", by its bus" } else { "" };
         format!(
-            "world {} from {} every {} s{besides} and when something is new; {} of {} witnesses have to have seen its log",
+            "world {}, epoch {} of its log, from {} every {} s{besides} and when something is new; {} of {} witnesses have to have seen its log",
             self.world,
+            self.epoch,
             self.from.join(", "),
             count(self.refresh_s.into()),
             self.witness_quorum,

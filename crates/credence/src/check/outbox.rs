@@ -1,12 +1,12 @@
 //! What a configuration would tell others.
 
-use credence_engine::clock::unix_s;
 use credence_sync::fetch::Place;
-use credence_sync::outbox::{Member, Rule};
+use credence_sync::outbox::Rule;
 use serde::Serialize;
 
 use super::count;
 use crate::config::Config;
+use crate::follower;
 
 /// What others would be told, and where.
 #[derive(Serialize)]
@@ -16,16 +16,19 @@ pub(super) struct Outbox {
     platforms: Vec<String>,
     drafts_per_day: u32,
     accounts_s: u64,
+    /// Whether drafts are judged by the rules of the feed that is followed, once they are known, and not by those in files.
+    rules_followed: bool,
 }
 
 impl Outbox {
     /// What `config` would tell. A key or rules that cannot be used are a problem: the gateway would run and tell nobody anything.
     pub(super) fn of(config: &Config, problems: &mut Vec<String>) -> Self {
         let outbox = &config.sync.outbox;
-        if let Some(voice) = outbox.voice().filter(|_| outbox.is_on())
-            && let Err(error) = Member::read(&voice, config.guards().never_block(), unix_s())
+        let heard = || follower::follow_kept(&mut follower::member(config)?, config);
+        if outbox.is_on()
+            && let Err(error) = heard()
         {
-            problems.push(format!("nothing could be told to others: {error}"));
+            problems.push(format!("nothing could be told to others: {error:#}"));
         }
         Self {
             rule: outbox.rule,
@@ -33,6 +36,7 @@ impl Outbox {
             platforms: outbox.places().iter().map(Place::shown).collect(),
             drafts_per_day: outbox.drafts_per_day,
             accounts_s: outbox.accounts_s(),
+            rules_followed: outbox.is_on() && config.sync.brings_rules().is_some(),
         }
     }
 
@@ -44,13 +48,14 @@ impl Outbox {
             0 => String::new(),
             seconds => format!("; what is done here is told every {} s", count(seconds)),
         };
+        let rules = if self.rules_followed { ", by the rules of the feed" } else { "" };
         match self.rule {
             Rule::Off => "nothing leaves; `sync.outbox.rule` lets it".to_owned(),
             Rule::Ask => format!(
-                "member {member} drafts at most {most} a day for {platforms}; alerts wait for `credence outbox`{accounts}"
+                "member {member} drafts at most {most} a day for {platforms}{rules}; alerts wait for `credence outbox`{accounts}"
             ),
             Rule::Automatic => format!(
-                "member {member} drafts at most {most} a day for {platforms}; alerts about its own go out by themselves{accounts}"
+                "member {member} drafts at most {most} a day for {platforms}{rules}; alerts about its own go out by themselves{accounts}"
             ),
         }
     }

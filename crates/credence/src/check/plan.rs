@@ -17,6 +17,7 @@ use serde::Serialize;
 
 use super::followed::Followed;
 use super::outbox::Outbox;
+use super::seat::Seat;
 use super::{bytes, count};
 use crate::config::{Backend, CarriedBy, Config, FLOW_BYTES, Sandbox, Standing, WhenFull, cores};
 use crate::sandbox::User;
@@ -52,6 +53,9 @@ pub(super) struct Plan {
     enforced: bool,
     enforcement: Enforcement,
     outbox: Outbox,
+    /// The seat of the coordinating body, if one would be held.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    seat: Option<Seat>,
     sandbox: Sandbox,
 }
 
@@ -158,6 +162,7 @@ impl Plan {
             enforced: config.enforce.carries_out(),
             enforcement: Enforcement::of(config, keeper.cache().len(), problems, warnings),
             outbox: Outbox::of(config, problems),
+            seat: Seat::of(config, problems),
             sandbox: sandbox(config, warnings),
         };
         Ok((plan, published))
@@ -202,6 +207,7 @@ impl Plan {
             ("metrics", self.metrics.clone()),
             ("enforced", self.enforcement.told(self.enforced)),
             ("told", self.outbox.told()),
+            ("seat", self.seat.as_ref().map_or_else(|| "none".to_owned(), Seat::told)),
             ("sandbox", self.sandbox.told()),
         ];
         rows.iter().try_for_each(|(name, told)| writeln!(out, "{name:<11} {told}"))

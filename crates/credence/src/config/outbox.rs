@@ -20,7 +20,7 @@ pub(crate) struct Outbox {
     /// The world, by the fingerprint of its first root: 64 hexadecimal digits, as its ceremony has shown them.
     pub(crate) world: String,
     /// Files with the world's signed rules in the order in which they came into force: root, registry, catalogue, standard, and
-    /// what followed.
+    /// what followed. Default none; they are needed where `sync.url` does not follow the same world, which brings them.
     pub(crate) rules: Vec<PathBuf>,
     /// The member's number in the registry.
     pub(crate) member: u16,
@@ -101,7 +101,8 @@ impl Outbox {
         self.platforms.iter().filter_map(both).collect()
     }
 
-    fn world(&self) -> Option<World> {
+    /// The world that is told; none before the configuration was found to be sound.
+    pub(super) fn world(&self) -> Option<World> {
         let digit = |at: usize| u8::from_str_radix(self.world.get(at..at + 2)?, 16).ok();
         let is_long_enough =
             self.world.len() == 64 && self.world.bytes().all(|byte| byte.is_ascii_hexdigit());
@@ -109,8 +110,8 @@ impl Outbox {
         bytes?.try_into().ok().map(World)
     }
 
-    /// What no type can refuse, each with the path of its key.
-    pub(super) fn unsound(&self) -> Vec<(String, String)> {
+    /// What no type can refuse, each with the path of its key, where a feed brings the rules or does not.
+    pub(super) fn unsound(&self, brings_rules: bool) -> Vec<(String, String)> {
         let mut faults = Vec::new();
         let mut fault = |key: &str, text: String| faults.push((format!("sync.outbox.{key}"), text));
         if !self.is_on() {
@@ -143,8 +144,9 @@ impl Outbox {
         if self.world().is_none() {
             fault("world", "is no fingerprint of a root: 64 hexadecimal digits".to_owned());
         }
-        if self.rules.is_empty() {
-            fault("rules", "is empty; name the files with root, registry, catalogue and standard".to_owned());
+        if self.rules.is_empty() && !brings_rules {
+            let cure = "follow the platform with `sync.url` and the same `sync.world`, or name the files with root, registry, catalogue and standard";
+            fault("rules", format!("is empty; {cure}"));
         }
         if self.key.is_none() {
             fault("key", "is missing; name the file with the member's key for alerts".to_owned());
@@ -185,10 +187,12 @@ mod tests {
 
     #[test]
     fn what_is_off_needs_nothing_and_what_is_on_needs_all() {
-        assert_eq!(Outbox::default().unsound(), []);
-        assert_eq!(sound().unsound(), []);
+        assert_eq!(Outbox::default().unsound(false), []);
+        assert_eq!(sound().unsound(false), []);
         let bare = Outbox { rule: Rule::Ask, lasts_days: 91, ..Outbox::default() };
-        let keys: Vec<_> = bare.unsound().into_iter().map(|(key, _)| key).collect();
+        let followed = Outbox { rules: Vec::new(), ..sound() };
+        assert_eq!((followed.unsound(true).len(), followed.unsound(false).len()), (0, 1));
+        let keys: Vec<_> = bare.unsound(false).into_iter().map(|(key, _)| key).collect();
         let all = ["platforms", "world", "rules", "key", "lasts_days"];
         assert_eq!(keys, all.map(|key| format!("sync.outbox.{key}")));
     }
@@ -197,21 +201,21 @@ mod tests {
     fn periods_of_accounts_are_whole_parts_of_a_day() {
         let with = |accounts_s| Outbox { accounts_s, ..sound() };
         for part in [0, 10, 60, 3_600, 86_400] {
-            assert_eq!(with(part).unsound(), [], "{part}");
+            assert_eq!(with(part).unsound(false), [], "{part}");
         }
         for part in [1, 9, 11, 7_000, 86_401, 172_800, u64::MAX] {
-            assert_eq!(with(part).unsound().len(), 1, "{part}");
+            assert_eq!(with(part).unsound(false).len(), 1, "{part}");
         }
         let silent = Outbox { accounts_s: 3_600, ..Outbox::default() };
-        assert_eq!((silent.unsound().len(), silent.accounts_s()), (1, 0));
+        assert_eq!((silent.unsound(false).len(), silent.accounts_s()), (1, 0));
     }
 
     #[test]
     fn a_platform_is_reached_encrypted_or_on_this_very_host() {
         let with = |platform: &str| Outbox { platforms: vec![platform.to_owned()], ..sound() };
-        assert_eq!(with("http://[::1]:9700").unsound(), []);
+        assert_eq!(with("http://[::1]:9700").unsound(false), []);
         for platform in ["http://platform.example", "ftp://platform.example", "platform", ""] {
-            assert_eq!(with(platform).unsound().len(), 1, "{platform:?}");
+            assert_eq!(with(platform).unsound(false).len(), 1, "{platform:?}");
         }
         assert_eq!(with("https://platform.example").places(), with("https://platform.example/").places());
     }

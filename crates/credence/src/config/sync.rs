@@ -14,7 +14,7 @@ use credence_sync::fetch::Place;
 use credence_sync::lists::Plan;
 use serde::{Deserialize, Serialize};
 
-use super::Outbox;
+use super::{Outbox, Seat};
 
 /// What is fetched from others. Nothing is where no list is named; where one is, `credence run` starts a second process for it,
 /// the only one that talks to the Internet.
@@ -61,6 +61,9 @@ pub(crate) struct Sync {
     pub(crate) lists: BTreeMap<String, List>,
     /// What others are told.
     pub(crate) outbox: Outbox,
+    /// The seat of the coordinating body that is held here. Default none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) seat: Option<Seat>,
 }
 
 impl Default for Sync {
@@ -82,6 +85,7 @@ impl Default for Sync {
             stale_after_s: 86_400,
             lists: BTreeMap::new(),
             outbox: Outbox::default(),
+            seat: None,
         }
     }
 }
@@ -184,6 +188,12 @@ impl Sync {
         self.feed_plan().ok().flatten()
     }
 
+    /// The world whose rules the outbox has from the feed: its own, if it is the one that is followed.
+    pub(crate) fn brings_rules(&self) -> Option<World> {
+        let told = self.outbox.world()?;
+        self.feed().filter(|plan| plan.pinned.world == told).map(|_| told)
+    }
+
     /// Where the doorbell is heard besides, if anywhere. Of a configuration that was read, it can be.
     pub(crate) fn bus(&self) -> Option<Bus> {
         let world = World::parse(self.world.as_deref()?)?;
@@ -262,7 +272,8 @@ impl Sync {
 
     /// What no type can refuse, each with the path of its key.
     pub(super) fn unsound(&self) -> Vec<(String, String)> {
-        let mut faults = self.outbox.unsound();
+        let mut faults = self.outbox.unsound(self.brings_rules().is_some());
+        faults.extend(self.seat.iter().flat_map(|seat| seat.unsound(self.url.is_some())));
         if let Err((key, fault)) = self.feed_plan() {
             faults.push((format!("sync.{key}"), fault));
         }

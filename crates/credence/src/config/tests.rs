@@ -409,6 +409,7 @@ fn the_example_names_every_key_with_its_default() {
                 List { complaints: Some(String::new()), ..List::default() },
             )]),
             outbox: Outbox { key: Some(PathBuf::new()), ..Outbox::default() },
+            seat: Some(Seat { key: Some(PathBuf::new()), ..Seat::default() }),
             ..Sync::default()
         },
         ..Config::default()

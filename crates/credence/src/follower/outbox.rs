@@ -17,11 +17,14 @@ use std::time::Duration;
 use anyhow::Context;
 use credence_credit::{ActId, ActRef};
 use credence_engine::clock::{Stopwatch, unix_ms, unix_s};
+use credence_feed::State;
 use credence_prefix::Prefix;
+use credence_sync::feed::{Folder, kept_rules};
 use credence_sync::fetch::{Fetched, Fetcher, Place, Validators};
+use credence_sync::hand::Hand;
 use credence_sync::outbox::{
-    ANSWER_LEN_MAX, Answer, Command, Count, Hand, Member, Outbox, Outcome, Reply, Sighting, Spool,
-    SpoolError, Turn, named_in,
+    ANSWER_LEN_MAX, Answer, Command, Count, Member, Outbox, Outcome, Reply, Sighting, Spool, SpoolError,
+    Turn, named_in,
 };
 use credence_sync::pipe::{Posted, Report};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
@@ -30,6 +33,7 @@ use tokio::sync::mpsc::Receiver;
 use tokio::time::{sleep, timeout};
 use tracing::{info, warn};
 
+use super::attest::InForce;
 use super::report;
 use crate::config::Config;
 
@@ -53,6 +57,25 @@ const REMEMBERED_S: u64 = 2 * 86_400;
 /// Where the socket is.
 pub(crate) fn socket(state: &Path) -> PathBuf {
     state.join("outbox.sock")
+}
+
+/// The member that drafts are made and signed for, by the rules in files where there are any.
+///
+/// # Errors
+/// When the key or the rules cannot be used.
+pub(crate) fn member(config: &Config) -> anyhow::Result<Member> {
+    let voice = config.sync.outbox.voice().context("`sync.outbox` is off, so that there are no drafts")?;
+    Ok(Member::read(&voice, config.guards().never_block(), unix_s())?)
+}
+
+/// Has a member go by the rules of the feed, as far as they were kept, where it is the feed of the member's world.
+///
+/// # Errors
+/// When they cannot be used, or the member is not heard by them. They come again, and may be others then.
+pub(crate) fn follow_kept(member: &mut Member, config: &Config) -> anyhow::Result<()> {
+    let Some(world) = config.sync.brings_rules() else { return Ok(()) };
+    let kept = kept_rules(&Folder::to_read(&super::feed(&config.sync.state)), world)?;
+    kept.map_or(Ok(()), |rules| Ok(member.follow(&rules)?))
 }
 
 /// The drafts, with everything that is needed to send them.
@@ -91,12 +114,9 @@ impl Desk {
     /// # Errors
     /// When one of them cannot be used.
     pub(crate) fn open(config: &Config) -> anyhow::Result<Self> {
-        let voice =
-            config.sync.outbox.voice().context("`sync.outbox` is off, so that there are no drafts")?;
-        let now = unix_s();
-        let member = Member::read(&voice, config.guards().never_block(), now)?;
-        let spool = Spool::open(&config.sync.state)?;
-        let kept = spool.read(now.saturating_sub(REMEMBERED_S))?;
+        let (mut member, spool) = (member(config)?, Spool::open(&config.sync.state)?);
+        follow_kept(&mut member, config).unwrap_or_else(|error| unheard(&error));
+        let kept = spool.read(unix_s().saturating_sub(REMEMBERED_S))?;
         let outbox = Outbox::new(config.sync.outbox.rule, config.sync.outbox.limits(), kept);
         let places = config.sync.outbox.places();
         Ok(Self {
@@ -112,17 +132,23 @@ impl Desk {
         })
     }
 
-    /// What signs for the member.
-    pub(super) fn hand(&self) -> Hand {
-        self.member.hand()
+    /// What signs for the member, with a place where nothing else is kept.
+    ///
+    /// # Errors
+    /// When it cannot be read there what was signed last.
+    pub(super) fn hand(&self, folder: Folder) -> anyhow::Result<Hand<Folder>> {
+        Ok(self.member.hand(folder)?)
     }
 
     /// Does what the operator asks for, and returns when it is on disk.
     ///
     /// # Errors
-    /// When the disk does not take it.
+    /// When the disk does not take it, or no rules are known yet.
     pub(crate) fn obey(&mut self, command: &Command) -> anyhow::Result<Reply> {
-        let reply = self.outbox.obey(command, &self.spool, &self.member.footing(unix_ms()))?;
+        let footing = self.member.footing(unix_ms()).context(
+            "the world's rules are not known yet: they come with the feed at `sync.url`, or from files in `sync.outbox.rules`",
+        )?;
+        let reply = self.outbox.obey(command, &self.spool, &footing)?;
         self.store()?;
         Ok(reply)
     }
@@ -144,12 +170,12 @@ impl Desk {
     }
 
     fn hear_alert(&mut self, line: &str) {
-        match Sighting::parse(line) {
-            Ok(sighting) => {
-                let footing = self.member.footing(unix_ms());
+        match (Sighting::parse(line), self.member.footing(unix_ms())) {
+            (Ok(sighting), Some(footing)) => {
                 self.outbox.see(&sighting, &footing, rand::random());
             }
-            Err(_) => self.outbox.passed_over(Outcome::Unreadable),
+            (Ok(_), None) => self.outbox.passed_over(Outcome::Lawless),
+            (Err(_), _) => self.outbox.passed_over(Outcome::Unreadable),
         }
     }
 
@@ -157,7 +183,8 @@ impl Desk {
     fn next(&mut self) -> (Option<(u64, ActId, Vec<u8>)>, Duration) {
         loop {
             let now_ms = unix_ms();
-            match self.outbox.turn(&self.member.footing(now_ms)) {
+            let Some(footing) = self.member.footing(now_ms) else { return (None, TOLD_EVERY) };
+            match self.outbox.turn(&footing) {
                 Turn::Send { draft, id, bytes } => return (Some((draft, id, bytes)), TOLD_EVERY),
                 Turn::Rest { until_ms } => {
                     let rest = until_ms
@@ -230,12 +257,19 @@ impl Desk {
         }
     }
 
-    /// Works until the gateway is gone.
+    /// Goes by the rules of what is in force from now on, if they are others.
+    fn follow(&mut self, state: Option<&State>) {
+        let Some(rules) = state.map(State::rules).filter(|rules| !self.member.goes_by(rules)) else { return };
+        self.member.follow(rules).unwrap_or_else(|error| unheard(&error.into()));
+    }
+
+    /// Works until the gateway is gone, by the rules of what is in force, if they come with that.
     pub(super) async fn attend(
         mut self,
         fetcher: Fetcher,
         door: UnixListener,
         mut news: Receiver<News>,
+        mut in_force: Option<InForce>,
     ) -> anyhow::Result<()> {
         let door = tokio::net::UnixListener::from_std(door).context("nobody can be let in")?;
         let mut errand: Option<Errand> = None;
@@ -258,7 +292,7 @@ impl Desk {
             let (answer, said) = (awaited(&mut errand), awaited(&mut question));
             tokio::select! {
                 told = news.recv() => {
-                    let Some(told) = told else { return Ok(()) };
+                    let Some(told) = told else { return self.store() };
                     self.hear(&told);
                     for _ in 1..TOGETHER {
                         let Ok(told) = news.try_recv() else { break };
@@ -282,6 +316,7 @@ impl Desk {
                     question = None;
                     self.outbox.named(act, id, unix_ms(), rand::random());
                 }
+                state = newest(&mut in_force) => self.follow(state.as_ref()),
                 () = sleep(rest) => {}
             }
         }
@@ -298,6 +333,21 @@ impl Desk {
         text.push('\n');
         stream.write_all(text.as_bytes()).await
     }
+}
+
+/// What is in force, as soon as it is something else.
+async fn newest(in_force: &mut Option<InForce>) -> Option<State> {
+    if let Some(seen) = in_force
+        && seen.changed().await.is_ok()
+    {
+        return seen.borrow_and_update().clone();
+    }
+    pending().await
+}
+
+/// Tells that the rules of the feed know nothing of the member.
+fn unheard(error: &anyhow::Error) {
+    warn!("this member is not heard by the rules of the feed: {error:#}");
 }
 
 /// What comes of something that is on its way, if anything is.

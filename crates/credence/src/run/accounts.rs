@@ -2,7 +2,7 @@
 //!
 //! The kernel counts by number, and numbers come and go with the records: what a number counted is taken over when its record
 //! leaves, when all records are exchanged, and now and then in between. Frames that are judged while that is done, within some
-//! microseconds, are in no account.
+//! microseconds, are in no account. When the gateway ends, the program is off its interfaces before it is asked for the last time.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
@@ -82,6 +82,13 @@ impl Accounts {
         if self.is_behind {
             self.is_behind = !self.tell(|order| follower.order(order), now_s);
         }
+    }
+
+    /// Takes over what the kernel has counted to the end, and all that was not told yet.
+    pub(super) fn end(&mut self, carrier: &Carrier, cache: &Cache) -> impl Iterator<Item = Count> {
+        self.take_all(|number| carrier.met(number), cache, unix_s());
+        let untold = self.sums.iter().filter(|(_, sum)| !sum.is_told);
+        untold.map(|(line, sum)| count(self.run, self.period_s, line, sum))
     }
 
     /// Takes over what records have counted that left.

@@ -204,6 +204,13 @@ impl Carrier {
         }
     }
 
+    /// Lets go of the traffic, at the end, but where that is to be ruled further. What it has counted can be asked for still.
+    pub(super) fn leave(&mut self) {
+        if let Self::Xdp(enforcement) = self {
+            enforcement.leave();
+        }
+    }
+
     /// Publishes anew what the wall clock, or the end of a record, has changed since; whether all records were exchanged.
     pub(super) fn follow_clock(&mut self, keeper: &mut Keeper) -> bool {
         match self {

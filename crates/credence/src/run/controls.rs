@@ -50,8 +50,8 @@ pub(super) struct Controls {
     accounts: Option<Accounts>,
     /// Updates of credit that wait for the operator, and why.
     held: BTreeMap<Part, (Update, String)>,
-    /// Whether the kernel goes on with the records that it has when there are none any more: where snapshots are configured and
-    /// `enforce.on_failure.data_absent` is `static`.
+    /// Whether the kernel goes on with the records that it has when there are none any more and no feed has said so: where snapshots
+    /// are configured and `enforce.on_failure.data_absent` is `static`.
     keeps_last: bool,
     /// The records that it goes on with, when it does.
     last: Option<Keeper>,
@@ -118,6 +118,21 @@ impl Controls {
             // Whoever asked may have left.
             let _ = asked.answer.send(answer);
         }
+    }
+
+    /// Tells the follower what it was not told yet, once nothing new can come, and waits until it has that on disk.
+    pub(super) fn end(&mut self) {
+        if let Some(carrier) = &mut self.carrier {
+            carrier.leave();
+        }
+        let Some(follower) = self.follower.take() else { return };
+        let mut last: Vec<_> =
+            self.alerts.iter().flat_map(Receiver::try_iter).map(|line| Order::Alert { line }).collect();
+        if let (Some(accounts), Some(carrier)) = (&mut self.accounts, &self.carrier) {
+            let in_kernel = self.last.as_ref().unwrap_or(&self.keeper).cache();
+            last.extend(accounts.end(carrier, in_kernel).map(Order::Applied));
+        }
+        follower.end(&last);
     }
 
     /// Keeps what the kernel has on its interfaces and in step with the clock, and frees what nobody reads any more.

@@ -116,6 +116,11 @@ impl Enforcement {
         Ok(())
     }
 
+    /// Takes the program off its interfaces, but where it is to outlive this process.
+    pub(super) fn leave(&mut self) {
+        self.attachments.retain(Attachment::outlives);
+    }
+
     /// Joins the program again to an interface that went, and it with it, once that is back.
     pub(super) fn follow_interfaces(&mut self) {
         let missing = self.rejoin().err().map(|error| error.to_string()).unwrap_or_default();

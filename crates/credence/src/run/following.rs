@@ -4,18 +4,20 @@
 //! no more; what it is told, it is told without waiting. Whatever becomes of it, what is in force stays.
 
 use std::env;
-use std::io::{BufReader, Read, Write};
+use std::io::{self, BufReader, Read, Write};
 use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread;
 use std::time::Duration;
 
 use anyhow::Context;
+use credence_engine::clock::Stopwatch;
 use credence_sync::pipe::{self, Heard, LINE_LEN_MAX, Order, Report, Words};
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
+use tracing::warn;
 
 use crate::config::Config;
 use crate::follower;
@@ -24,6 +26,10 @@ use crate::serve::followed::Followed;
 
 /// Reports that wait for the watch, which looks ten times a second.
 const REPORTS_MAX: usize = 64;
+
+/// How long the follower may take at the end, and how long to wait for room in its pipe.
+const PATIENCE: Duration = Duration::from_secs(5);
+const LOOK_AGAIN: Duration = Duration::from_millis(5);
 
 /// Lines that are read between two rests, and how long a rest is: a follower that babbles costs a hundredth of a core.
 const LINES: usize = 1_000;
@@ -35,6 +41,8 @@ pub(super) struct Follower {
     says: Option<ChildStdout>,
     reports: Option<Receiver<Report>>,
     followed: Arc<Followed>,
+    /// Whether it tells others what it is told, and keeps that until it has.
+    has_outbox: bool,
     /// Never waited for: it ends with this process.
     _process: Child,
 }
@@ -67,7 +75,8 @@ impl Follower {
         let says = process.stdout.take();
         let flags = fcntl_getfl(&orders).and_then(|flags| fcntl_setfl(&orders, flags | OFlags::NONBLOCK));
         flags.context("the gateway would wait for the process that fetches")?;
-        Ok(Some(Self { orders, says, reports: None, followed, _process: process }))
+        let has_outbox = config.sync.outbox.is_on();
+        Ok(Some(Self { orders, says, reports: None, followed, has_outbox, _process: process }))
     }
 
     /// Begins to read what it says.
@@ -87,6 +96,41 @@ impl Follower {
     /// The next of what it said, if there is any.
     pub(super) fn report(&self) -> Option<Report> {
         self.reports.as_ref().and_then(|reports| reports.try_recv().ok())
+    }
+
+    /// Tells it all of this, and that it was the last; waits until it has stored what it keeps and ended, for a while.
+    pub(super) fn end(self, last: &[Order]) {
+        let Self { mut orders, reports, has_outbox, _process, .. } = self;
+        if !has_outbox {
+            return;
+        }
+        let clock = Stopwatch::start();
+        let is_told = last.iter().all(|order| {
+            let line = pipe::line(order).unwrap_or_default();
+            // A pipe takes a line whole or not at all; what reads at the other end makes room.
+            while let Err(error) = orders.write_all(&line) {
+                if error.kind() != io::ErrorKind::WouldBlock || clock.elapsed() >= PATIENCE {
+                    return false;
+                }
+                thread::sleep(LOOK_AGAIN);
+            }
+            true
+        });
+        drop(orders);
+        // When nothing can be said any more, it is gone; what it still says concerns nobody.
+        let is_gone = reports.is_none_or(|reports| {
+            loop {
+                match reports.recv_timeout(PATIENCE.saturating_sub(clock.elapsed())) {
+                    Ok(_) => {}
+                    Err(gone) => break gone == RecvTimeoutError::Disconnected,
+                }
+            }
+        });
+        if !(is_told && is_gone) {
+            warn!(
+                "the process that tells others did not store all that it was told last: the newest alerts and accounts may be lost"
+            );
+        }
     }
 
     /// Tells it something; whether it took that. It is not waited for.

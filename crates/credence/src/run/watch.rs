@@ -154,6 +154,11 @@ impl Watch {
         self.notify.stopping();
     }
 
+    /// Tells others what they were not told yet. To be called when every alert is written.
+    pub(super) fn end(mut self) {
+        self.controls.end();
+    }
+
     /// Reads the configuration and every snapshot again, whole. Unless all of it is sound, everything stays
     /// as it is.
     fn reload(&mut self, now: Duration) {

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use credence_credit::{Authority, EvidenceClass, Measure, Rating};
 
-use super::{Acts, DAY, Law, SKEW, expect};
-use crate::acts::{Act, Claim, Decision, Finding, Opinion, OwnAlert, Report};
+use super::{Acts, DAY, Law, SKEW, expect, same_subject};
+use crate::acts::{Act, Applied, Claim, Decision, Finding, Opinion, OwnAlert, Report};
 use crate::catalogue::{Item, SUPPLEMENT_FROM};
 use crate::party::MemberId;
 use crate::refusal::Refusal;
@@ -16,6 +16,17 @@ pub const EVIDENCE_DAYS_MAX: u64 = 60;
 pub const SOURCES_MIN: usize = 2;
 
 impl Law {
+    /// An account is of what was done to the very subject of an act from which measures follow. One that was erased since is not
+    /// looked at: the account says that it was there.
+    pub(super) fn applied(&self, applied: &Applied, acts: &impl Acts) -> Result<(), Refusal> {
+        self.subject(&applied.subject)?;
+        if acts.is_erased(&applied.because) {
+            return Ok(());
+        }
+        let asks = |act: &Act| matches!(act, Act::OwnAlert(_) | Act::Decision(_) | Act::Proposal(_));
+        same_subject(&applied.subject, expect(acts, &applied.because, asks)?)
+    }
+
     pub(super) fn own_alert(&self, alert: &OwnAlert) -> Result<(), Refusal> {
         let OwnAlert { preamble, claim, rating, measure } = alert;
         let issuer = preamble.issuer.member();

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use credence_credit::{ActId, Status};
 
 use super::{Accepted, Acts, DAY, Law, expect};
-use crate::acts::{Act, Ballot, Proposal, Vote};
+use crate::acts::{Act, Ballot, Preamble, Proposal, Vote};
 use crate::party::MemberId;
 use crate::refusal::Refusal;
 
@@ -103,21 +103,32 @@ impl Law {
         }
         Ok(ballots)
     }
-}
 
-/// That a vote is a member's first on a proposal, in its time. One that were taken late or twice would undo what all agreed on.
-pub(super) fn vote_counts(vote: &Vote, acts: &impl Acts) -> Result<(), Refusal> {
-    let Act::Proposal(proposal) = expect(acts, &vote.proposal, |act| matches!(act, Act::Proposal(_)))? else {
-        return Err(Refusal::UnknownAct);
-    };
-    let is_theirs = |id: &ActId| match acts.act(id) {
-        Some(Act::Vote(other)) => other.preamble.issuer == vote.preamble.issuer,
-        _ => false,
-    };
-    let is_late = vote.preamble.issued >= proposal.closes;
-    if is_late || acts.citing(&vote.proposal).iter().any(is_theirs) {
-        Err(Refusal::StrayVote)
-    } else {
-        Ok(())
+    /// The act of this identity, if it is a vote that counts by the registry in force: its member is one still, and none of the keys
+    /// that have signed it was revoked since, since somebody else may have cast it. No gateway takes any other vote, so that
+    /// whoever counted one would state a restriction that nobody enforces.
+    pub(crate) fn counted<'a>(&self, id: &ActId, acts: &'a impl Acts) -> Option<&'a Vote> {
+        let Some(Act::Vote(vote)) = acts.act(id) else { return None };
+        let Preamble { issuer, issued, .. } = vote.preamble;
+        let is_revoked = acts.vote_keys(id).iter().any(|key| self.register().is_revoked(*key));
+        (!is_revoked && self.mandate(issuer, issued).is_ok()).then_some(vote)
+    }
+
+    /// That a vote is a member's first on a proposal that counts, in its time. One that were taken late or twice would undo what all
+    /// agreed on.
+    pub(super) fn vote(&self, vote: &Vote, acts: &impl Acts) -> Result<(), Refusal> {
+        let Act::Proposal(proposal) = expect(acts, &vote.proposal, |act| matches!(act, Act::Proposal(_)))?
+        else {
+            return Err(Refusal::UnknownAct);
+        };
+        let is_theirs = |id: &ActId| {
+            self.counted(id, acts).is_some_and(|other| other.preamble.issuer == vote.preamble.issuer)
+        };
+        let is_late = vote.preamble.issued >= proposal.closes;
+        if is_late || acts.citing(&vote.proposal).iter().any(is_theirs) {
+            Err(Refusal::StrayVote)
+        } else {
+            Ok(())
+        }
     }
 }

@@ -9,16 +9,18 @@ use credence_prefix::Prefix;
 
 use super::*;
 use crate::acts::{
-    Ballot, Comment, Confirmation, Erased, Erasure, Finding, Ground, Lifting, Outcome, Relief, Ruling, Stage,
+    Applied, Ballot, Comment, Confirmation, Erased, Erasure, Finding, Ground, Lifting, Outcome, Relief,
+    Ruling, Stage,
 };
+use crate::book::Book;
 use crate::catalogue::SUPPLEMENT_FROM;
 use crate::object::Extension;
 use crate::party::{Function, KeyId};
 use crate::procedure::Procedure;
 use crate::world::{
-    Known, MEMBERS, NOW, WORLD, all, block, claim, complaint, decision, draft, examined, forgotten, key, law,
-    law_with, member, opinion, own_alert, preamble, proposal, rated, registry, repair, report, signed,
-    signers, text, vote,
+    Known, MEMBERS, NOW, WORLD, account, all, block, claim, complaint, decision, draft, examined, forgotten,
+    key, law, law_with, member, opinion, own_alert, preamble, proposal, rated, registry, repair, report,
+    signed, signers, text, vote,
 };
 
 #[test]
@@ -31,6 +33,17 @@ fn one_act_of_each_kind_stands() {
         let accepted = examined(&law, &known, act.clone());
         assert_eq!(accepted.map(|accepted| accepted.act), Ok(act));
     }
+}
+
+/// What a network did stays said when the act that it names is kept no longer.
+#[test]
+fn an_account_outlives_the_act_that_it_names() {
+    let (law, gone) = (law(), ActId([9; 32]));
+    let stands = |book: &Book| law.examine(&signed(account(gone)), book, NOW).map(drop);
+    let mut book = Book::default();
+    assert_eq!(stands(&book), Err(Refusal::UnknownAct));
+    book.erase([gone]);
+    assert_eq!(stands(&book), Ok(()));
 }
 
 /// A law in which member 1 has items of its own and a key that was revoked, member 3's keys for alerts are valid from now on, and member 5's mandate has ended.

@@ -59,8 +59,8 @@ impl Cycle for State {
 
 /// How far the proposal of this identity has come at `now`, in Unix seconds; none for one that is not known.
 ///
-/// Who votes is who was a member under the registry in force. A vote after the deadline, or a member's second, never
-/// entered: it was refused.
+/// Who votes is who is a member under the registry in force, with a key that it does not revoke. A vote after the deadline, or a
+/// member's second, never entered: it was refused.
 pub fn at(law: &Law, acts: &impl Acts, id: &ActId, now: u64) -> Option<Running<State>> {
     let Some(Act::Proposal(proposal)) = acts.act(id) else { return None };
     let begun = Running { state: State::Voting, since: proposal.preamble.issued };
@@ -72,10 +72,8 @@ fn events(law: &Law, acts: &impl Acts, id: &ActId, proposal: &Proposal) -> Vec<(
     let citing = acts.citing(id);
     let votes: Vec<_> = citing
         .iter()
-        .filter_map(|by| match acts.act(by) {
-            Some(Act::Vote(vote)) => Some((vote.preamble.issued, vote.ballot)),
-            _ => None,
-        })
+        .filter_map(|by| law.counted(by, acts))
+        .map(|vote| (vote.preamble.issued, vote.ballot))
         .collect();
     let against: Vec<_> = votes.iter().filter(|(_, ballot)| *ballot == Ballot::No).collect();
     if !against.is_empty() {

@@ -61,7 +61,7 @@ pub(super) fn routes() -> (Router<Arc<Platform>>, OpenApi) {
         .routes(routes!(feed::rule))
         .routes(routes!(feed::file))
         .routes(routes!(feed::events))
-        .routes(routes!(proposals::proposal))
+        .routes(routes!(proposals::proposal, proposals::sign))
         .routes(routes!(healthy))
         .routes(routes!(ready))
         .routes(routes!(metrics))

@@ -1,8 +1,10 @@
 //! The feed as it is offered, and kept in step with the journal.
 
+mod rounds;
+
 use std::collections::{HashMap, HashSet};
 use std::convert::Infallible;
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -19,9 +21,10 @@ use credence_law::Signed;
 use credence_law::party::Party;
 use tokio::sync::{OwnedMutexGuard, watch};
 use tokio::task::spawn_blocking;
-use tokio::time::{Instant, sleep, timeout, timeout_at};
-use tracing::{error, warn};
+use tokio::time::{Instant, timeout_at};
+use tracing::warn;
 
+pub(super) use self::rounds::rounds;
 use super::door::{Refused, absent};
 use super::{Platform, now};
 use crate::bucket::{ASKED_EACH_TIME, FOR_EVER};
@@ -32,16 +35,8 @@ use crate::keys::{hex, unhex};
 use crate::published::replace;
 use crate::store::{Shelved, Store};
 
-/// How long is waited for more when something has changed, so that one head tells all that came together.
-const GATHERS: Duration = Duration::from_millis(20);
-/// How long is rested after a round that took long, at most; after others as long as they took.
-const RESTS_MAX: Duration = Duration::from_millis(100);
 /// How many entries of the journal are read together.
 const READS: u32 = 256;
-/// How often it is looked whether time alone has changed something.
-const ROUND: Duration = Duration::from_secs(5);
-/// How often it is looked whether a manifest is due.
-const STATES: Duration = Duration::from_secs(1);
 /// The longest that somebody listens for what is new, in seconds; then they ask again.
 const LISTENS_MAX: u64 = 300;
 const BYTES: &str = "application/octet-stream";
@@ -283,58 +278,6 @@ pub async fn rules(store: &Store, places: &[u64]) -> anyhow::Result<Vec<Entry>> 
         rules.push(Entry { accepted, signed: Signed::decode(&sent)? });
     }
     Ok(rules)
-}
-
-/// Keeps the feed in step, as long as there is a platform.
-pub(super) async fn rounds(platform: Weak<Platform>) {
-    let Some(mut written) = platform.upgrade().map(|platform| platform.written.subscribe()) else { return };
-    tokio::spawn(manifests(Weak::clone(&platform)));
-    let mut has_begun = false;
-    loop {
-        let begun = Instant::now();
-        {
-            let Some(platform) = platform.upgrade() else { return };
-            if !platform.roles.leads() {
-                let mut role = platform.roles.changes();
-                *platform.fed.lock().await = None;
-                has_begun = false;
-                drop(platform);
-                // Whoever leads begins where the one before has ended.
-                let _ = timeout(ROUND, role.changed()).await;
-                continue;
-            }
-            if !has_begun {
-                has_begun = true;
-                if let Err(fault) = platform.begin_feed().await {
-                    error!("there is no feed: {fault:#}");
-                }
-            }
-            if let Err(fault) = platform.feed().await {
-                platform.metrics.unfed();
-                has_begun = platform.fed.lock().await.is_some();
-                error!("nothing new is published: {fault:#}");
-            }
-        }
-        let took = begun.elapsed();
-        // Whether it was an entry or the time makes no difference.
-        let _ = timeout(ROUND, written.changed()).await;
-        sleep(took.clamp(GATHERS, RESTS_MAX)).await;
-        written.mark_unchanged();
-    }
-}
-
-/// Makes manifests, as long as there is a platform. Nothing waits for one: what is new travels act by act until then.
-async fn manifests(platform: Weak<Platform>) {
-    loop {
-        {
-            let Some(platform) = platform.upgrade() else { return };
-            if let Err(fault) = platform.attest().await {
-                warn!("manifests could not be made: {fault:#}");
-            }
-        }
-        // What was stated is published by then, and not stated again.
-        sleep(STATES).await;
-    }
 }
 
 /// The newest head of the feed

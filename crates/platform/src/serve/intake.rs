@@ -77,15 +77,20 @@ impl Platform {
             .collect()
     }
 
+    /// Hands one thing in that came from `network`.
+    pub(super) async fn hand_in_one(&self, sent: Vec<u8>, network: IpAddr) -> Answer {
+        self.hand_in(vec![sent], network).await.pop().unwrap_or(Answer::Failed)
+    }
+
     /// Hands in what a party in this process has signed, and returns when it is on disk.
     ///
     /// # Errors
     /// Why it is not taken.
     pub async fn submit(&self, signed: &Signed) -> anyhow::Result<Receipt> {
-        match self.hand_in(vec![signed.encode()], IpAddr::V6(Ipv6Addr::LOCALHOST)).await.pop() {
-            Some(Answer::Taken { receipt, .. }) => Ok(receipt),
-            Some(Answer::Rejected(rejection)) => Err(rejection.into()),
-            Some(Answer::Turned(Turned::Refused(refusal))) => Err(refusal.into()),
+        match self.hand_in_one(signed.encode(), IpAddr::V6(Ipv6Addr::LOCALHOST)).await {
+            Answer::Taken { receipt, .. } => Ok(receipt),
+            Answer::Rejected(rejection) => Err(rejection.into()),
+            Answer::Turned(Turned::Refused(refusal)) => Err(refusal.into()),
             _ => anyhow::bail!("the platform takes nothing at the moment"),
         }
     }

@@ -18,6 +18,7 @@ pub(super) struct Metrics {
     refused: IntCounterVec,
     unfed: IntCounter,
     unrung: IntCounter,
+    lacks_feed: IntGauge,
     entries: IntGauge,
     leads: IntGauge,
     inquiries: IntCounter,
@@ -58,6 +59,11 @@ impl Metrics {
         self.unfed.inc();
     }
 
+    /// Notes whether there is no feed because it could not be begun.
+    pub(super) fn lacks_feed(&self, is_missing: bool) {
+        self.lacks_feed.set(is_missing.into());
+    }
+
     /// Counts a time that the bus could not be told.
     pub(super) fn unrung(&self) {
         self.unrung.inc();
@@ -73,20 +79,21 @@ impl Metrics {
         let refused = Opts::new("credence_platform_refused_total", "Objects that were not taken, by reason");
         let refused = IntCounterVec::new(refused, &["reason"]).expect("a good name");
         registry.register(Box::new(refused.clone())).expect("a name of its own");
-        let entries =
-            IntGauge::new("credence_platform_log_entries", "Entries of the log").expect("a good name");
-        registry.register(Box::new(entries.clone())).expect("a name of its own");
-        let leads = IntGauge::new(
+        let gauge = |name: &str, help: &str| {
+            let gauge = IntGauge::new(name, help).expect("a good name");
+            registry.register(Box::new(gauge.clone())).expect("a name of its own");
+            gauge
+        };
+        let leads = gauge(
             "credence_platform_leads",
             "Whether this process takes acts in: 1, or 0 while another one does",
         );
-        let leads = leads.expect("a good name");
-        registry.register(Box::new(leads.clone())).expect("a name of its own");
-        let figures = FIGURES.map(|(name, help, _)| {
-            let gauge = IntGauge::new(format!("credence_platform_{name}"), help).expect("a good name");
-            registry.register(Box::new(gauge.clone())).expect("a name of its own");
-            gauge
-        });
+        let lacks_feed = gauge(
+            "credence_platform_feed_missing",
+            "Whether nothing is published, since the feed cannot go on from what was: 1, or 0",
+        );
+        let entries = gauge("credence_platform_log_entries", "Entries of the log");
+        let figures = FIGURES.map(|(name, help, _)| gauge(&format!("credence_platform_{name}"), help));
         Self {
             figures: figures.into(),
             taken: counter("credence_platform_taken_total", "Objects that were taken"),
@@ -115,6 +122,7 @@ impl Metrics {
             refused,
             entries,
             leads,
+            lacks_feed,
             registry,
         }
     }

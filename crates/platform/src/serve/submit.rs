@@ -11,6 +11,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use credence_credit::ActId;
 use credence_law::{AdoptError, BYTES_MAX, Refusal};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -127,8 +128,7 @@ pub(super) async fn hand_in(
     if is_json {
         return together(&platform, &sent, network).await;
     }
-    let answers = platform.hand_in(vec![sent.into()], network).await;
-    answers.first().map_or_else(|| Told::from(&Answer::Failed), Told::from).into_response()
+    Told::from(&platform.hand_in_one(sent.into(), network).await).into_response()
 }
 
 async fn together(platform: &Platform, sent: &Bytes, network: std::net::IpAddr) -> Response {
@@ -164,6 +164,19 @@ impl Told {
         let (id, place, accepted) = (None, None, None);
         let (refusal, text) = (Some(refusal), Some(text));
         Self { status: status.as_u16(), id, place, accepted, refusal, text, retry_after: None }
+    }
+
+    /// That an act has signatures that are right, and too few of them so far.
+    pub(super) fn gathered(id: ActId, signatures: usize) -> Self {
+        let text = format!("it has {signatures} signatures, and is kept until there are enough");
+        let (status, id) = (StatusCode::ACCEPTED.as_u16(), Some(id.to_string()));
+        Self { status, id, place: None, accepted: None, refusal: None, text: Some(text), retry_after: None }
+    }
+
+    /// That something else is asked for.
+    pub(super) fn overtaken() -> Self {
+        let text = "something else is asked for, or nothing; ask anew what that is";
+        Self::refused(StatusCode::CONFLICT, "overtaken", text.to_owned())
     }
 
     /// With when to come again.

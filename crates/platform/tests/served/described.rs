@@ -2,12 +2,15 @@
 
 use std::collections::BTreeSet;
 
-use credence_law::party::Function;
+use credence_feed::Shard;
+use credence_law::acts::{Manifest, Preamble, Purpose};
+use credence_law::party::{Function, Party};
 use credence_platform::access::ENDPOINTS;
+use credence_platform::serve::now;
 use serde_json::{Value, json};
 
 use super::witnesses::List;
-use super::world::{Answer, Server, Site, id};
+use super::world::{Answer, Server, Site, id, preamble};
 
 /// The document of a server, and what was seen of it.
 struct Described {
@@ -108,6 +111,19 @@ fn answers_are_as_they_are_described() {
         for (concrete, status) in concrete.iter().zip(statuses) {
             described.check("GET", path, &server.get(concrete), status);
         }
+    }
+    let preamble =
+        Preamble { expires: now() + 3_600, ..preamble(Party::Body, now() * 1_000, Purpose::Governance) };
+    let manifest = Manifest { preamble, count: 0, digest: Shard::default().digest() };
+    let seat = site.signed(manifest, Function::Decisions, &[1]);
+    let mut forged = seat.encode();
+    *forged.last_mut().unwrap() ^= 1;
+    // Nobody is asked here: the parties of an example make theirs by themselves.
+    for (party, sent, status) in
+        [("body", &seat.encode(), 409), ("body", &forged, 401), ("nobody", &forged, 404)]
+    {
+        let sent = server.ask("POST", &format!("/feed/proposals/{party}"), sent).unwrap();
+        described.check("POST", "/feed/proposals/{party}", &sent, status);
     }
     described.check("GET", "/log/checkpoint/witnessed", &server.get("/log/checkpoint/witnessed"), 404);
     let seen = witness.cosigned(&server.get("/log/checkpoint").body);

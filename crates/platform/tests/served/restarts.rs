@@ -103,3 +103,27 @@ fn what_was_acknowledged_is_there_once_after_every_kill() {
     let verified = run(&["verify", "--dir", site.dir()]);
     assert!(verified.status.success(), "{}", told(&verified));
 }
+
+/// A feed that cannot go on from what was published is told, and begun as soon as it can be.
+#[test]
+fn a_feed_that_cannot_be_begun_is_told_and_tried_again() {
+    let site = Site::new();
+    let place = site.path().join("feed");
+    std::fs::write(&place, "no directory").unwrap();
+    let server = site.serve();
+    let missing = |is: u8| {
+        let told = format!("\ncredence_platform_feed_missing {is}\n");
+        let is_told = (0..300).any(|_| {
+            thread::sleep(Duration::from_millis(100));
+            server.get("/metrics").text().contains(&told)
+        });
+        assert!(is_told, "it does not become {is}");
+    };
+    missing(1);
+    assert_eq!(server.get("/feed/head").status, 404);
+    // What is handed in is taken all the while.
+    assert_eq!(server.hand_in(&site.alert(1, 0x20)).status, 201);
+    std::fs::remove_file(&place).unwrap();
+    missing(0);
+    server.has_published();
+}

@@ -222,6 +222,14 @@ fn trusted_head(disk: &impl Disk, trusted: &Trusted) -> Result<Option<Signed>, U
     Ok((Head::hash(&signed) == trusted.head).then_some(signed))
 }
 
+/// The rules of a world that were kept, checked as if they had just come; none where there are none.
+///
+/// # Errors
+/// When they cannot be read, or do not stand.
+pub fn kept_rules(disk: &impl Disk, world: World) -> Result<Option<Arc<Rulebook>>, Unkept> {
+    rules(disk, world, None)
+}
+
 /// The rules, of which those that are `known` were checked before.
 fn rules(
     disk: &impl Disk,

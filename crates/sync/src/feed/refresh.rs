@@ -323,7 +323,12 @@ impl<'a> Refresh<'a> {
 
     /// Whether none of the keys is the operator's any more that could have signed what is believed.
     fn is_operator_replaced(&self, rules: &Rulebook) -> bool {
-        let then = first(rules, self.follower.trusted.rules, self.follower);
+        let known = self.follower.trusted.rules;
+        if known == rules.len() {
+            // No rule has come since. Whoever shows an old head again and again is not worth all their signatures each time.
+            return false;
+        }
+        let then = first(rules, known, self.follower);
         then.is_ok_and(|then| {
             then.law().is_ok_and(|then| rules.law().is_ok_and(|now| is_operator_replaced(then, now)))
         })

@@ -1,8 +1,9 @@
 //! From a draft to a signed act, and whether the law would take it.
 
+use credence_credit::guard::NeverBlock;
 use credence_credit::{ActId, EvidenceClass, Learned, Rating, Subject};
 use credence_law::acts::{Applied, Block, Claim, OwnAlert, Preamble, Purpose, Report};
-use credence_law::party::{MemberId, Party, act_id};
+use credence_law::party::{KeyId, MemberId, Party, act_id};
 use credence_law::standard::Entry;
 use credence_law::{Act, Acts, Law, Object, Refusal, Signed};
 use credence_prefix::Prefix;
@@ -20,6 +21,8 @@ const ACCOUNT_LASTS_S: u64 = 365 * DAY;
 pub struct Footing<'a> {
     /// The rules in force.
     pub law: &'a Law,
+    /// What the operator never blocks, and tells nobody of.
+    pub protected: &'a NeverBlock,
     /// The member's key for alerts.
     pub key: &'a SigningKey,
     /// The member.
@@ -42,12 +45,17 @@ impl Acts for Unknown {
         Vec::new()
     }
 
+    fn vote_keys(&self, _: &ActId) -> &[KeyId] {
+        &[]
+    }
+
     fn drafts(&self, _: &ActId) -> Vec<ActId> {
         Vec::new()
     }
 
+    /// What an account names was known to the platform alone, which looks at it again.
     fn is_erased(&self, _: &ActId) -> bool {
-        false
+        true
     }
 
     fn accepted_at(&self, _: &ActId) -> Option<u64> {
@@ -95,6 +103,9 @@ impl Footing<'_> {
     /// # Errors
     /// Why the law would refuse it; nothing of the kind is ever sent.
     pub(super) fn sign(&self, draft: &Draft, number: u64) -> Result<Dispatch, Refusal> {
+        if self.protected.overlaps(draft.subject) {
+            return Err(Refusal::Protected);
+        }
         let act = self.act(draft, number);
         let bytes = Object::new(self.law.world, act).encode();
         let signed = Signed::with(bytes, [self.key]);

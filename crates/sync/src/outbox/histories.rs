@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use credence_credit::{ActId, Measure, Reason as Item};
 use credence_law::acts::{Preamble, Purpose, Report};
-use credence_law::party::{Party, act_id};
+use credence_law::party::{KeyId, Party, act_id};
 use credence_law::{Act, Acts, Law, Object, Refusal, Signed};
 use ed25519_dalek::SigningKey;
 
@@ -27,6 +27,10 @@ impl Acts for Platform {
 
     fn citing(&self, _: &ActId) -> Vec<ActId> {
         Vec::new()
+    }
+
+    fn vote_keys(&self, _: &ActId) -> &[KeyId] {
+        &[]
     }
 
     fn drafts(&self, _: &ActId) -> Vec<ActId> {

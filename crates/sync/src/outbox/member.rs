@@ -1,18 +1,24 @@
 //! The member that speaks: its number, its key, and the rules by which it is heard.
+//!
+//! The rules are those of the feed that the gateway follows, as soon as there are any: who follows a world knows what its members adopt
+//! when gateways do. Before that, and where no feed is followed, they are read from files.
 
 use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use credence_credit::guard::NeverBlock;
+use credence_feed::{Reject, Rulebook};
 use credence_law::party::{Function, KeyId, MemberId, Party, World};
-use credence_law::{AdoptError, Book, Signed, Trust};
+use credence_law::{AdoptError, Book, Law, Signed, Trust};
 use ed25519_dalek::SigningKey;
 
 use super::act::Footing;
 use super::form;
-use super::hand::Hand;
+use crate::feed::Disk;
+use crate::hand::{Hand, Unsigned};
 
 /// The largest file with a rule, in bytes.
 const RULE_LEN_MAX: u64 = credence_law::BYTES_MAX as u64;
@@ -26,7 +32,7 @@ pub struct Voice {
     pub key: PathBuf,
     /// The world, by its first root.
     pub world: World,
-    /// Files with the signed rules, in the order in which they came into force.
+    /// Files with the signed rules, in the order in which they came into force; none where a feed brings them.
     pub rules: Vec<PathBuf>,
     /// How long alerts and reports last, in seconds.
     pub lasts_s: u64,
@@ -61,6 +67,9 @@ pub enum VoiceError {
     /// A rule is missing.
     #[error("the rules are not whole: {0}")]
     Rules(#[source] AdoptError),
+    /// The rules of the feed lack one.
+    #[error("the rules of the feed are not whole: {0}")]
+    Followed(#[from] Reject),
     /// The key is not the member's.
     #[error("the registry does not have the key in {} as one of member {member}'s for alerts", .path.display())]
     Stranger {
@@ -74,42 +83,72 @@ pub enum VoiceError {
 /// A member that can speak.
 #[derive(Debug)]
 pub struct Member {
-    trust: Trust,
+    /// The rules in files.
+    read: Option<Trust>,
+    /// The rules of the feed that is followed, which count as soon as they are known.
+    followed: Option<Arc<Rulebook>>,
+    protected: NeverBlock,
     key: SigningKey,
+    /// The file with the key.
+    path: PathBuf,
     id: MemberId,
     lasts_s: u64,
 }
 
 impl Member {
-    /// Reads the key and the rules. `protected` is what the operator never blocks; `now` is in Unix seconds.
+    /// Reads the key, and the rules where there are files. `protected` is what the operator never blocks; `now` is in Unix seconds.
     ///
     /// # Errors
     /// When one of them is not there or not as it has to be, or the registry does not know the key as the member's.
     pub fn read(voice: &Voice, protected: &NeverBlock, now: u64) -> Result<Self, VoiceError> {
-        let key = read_key(&voice.key)?;
-        let trust = read_rules(voice, protected, now)?;
-        let law = trust.law().map_err(VoiceError::Rules)?;
-        let speaker = law.register().speaker(KeyId::of(key.verifying_key().as_bytes()));
-        let party = Party::Member(voice.member);
-        let speaks = speaker.is_some_and(|(_, it)| it.party == party && it.function == Function::Alerts);
-        if !speaks {
-            return Err(VoiceError::Stranger { path: voice.key.clone(), member: voice.member.0 });
+        let (key, read) = (read_key(&voice.key)?, read_rules(voice, now)?);
+        let (path, protected) = (voice.key.clone(), protected.clone());
+        let (id, lasts_s) = (voice.member, voice.lasts_s);
+        let member = Self { read, followed: None, protected, key, path, id, lasts_s };
+        if let Some(trust) = &member.read {
+            member.is_known(trust.law().map_err(VoiceError::Rules)?)?;
         }
-        Ok(Self { trust, key, id: voice.member, lasts_s: voice.lasts_s })
+        Ok(member)
     }
 
-    /// What drafts are judged and signed by at a moment in Unix milliseconds.
+    /// Goes by the rules of the feed from now on.
     ///
-    /// # Panics
-    /// Never: a member is read with all rules.
-    pub fn footing(&self, now_ms: u64) -> Footing<'_> {
-        let law = self.trust.law().expect("the rules were whole when they were read");
-        Footing { law, key: &self.key, member: self.id, lasts_s: self.lasts_s, now_ms }
+    /// # Errors
+    /// When they are not whole, and those before stay; or when the registry does not have the key as the member's, and nothing is signed
+    /// that its law refuses.
+    pub fn follow(&mut self, rules: &Arc<Rulebook>) -> Result<(), VoiceError> {
+        let law = rules.law()?;
+        self.followed = Some(Arc::clone(rules));
+        self.is_known(law)
     }
 
-    /// What signs for it beside what is drafted.
-    pub fn hand(&self) -> Hand {
-        Hand { key: self.key.clone(), member: self.id }
+    /// Whether it goes by these very rules.
+    pub fn goes_by(&self, rules: &Arc<Rulebook>) -> bool {
+        self.followed.as_ref().is_some_and(|followed| Arc::ptr_eq(followed, rules))
+    }
+
+    /// That the registry has the key as the member's for alerts.
+    fn is_known(&self, law: &Law) -> Result<(), VoiceError> {
+        let speaker = law.register().speaker(KeyId::of(self.key.verifying_key().as_bytes()));
+        let party = Party::Member(self.id);
+        let speaks = speaker.is_some_and(|(_, it)| it.party == party && it.function == Function::Alerts);
+        if speaks { Ok(()) } else { Err(VoiceError::Stranger { path: self.path.clone(), member: self.id.0 }) }
+    }
+
+    /// What drafts are judged and signed by at a moment in Unix milliseconds; none before there are rules.
+    pub fn footing(&self, now_ms: u64) -> Option<Footing<'_>> {
+        let followed = self.followed.as_ref().and_then(|rules| rules.law().ok());
+        let law = followed.or_else(|| self.read.as_ref()?.law().ok())?;
+        let Self { key, protected, id, lasts_s, .. } = self;
+        Some(Footing { law, protected, key, member: *id, lasts_s: *lasts_s, now_ms })
+    }
+
+    /// What signs for it beside what is drafted, with a place where nothing else is kept.
+    ///
+    /// # Errors
+    /// When it cannot be read there what was signed last.
+    pub fn hand<D: Disk>(&self, disk: D) -> Result<Hand<D>, Unsigned> {
+        Hand::of_member(self.id, self.key.clone(), disk)
     }
 }
 
@@ -122,7 +161,11 @@ fn read(path: &Path) -> Result<Vec<u8>, VoiceError> {
     fs::read(path).map_err(failed)
 }
 
-fn read_key(path: &Path) -> Result<SigningKey, VoiceError> {
+/// The secret key in a file that nobody but its owner can read.
+///
+/// # Errors
+/// When there is none, or others can read it.
+pub(crate) fn read_key(path: &Path) -> Result<SigningKey, VoiceError> {
     let mode =
         fs::metadata(path).map_err(|source| VoiceError::File { path: path.to_owned(), source })?.mode();
     if mode & 0o077 != 0 {
@@ -134,7 +177,7 @@ fn read_key(path: &Path) -> Result<SigningKey, VoiceError> {
     Ok(SigningKey::from_bytes(&seed))
 }
 
-fn read_rules(voice: &Voice, protected: &NeverBlock, now: u64) -> Result<Trust, VoiceError> {
+fn read_rules(voice: &Voice, now: u64) -> Result<Option<Trust>, VoiceError> {
     let mut trust: Option<Trust> = None;
     for path in &voice.rules {
         let refused = |source| VoiceError::Rule { path: path.clone(), source };
@@ -142,10 +185,13 @@ fn read_rules(voice: &Voice, protected: &NeverBlock, now: u64) -> Result<Trust, 
         let signed = signed.map_err(|fault| refused(AdoptError::Refused(fault.into())))?;
         match &mut trust {
             Some(trust) => trust.adopt(&signed, &Book::default(), now).map_err(refused)?,
-            None => trust = Some(Trust::begin(&signed, voice.world, protected.clone()).map_err(refused)?),
+            // What the operator never blocks is no rule of the world's, and looked at beside it.
+            None => {
+                trust = Some(Trust::begin(&signed, voice.world, NeverBlock::default()).map_err(refused)?);
+            }
         }
     }
-    trust.ok_or(VoiceError::Rules(AdoptError::Before("root")))
+    Ok(trust)
 }
 
 #[cfg(test)]
@@ -185,8 +231,8 @@ mod tests {
         let key = put(directory.path(), "5a".repeat(32).as_bytes(), 0o600);
         let mut voice =
             Voice { member: MemberId(1), key, world: World([1; 32]), rules: Vec::new(), lasts_s: 1 };
-        let told = Member::read(&voice, &NeverBlock::default(), 0).unwrap_err();
-        assert!(matches!(told, VoiceError::Rules(_)), "{told}");
+        let member = Member::read(&voice, &NeverBlock::default(), 0).unwrap();
+        assert!(member.footing(0).is_none(), "until a feed brings some");
         voice.rules.push(voice.key.clone());
         let told = Member::read(&voice, &NeverBlock::default(), 0).unwrap_err();
         assert!(matches!(told, VoiceError::Rule { .. }), "{told}");

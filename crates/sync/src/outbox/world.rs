@@ -85,7 +85,7 @@ pub(super) fn law() -> Law {
 
 /// What drafts are judged by at a moment.
 pub(super) fn footing<'a>(law: &'a Law, key: &'a SigningKey, now_ms: u64) -> Footing<'a> {
-    Footing { law, key, member: OWN, lasts_s: 7 * DAY, now_ms }
+    Footing { law, protected: &law.protected, key, member: OWN, lasts_s: 7 * DAY, now_ms }
 }
 
 /// A confirmed scan by this address at a moment.

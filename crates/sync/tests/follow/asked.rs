@@ -4,8 +4,12 @@ use credence_credit::{ActId, Measure};
 use credence_feed::proposal::{NEW_ROWS_MAX, Proposal};
 use credence_feed::{Reject, Shard};
 use credence_law::party::{Function, Party};
-use credence_law::{Act, Object, Signed};
+use credence_law::{Act, Book, Object, Refusal, Signed};
 use credence_platform::keys;
+use credence_sync::feed::Folder;
+use credence_sync::hand::{Hand, Unsigned};
+
+use tempfile::TempDir;
 
 use crate::stage::{Gateway, Memory, Publisher, member};
 
@@ -41,9 +45,7 @@ impl Asked {
 
     /// What the member makes of it, by the feed that its own gateway follows.
     fn judge(&self, asked: &Proposal) -> Result<Shard, Reject> {
-        let state = self.gateway.state();
-        let law = state.rules().law().unwrap();
-        asked.agreed(law, (self.party, state.shard(self.party)), self.publisher.now)
+        asked.agreed(self.gateway.state(), self.party, self.publisher.now)
     }
 
     /// The member states what it is asked for.
@@ -164,6 +166,136 @@ fn a_member_signs_its_own_word_and_nothing_else() {
     assert_eq!(bent(&many), Reject::TooLarge);
     assert_eq!(bent(&|asked| asked.put.0.reverse()), Reject::Order);
     assert_eq!(bent(&|asked| asked.bits = 9), Reject::TooLarge, "more pages than rows");
+}
+
+/// What was taken back is told to gateways, and kept from whoever is to state it: who follows the feed does not sign.
+#[test]
+fn what_gateways_know_to_be_over_is_not_stated_by_its_issuer() {
+    let mut asked = Asked::new();
+    let (first, _) = (asked.alert(2), asked.alert(3));
+    asked.publish();
+    let both = asked.ask().unwrap();
+    asked.state(&both);
+    asked.publisher.lift(1, first);
+    asked.publisher.now += 1;
+    let honest = asked.ask().unwrap();
+    let mut kept = honest.clone();
+    kept.gone.0.clear();
+    assert_eq!((honest.put.0.len(), honest.gone.0.len()), (0, 1));
+    assert!(asked.judge(&kept).is_ok(), "as long as the lifting is hidden from everybody");
+    asked.publish();
+    assert_eq!(asked.judge(&kept).unwrap_err(), Reject::Stated(asked.party));
+    asked.state(&honest);
+    assert_eq!(asked.gateway.records().len(), 1);
+}
+
+/// A relief makes a decision milder; the seats do not state it as it was, neither as a row that stays nor as a new one.
+#[test]
+fn what_was_made_milder_is_not_stated_as_it_was() {
+    for is_stated in [false, true] {
+        let mut asked = Asked { party: Party::Body, ..Asked::new() };
+        let (_, decision) = asked.publisher.decide();
+        asked.publish();
+        let hard = asked.ask().unwrap();
+        assert_eq!(hard.put.0[0].measure, Measure::Drop);
+        assert!(asked.judge(&hard).is_ok());
+        if is_stated {
+            asked.publisher.attest(0);
+            asked.publish();
+        }
+        asked.publisher.complain(decision);
+        asked.publish();
+        asked.publisher.now += 1;
+        let mild = asked.ask().unwrap();
+        assert_eq!(mild.put.0[0].measure, Measure::RateLimit);
+        assert!(asked.judge(&mild).is_ok());
+        let mut kept = mild.clone();
+        if is_stated {
+            kept.put.0.clear();
+        } else {
+            (kept.put, kept.acts) = (hard.put.clone(), hard.acts.clone());
+        }
+        assert_eq!(
+            asked.judge(&kept).unwrap_err(),
+            Reject::Stated(Party::Body),
+            "stated before: {is_stated}"
+        );
+    }
+}
+
+/// A seat's hand, with its notes in a directory.
+fn seat(asked: &Asked, member: u16, notes: &TempDir) -> Result<Hand<Folder>, Unsigned> {
+    let key = asked.publisher.place.member(member, Function::Decisions);
+    Hand::of_seat(&key, Folder::new(notes.path()).unwrap())
+}
+
+/// Each seat signs for itself, and what as many as the quorum have signed is the coordinating body's word.
+#[test]
+fn seats_that_agree_sign_the_very_same_bytes() {
+    let mut asked = Asked { party: Party::Body, ..Asked::new() };
+    asked.publisher.decide();
+    asked.publish();
+    let (proposal, now) = (asked.ask().unwrap().encode(), asked.publisher.now);
+    let mut gathered: Option<Signed> = None;
+    for (member, after) in [(1, 1), (3, 3), (5, 7)] {
+        let notes = TempDir::new().unwrap();
+        let mut hand = seat(&asked, member, &notes).unwrap();
+        let signed = hand.sign(&proposal, asked.gateway.state(), now + after).unwrap();
+        let signed = Signed::decode(&signed.bytes).unwrap();
+        let law = asked.publisher.desk.law().unwrap();
+        let alone = law.examine(&signed, &Book::default(), now + after);
+        assert_eq!(alone.map(drop), Err(Refusal::TooFewSignatures));
+        match &mut gathered {
+            Some(gathered) => assert!(gathered.join(&signed), "the same bytes"),
+            None => gathered = Some(signed),
+        }
+    }
+    asked.publisher.hand_in(&gathered.unwrap());
+    asked.publish();
+    assert_eq!(asked.gateway.state().shard(Party::Body).unwrap().1.len(), 1);
+    assert_eq!(asked.ask(), None, "it was stated");
+}
+
+#[test]
+fn a_key_that_is_no_seats_signs_nothing_for_the_body() {
+    let mut asked = Asked { party: Party::Body, ..Asked::new() };
+    asked.publisher.decide();
+    asked.publish();
+    let (proposal, now) = (asked.ask().unwrap().encode(), asked.publisher.now);
+    let alerts = asked.publisher.place.member(1, Function::Alerts);
+    let mut hand = Hand::of_seat(&alerts, Memory::default()).unwrap();
+    let told = hand.sign(&proposal, asked.gateway.state(), now).unwrap_err();
+    let wrong = Reject::Manifest(Party::Body, Refusal::WrongSigner);
+    assert!(matches!(&told, Unsigned::Reject(reject) if *reject == wrong), "{told}");
+}
+
+/// Whoever asks twice under one number for different things is refused, after a restart as well.
+#[test]
+fn no_number_is_signed_twice_under_different_content() {
+    let mut asked = Asked { party: Party::Body, ..Asked::new() };
+    asked.publisher.decide();
+    asked.publish();
+    let (honest, now) = (asked.ask().unwrap(), asked.publisher.now);
+    // To state nothing harms nobody, and under the same number it is another manifest.
+    let mut other = honest.clone();
+    (other.put.0, other.bits) = (Vec::new(), 0);
+    let mut later = other.clone();
+    later.at += 1;
+    let [honest, other, later] = [honest, other, later].map(|asked| asked.encode());
+    let notes = TempDir::new().unwrap();
+    let mut hand = seat(&asked, 1, &notes).unwrap();
+    let state = asked.gateway.state();
+    let first = hand.sign(&honest, state, now).unwrap();
+    for _ in 0..2 {
+        assert_eq!(hand.sign(&honest, state, now).unwrap(), first, "the same again is the same");
+        assert!(matches!(hand.sign(&other, state, now), Err(Unsigned::Twice(_))));
+        hand = seat(&asked, 1, &notes).unwrap();
+    }
+    assert_ne!(hand.sign(&later, state, now).unwrap().id, first.id);
+    assert!(matches!(hand.sign(&honest, state, now), Err(Unsigned::Behind { .. })));
+    // What was signed is not known any more.
+    std::fs::write(notes.path().join("seat"), b"damaged").unwrap();
+    assert!(matches!(seat(&asked, 1, &notes), Err(Unsigned::Damaged)));
 }
 
 #[test]

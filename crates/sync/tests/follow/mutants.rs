@@ -4,12 +4,17 @@
 //! 10⁶ more.
 
 use std::collections::BTreeMap;
+use std::num::NonZero;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::thread;
 
 use credence_feed::{Entry, Head};
 use credence_law::Signed;
 use credence_platform::log::Signer;
 use credence_sync::feed::{Answer, Ask, Pinned};
 use proptest::prelude::*;
+use proptest::test_runner::{RngAlgorithm, TestRng};
 
 use crate::rounds::with;
 use crate::stage::{Gateway, Lies, Memory, Publisher, honest};
@@ -19,6 +24,10 @@ use crate::witnesses::witness;
 const OF_HEADS: usize = 65_536;
 /// Mutants of all kinds of files in the usual run, and at full length.
 const OF_FILES: [usize; 2] = [2_000, 1_000_000];
+/// The kinds of files.
+const KINDS: [&str; 8] = ["checkpoint", "consistency", "delta", "head", "list", "rule", "shard", "tile"];
+/// After how many flips it is told how many there were.
+const PROGRESS: usize = 50_000;
 
 fn flipped(good: &[u8], bit: usize) -> Vec<u8> {
     let mut bytes = good.to_vec();
@@ -203,24 +212,41 @@ impl Range {
         self.targets.iter().find(|target| target.path == path).map_or("", |target| target.kind)
     }
 
-    /// Flips so many bits, as many of each kind; how many of which.
-    fn flip_all(&self, count: usize) -> BTreeMap<&str, usize> {
-        let mut flips = BTreeMap::new();
-        let mut by_kind: BTreeMap<&str, Vec<&Target>> = BTreeMap::new();
-        self.targets.iter().for_each(|target| by_kind.entry(target.kind).or_default().push(target));
-        let mut state = 1_u64;
-        let mut random = |below: usize| {
-            state = state.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(1_442_695_040_888_963_407);
-            (state >> 33) as usize % below
-        };
-        for number in 0..count {
-            let (kind, targets) = by_kind.iter().nth(number % by_kind.len()).unwrap();
-            let target = targets[random(targets.len())];
-            self.flip(target, random(target.good.len() * 8));
-            *flips.entry(*kind).or_default() += 1;
-        }
-        flips
+    /// Flips a bit of some target, both as the number says; the kind of the target.
+    fn flip_number(&self, number: usize) -> &'static str {
+        let kind = KINDS[number % KINDS.len()];
+        let targets: Vec<_> = self.targets.iter().filter(|target| target.kind == kind).collect();
+        let mut seed = [0; 32];
+        seed[..8].copy_from_slice(&(number as u64).to_be_bytes());
+        let mut random = TestRng::from_seed(RngAlgorithm::ChaCha, &seed);
+        let mut below = |end: usize| (random.next_u64() % end as u64) as usize;
+        assert!(!targets.is_empty(), "there is no {kind}");
+        let target = targets[below(targets.len())];
+        self.flip(target, below(target.good.len() * 8));
+        kind
     }
+}
+
+/// Flips so many bits, as many of each kind, on as many threads as there are cores; how many of which.
+fn flip_all(count: usize) -> BTreeMap<&'static str, usize> {
+    let (next, flips) = (AtomicUsize::new(0), Mutex::new(BTreeMap::new()));
+    let go = || {
+        let range = Range::new();
+        loop {
+            let number = next.fetch_add(1, Relaxed);
+            if number >= count {
+                return;
+            }
+            let kind = range.flip_number(number);
+            *flips.lock().unwrap().entry(kind).or_default() += 1;
+            if (number + 1).is_multiple_of(PROGRESS) {
+                println!("{} of {count} bits were flipped", number + 1);
+            }
+        }
+    };
+    let threads = thread::available_parallelism().map_or(1, NonZero::get);
+    thread::scope(|scope| (0..threads).for_each(|_| drop(scope.spawn(go))));
+    flips.into_inner().unwrap()
 }
 
 /// What the publisher has under a path, as far as a round has asked for it.
@@ -259,13 +285,9 @@ fn seen(publisher: &Publisher) -> Lies {
 #[test]
 fn no_flipped_bit_of_any_file_is_believed_at_length() {
     let is_full = std::env::var_os("CREDENCE_AT_LENGTH").is_some_and(|value| value == "1");
-    let range = Range::new();
-    let flips = range.flip_all(OF_FILES[usize::from(is_full)]);
+    let flips = flip_all(OF_FILES[usize::from(is_full)]);
     println!("{flips:?}");
-    assert_eq!(
-        flips.keys().copied().collect::<Vec<_>>(),
-        ["checkpoint", "consistency", "delta", "head", "list", "rule", "shard", "tile"]
-    );
+    assert_eq!(flips.into_keys().collect::<Vec<_>>(), KINDS);
 }
 
 proptest! {

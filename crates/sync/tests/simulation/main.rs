@@ -59,13 +59,24 @@ fn run(seed: u64, sabotage: Option<Sabotage>) -> (Result<Told24, Failure>, Vec<S
     (told, simulation.last.into())
 }
 
+/// Tells how to run a seed again, whatever its day has ended with.
+struct Replay(u64);
+
+impl Drop for Replay {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            println!("replay: CREDENCE_SEED={} cargo test -p credence-sync --test simulation a_day", self.0);
+        }
+    }
+}
+
 /// Runs a seed, and tells how to run it again if something does not hold.
 fn holds(seed: u64) -> Told24 {
+    let _replay = Replay(seed);
     match run(seed, None) {
         (Ok(told), _) => told,
         (Err(Failure { check, text }), last) => {
-            let replay = format!("CREDENCE_SEED={seed} cargo test -p credence-sync --test simulation a_day");
-            panic!("seed {seed}: `{check}` does not hold: {text}\n{}\nreplay: {replay}", last.join("\n"));
+            panic!("seed {seed}: `{check}` does not hold: {text}\n{}", last.join("\n"));
         }
     }
 }
@@ -133,7 +144,7 @@ fn named() -> Option<Range<u64>> {
 /// What happened in some days, and the trace of each by its seed.
 type Days = (BTreeMap<String, u64>, Vec<(u64, [u8; 32])>);
 
-/// Goes through these days on as many threads as there are cores.
+/// Goes through these days on as many threads as there are cores, and tells of each that holds how many are left if `is_told`.
 fn days(seeds: &[u64], is_told: bool) -> Days {
     let next = AtomicUsize::new(0);
     let all = Mutex::new(Days::default());
@@ -145,7 +156,7 @@ fn days(seeds: &[u64], is_told: bool) -> Days {
                 day.met.into_iter().for_each(|(what, count)| *met.entry(what).or_default() += count);
                 traces.push((seed, day.trace));
                 if is_told {
-                    println!("seed {seed} holds");
+                    println!("seed {seed} holds; {} of {} days are over", traces.len(), seeds.len());
                 }
             }
         };
@@ -164,8 +175,9 @@ fn a_day_of_the_whole_is_safe_at_each_step_and_mends_itself_at_length() {
         println!("seeds {seeds:?}: {met:#?}");
         return;
     }
-    let seeds = if std::env::var_os("CREDENCE_AT_LENGTH").is_some() { 1_000 } else { 20 };
-    let (met, traces) = days(&(0..seeds).chain([0]).collect::<Vec<_>>(), false);
+    let is_full = std::env::var_os("CREDENCE_AT_LENGTH").is_some_and(|value| value == "1");
+    let seeds = if is_full { 1_000 } else { 20 };
+    let (met, traces) = days(&(0..seeds).chain([0]).collect::<Vec<_>>(), is_full);
     let first: Vec<_> = traces.iter().filter(|(seed, _)| *seed == 0).collect();
     assert!(first.len() == 2 && first[0] == first[1], "the same seed is another day");
     let missing: Vec<_> = EVENTS.iter().filter(|event| !met.contains_key(**event)).collect();

@@ -37,7 +37,8 @@ impl Simulation {
                 self.lie(victim, about, Measure::RateLimit, &all);
             }
             4 | 5 => self.frame(about, victim),
-            6 => {
+            // Once it was said again before anything had been said.
+            6 if !self.sent.is_empty() => {
                 let old = self.dice.one(&self.sent.clone());
                 let parcel = Parcel { bytes: old, intent: Intent::Nothing, from: by, sent_ms: self.now_ms };
                 self.at(self.now_ms + 100, Event::Arrive(parcel));

@@ -159,7 +159,8 @@ fn demo(tools: &Tools, limit: Duration) -> Result<Option<String>> {
 
 /// Tests with `at_length` in their names do the whole of what they can only begin in the usual run.
 fn at_length(tools: &Tools, limit: Duration) -> Result<Option<String>> {
-    let mut tests = tools.cargo("test --release --package credence-tests --package credence-sync at_length");
+    let tests = "test --release --package credence-tests --package credence-sync at_length -- --nocapture";
+    let mut tests = tools.cargo(tests);
     process::run(tests.env("CREDENCE_AT_LENGTH", "1"), limit)?;
     Ok(None)
 }

@@ -184,7 +184,10 @@ impl Controls {
 
     /// Puts what `next` says in force, in the kernel first; whether it is.
     fn put_in_force(&mut self, mut next: Keeper, updates: &[Update]) -> bool {
-        if self.keeps_last && next.cache().is_empty() {
+        // That nothing is said any more is signed in a feed like anything else: whoever was listed in error is let go at once. Files
+        // and lists that are empty may be missing.
+        let is_lifted = self.last.is_none() && updates.iter().any(|update| update.part == Part::Feed);
+        if self.keeps_last && next.cache().is_empty() && !is_lifted {
             warn!("no record of credit is left; the kernel goes on with those it has, each to its own end");
             let before = mem::replace(&mut self.keeper, next);
             self.last.get_or_insert(before);

@@ -3,7 +3,11 @@
 use super::*;
 use crate::acts::{Answer, Call, Confirmation, Control, Erased, Erasure, OwnAlert, Repair, Threat};
 use crate::cycle::{Matter, Turn, complaint as hearing, repair as repairing};
-use crate::world::{block, repair};
+use crate::object::Object;
+use crate::party::{Function, MemberId};
+use crate::registry::Registry;
+use crate::sign::Signed;
+use crate::world::{WORLD, block, key, repair, signers};
 
 const SITE: &str = "2a00:4:2::/48";
 
@@ -110,6 +114,74 @@ fn an_agreement_is_one_by_the_count_that_gateways_make() {
             assert_eq!(agreed, counted.is_ok(), "pattern {pattern} at {at}: {counted:?}");
         }
     }
+}
+
+/// The restrictions that a gateway finds, which takes no act that the law has something against now.
+fn of_gateways(platform: &Platform) -> Vec<ActId> {
+    let mut book = Book::of_public_acts();
+    for accepted in platform.book.acts() {
+        let second = key(accepted.act.issuer(), Function::Votes, 2);
+        let is_second = accepted.keys == [KeyId::of(second.verifying_key().as_bytes())];
+        let keys = if is_second { vec![second] } else { signers(&accepted.act) };
+        let signed = Signed::with(Object::new(WORLD, accepted.act.clone()).encode(), &keys);
+        if let Ok(accepted) = platform.law.examine(&signed, &book, platform.now) {
+            book.enter(accepted);
+        }
+    }
+    book.restrictions(&platform.law, platform.now)
+}
+
+/// Once the platform counted votes that gateways refuse: by a key that was revoked since, and of a member that has left.
+#[test]
+fn a_vote_counts_as_long_as_its_key_and_its_member_do() {
+    let mut platform = Platform::new();
+    let mut restriction = proposal(&mut Known::default());
+    restriction.decision = platform.decide(100);
+    let proposed = platform.accept(restriction);
+    for by in 1..=MEMBERS {
+        // Whoever has stolen member 1's key is against it.
+        platform.accept(vote(by, proposed, if by == 1 { Ballot::No } else { Ballot::Yes }));
+    }
+    let agreed = |platform: &Platform| {
+        let found = platform.book.restrictions(&platform.law, platform.now);
+        assert_eq!(of_gateways(platform), found);
+        found
+    };
+    let replace = |platform: &mut Platform, change: &dyn Fn(&mut Registry)| {
+        let mut registry = platform.law.register().registry().clone();
+        registry.version += 1;
+        change(&mut registry);
+        registry.revoked.sort_unstable();
+        platform.law.registers.insert(registry.version, Register::new(registry).unwrap());
+    };
+    let revoke = |platform: &mut Platform, by: u16| {
+        let stolen = KeyId::of(key(member(by), Function::Votes, 1).verifying_key().as_bytes());
+        replace(platform, &|registry| registry.revoked.push(stolen));
+    };
+    let again = |platform: &mut Platform, by: u16, ballot| {
+        platform.number += 1;
+        let mut vote = vote(by, proposed, ballot);
+        (vote.preamble.number, vote.preamble.issued) = (platform.number, platform.now);
+        let key = key(member(by), Function::Votes, 2);
+        let signed = Signed::with(Object::new(WORLD, Act::from(vote)).encode(), [&key]);
+        let accepted = platform.law.submit(&signed, &platform.book, platform.now)?;
+        platform.book.enter(accepted);
+        Ok::<_, Refusal>(())
+    };
+    assert_eq!(agreed(&platform), [], "one is against it");
+    assert_eq!(again(&mut platform, 1, Ballot::Yes), Err(Refusal::StrayVote), "it counts still");
+    revoke(&mut platform, 1);
+    assert_eq!(agreed(&platform), [], "there is time, and one has not voted");
+    assert_eq!(again(&mut platform, 1, Ballot::Yes), Ok(()));
+    assert_eq!(agreed(&platform), [proposed]);
+    assert_eq!(again(&mut platform, 1, Ballot::No), Err(Refusal::StrayVote));
+    [3, 4].into_iter().for_each(|by| revoke(&mut platform, by));
+    assert_eq!(agreed(&platform), []);
+    platform.now += 3 * DAY;
+    assert_eq!(agreed(&platform), [], "three of five are too few");
+    assert_eq!(again(&mut platform, 4, Ballot::Yes), Err(Refusal::StrayVote), "it is late");
+    replace(&mut platform, &|registry| registry.members.retain(|member| member.id != MemberId(5)));
+    assert_eq!(agreed(&platform), [], "who has left is not one of three in four");
 }
 
 /// What a subject whose credit is bad, and that mends its ways, gets back and when.
@@ -255,7 +327,7 @@ fn what_is_erased_leaves_the_book_that_it_was_never_in() {
 }
 
 /// The same registry with keys and mandates that last.
-fn later(mut registry: crate::registry::Registry) -> crate::registry::Registry {
+fn later(mut registry: Registry) -> Registry {
     let members = registry.members.iter_mut();
     let keys = members.flat_map(|member| {
         member.mandate_until = u64::MAX;
@@ -272,9 +344,9 @@ fn exercises_never_reach_an_ordinary_record() {
     let real = platform.accept(own_alert());
     let mut drills = Book::of_exercises();
     let drill = |act: &Act| {
-        let mut object = crate::Object::new(crate::world::WORLD, act.clone());
+        let mut object = Object::new(WORLD, act.clone());
         object.exercise = true;
-        crate::Signed::with(object.encode(), &crate::world::signers(act))
+        Signed::with(object.encode(), &signers(act))
     };
     let act = |known: &mut Known| Act::from(decision(known, &[1, 2, 3], rated(100)));
     let mut known = Known::default();
@@ -284,7 +356,7 @@ fn exercises_never_reach_an_ordinary_record() {
     // Identities of a drill are its own: what cites them is written anew.
     let mut names = HashMap::new();
     for act in before {
-        let ordinary = crate::Object::new(crate::world::WORLD, act.clone()).id();
+        let ordinary = Object::new(WORLD, act.clone()).id();
         let act = renamed(act, &names);
         let accepted = platform.law.examine(&drill(&act), &drills, NOW).unwrap();
         assert_eq!(platform.law.examine(&drill(&act), &platform.book, NOW), Err(Refusal::Exercise));
@@ -348,7 +420,7 @@ fn relief_and_outcome_reach_those_who_cannot_read_the_complaint() {
 }
 
 /// An act as it is made at a moment, signed by all who must.
-fn made(act: impl Into<Act>, number: u64, at: u64) -> crate::sign::Signed {
+fn made(act: impl Into<Act>, number: u64, at: u64) -> Signed {
     let mut act = act.into();
     let preamble = act.preamble_mut();
     (preamble.number, preamble.issued, preamble.expires) = (number, at, at + 10 * DAY);
@@ -364,7 +436,7 @@ fn what_several_sign_has_a_day_and_comes_in_any_order() {
     let own = platform.accept(own_alert());
     let begun = platform.now + 1_000;
     let lifts = |issuer, lifts| Lifting { preamble: relief(issuer), lifts, ground: Ground::Remedied };
-    let submit = |platform: &Platform, signed: &crate::sign::Signed, after: u64| {
+    let submit = |platform: &Platform, signed: &Signed, after: u64| {
         platform.law.submit(signed, &platform.book, begun + after)
     };
     let bodys = made(lifts(Party::Body, one), 70, begun);

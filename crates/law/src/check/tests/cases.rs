@@ -384,7 +384,28 @@ pub(super) fn cases_of_repairs_and_rules() -> Vec<Case> {
     };
     let erasing =
         |acts: Vec<ActId>, by, ground| Erasure { preamble: preamble(by, Purpose::Account), acts, ground };
+    // Member 3's keys are of later here.
+    let accounted = |because, about: &str| Applied {
+        preamble: preamble(member(2), Purpose::Account),
+        subject: block(about),
+        ..account(because)
+    };
     vec![
+        case(Refusal::OtherSubject, move |known| {
+            let decision = decision(known, &[1, 2], rated(100));
+            accounted(known.with(decision), "2a00:4:3::/48")
+        }),
+        // Not even for a part of what the act is about, which is no record's subject.
+        case(Refusal::OtherSubject, move |known| {
+            let decision = decision(known, &[1, 2], rated(100));
+            accounted(known.with(decision), "2a00:4:2:1::/64")
+        }),
+        case(Refusal::UnknownAct, move |_| accounted(ActId([9; 32]), "2a00:4:2::/48")),
+        // Nothing is done to anybody by a report.
+        case(Refusal::UnknownAct, move |known| {
+            let reported = known.with(report(1));
+            accounted(reported, "2a00:4:2::/48")
+        }),
         case(Refusal::Probation, move |known| {
             let mut repair = repaired(known);
             repair.probation_until = repair.preamble.issued + 30 * DAY - 1;

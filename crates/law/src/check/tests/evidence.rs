@@ -54,7 +54,7 @@ fn a_score_is_never_evidence_for_a_score() {
         let mut alert = own_alert();
         alert.rating = rated(score);
         let accepted = examined(&law(), &Known::default(), alert.clone()).unwrap();
-        let mut book = crate::Book::default();
+        let mut book = Book::default();
         book.enter(accepted);
         let assessment = book.file(&law(), alert.claim.subject.prefix, NOW).assessment;
         (assessment.rating, assessment.terms.len())
