@@ -12,6 +12,9 @@ pub(crate) fn each<T, R: Send, E: Send>(
     items: impl Iterator<Item = T> + Send,
     make: impl Fn(T) -> Result<R, E> + Sync,
 ) -> Result<Vec<R>, E> {
+    if items.size_hint().1.is_some_and(|most| most < 2) {
+        return items.map(make).collect();
+    }
     let items = Mutex::new(Some((0..).zip(items)));
     let next = || items.lock().unwrap_or_else(PoisonError::into_inner).as_mut()?.next();
     let work = || {
