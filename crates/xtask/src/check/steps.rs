@@ -77,7 +77,7 @@ pub(super) const STEPS: &[Step] = &[
     Step {
         name: LENGTH,
         about: "the tests that can go on for longer, at their full length",
-        limit: minutes(90),
+        limit: minutes(180),
         run: at_length,
     },
 ];
