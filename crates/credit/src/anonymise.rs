@@ -51,15 +51,8 @@ impl AnonymiserKey {
 }
 
 fn of_digits(bytes: &[u8]) -> Option<[u8; AnonymiserKey::LEN]> {
-    let digits = bytes.trim_ascii_end();
-    if digits.len() != 2 * AnonymiserKey::LEN {
-        return None;
-    }
     let mut key = [0; AnonymiserKey::LEN];
-    for (byte, pair) in key.iter_mut().zip(digits.chunks_exact(2)) {
-        let digit = |digit: u8| char::from(digit).to_digit(16).map(|value| value as u8);
-        *byte = digit(pair[0])? << 4 | digit(pair[1])?;
-    }
+    hex::decode_to_slice(bytes.trim_ascii_end(), &mut key).ok()?;
     Some(key)
 }
 

@@ -55,4 +55,5 @@ pub use rows::{Issuer, Rows, Stated};
 pub use rules::{Entry, Rulebook};
 pub use shard::{BITS_MAX, Changes, Shard};
 pub use state::{LOOSE_MAX, Loose, Parts, State, Turn, UNLISTED_LASTS};
+pub use tree::Tree;
 pub use witness::Witness;

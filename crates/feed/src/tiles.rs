@@ -121,34 +121,22 @@ impl TileReader for Had<'_> {
 mod tests {
     use std::collections::BTreeMap;
 
-    use tlog_tiles::{HashReader, stored_hashes, tree_hash};
-
     use super::*;
     use crate::log::is_consistent;
+    use crate::tree::Tree;
 
-    struct Hashes(Vec<Hash>);
-
-    impl HashReader for Hashes {
-        fn read_hashes(&self, indexes: &[u64]) -> Result<Vec<Hash>, Error> {
-            Ok(indexes.iter().map(|&index| self.0[index as usize]).collect())
-        }
+    fn log(size: u64, seed: u64) -> Tree {
+        let mut tree = Tree::default();
+        (0..size).for_each(|number| tree.append(&(seed + number).to_be_bytes()));
+        tree
     }
 
-    fn log(size: u64, seed: u64) -> Hashes {
-        let mut hashes = Hashes(Vec::new());
-        for number in 0..size {
-            let added = stored_hashes(number, &(seed + number).to_be_bytes(), &hashes).unwrap();
-            hashes.0.extend(added);
-        }
-        hashes
-    }
-
-    fn root(log: &Hashes, size: u64) -> [u8; 32] {
-        tree_hash(size, log).unwrap().0
+    fn root(log: &Tree, size: u64) -> [u8; 32] {
+        log.root(size).unwrap()
     }
 
     /// What a server of files has once the log has grown through these sizes.
-    fn files(log: &Hashes, sizes: &[u64]) -> BTreeMap<String, Vec<u8>> {
+    fn files(log: &Tree, sizes: &[u64]) -> BTreeMap<String, Vec<u8>> {
         let mut files = BTreeMap::new();
         let mut before = 0;
         for &size in sizes {

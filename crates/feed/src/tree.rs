@@ -2,23 +2,38 @@
 
 use tlog_tiles::{EMPTY_HASH, Error, Hash, HashReader, stored_hashes, tree_hash};
 
-/// The hashes of the tree's complete parts.
-struct Hashes(Vec<Hash>);
+/// A Merkle tree (RFC 6962, section 2.1) that only grows: the hashes of its complete parts, two for each leaf.
+#[derive(Debug, Default)]
+pub struct Tree {
+    hashes: Vec<Hash>,
+    leaves: u64,
+}
 
-impl HashReader for Hashes {
+impl HashReader for Tree {
     fn read_hashes(&self, indexes: &[u64]) -> Result<Vec<Hash>, Error> {
-        let hash = |&index: &u64| self.0.get(usize::try_from(index).ok()?).copied();
+        let hash = |&index: &u64| self.hashes.get(usize::try_from(index).ok()?).copied();
         indexes.iter().map(hash).collect::<Option<_>>().ok_or(Error::IndexesNotInTree)
     }
 }
 
-/// The root of a Merkle tree with these leaves (RFC 6962, section 2.1).
-pub(crate) fn root(leaves: &[Vec<u8>]) -> [u8; 32] {
-    let mut hashes = Hashes(Vec::new());
-    for (place, leaf) in (0..).zip(leaves) {
-        let added = stored_hashes(place, leaf, &hashes).expect("the tree holds its own hashes");
-        hashes.0.extend(added);
+impl Tree {
+    /// Appends a leaf.
+    pub fn append(&mut self, leaf: &[u8]) {
+        let added = stored_hashes(self.leaves, leaf, self).expect("the tree holds its own hashes");
+        self.hashes.extend(added);
+        self.leaves += 1;
     }
-    let root = if leaves.is_empty() { Ok(EMPTY_HASH) } else { tree_hash(leaves.len() as u64, &hashes) };
-    root.expect("the tree holds its own hashes").0
+
+    /// The hash of the first `size` leaves; none when there are fewer.
+    pub fn root(&self, size: u64) -> Option<[u8; 32]> {
+        let hash = if size == 0 { Ok(EMPTY_HASH) } else { tree_hash(size, self) };
+        hash.ok().filter(|_| size <= self.leaves).map(|hash| hash.0)
+    }
+}
+
+/// The root of a tree with these leaves.
+pub(crate) fn root(leaves: &[Vec<u8>]) -> [u8; 32] {
+    let mut tree = Tree::default();
+    leaves.iter().for_each(|leaf| tree.append(leaf));
+    tree.root(tree.leaves).expect("it has so many")
 }

@@ -48,15 +48,11 @@ impl World {
     }
 }
 
-/// The bytes that 64 hexadecimal digits tell.
-pub fn unhex(text: &str) -> Option<[u8; 32]> {
-    let (pairs, rest) = text.as_bytes().as_chunks::<2>();
-    // A sign is none of them, which the standard library's reading of numbers would take.
-    let digits = |pair: &[u8; 2]| pair.iter().all(u8::is_ascii_hexdigit);
-    let byte = |pair: &[u8; 2]| u8::from_str_radix(str::from_utf8(pair).ok()?, 16).ok();
-    let bytes: Vec<u8> =
-        pairs.iter().map(|pair| byte(pair).filter(|_| digits(pair))).collect::<Option<_>>()?;
-    if rest.is_empty() { bytes.try_into().ok() } else { None }
+/// The bytes that twice as many hexadecimal digits tell.
+pub fn unhex<const N: usize>(text: &str) -> Option<[u8; N]> {
+    let mut bytes = [0; N];
+    hex::decode_to_slice(text, &mut bytes).ok()?;
+    Some(bytes)
 }
 
 /// Hexadecimal, lower case, 64 digits: what a gateway's configuration names.

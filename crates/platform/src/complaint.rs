@@ -9,7 +9,7 @@ use std::net::Ipv6Addr;
 
 use credence_credit::{ActId, Learned, Subject};
 use credence_law::acts::{Block, Complaint, Control, Erased, Erasure, Ground, Preamble, Purpose, Relief};
-use credence_law::party::Party;
+use credence_law::party::{Party, unhex};
 use credence_law::{Act, Acts, Law, Object, Refusal, Signed};
 use credence_prefix::Prefix;
 use ed25519_dalek::SigningKey;
@@ -77,7 +77,7 @@ impl Challenger {
 
     /// The act and the block that a challenge was issued for, if it is answered in time from inside the block.
     fn open(&self, challenge: &str, from: Ipv6Addr, now: u64) -> Result<(ActId, Prefix), Unproved> {
-        let bytes = unhex(challenge.trim()).ok_or(Unproved::Unknown)?;
+        let bytes = unhex::<CHALLENGE_LEN>(challenge.trim()).ok_or(Unproved::Unknown)?;
         let (fields, seal) = bytes.split_at(CHALLENGE_LEN - 32);
         // Every byte is looked at, so that time tells nothing of which was wrong.
         let differs =
@@ -105,16 +105,6 @@ impl fmt::Debug for Challenger {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Challenger")
     }
-}
-
-fn unhex(text: &str) -> Option<[u8; CHALLENGE_LEN]> {
-    let digits: Vec<u8> = text
-        .chars()
-        .take(2 * CHALLENGE_LEN + 1)
-        .map(|digit| Some(digit.to_digit(16)? as u8))
-        .collect::<Option<_>>()?;
-    let pairs = digits.chunks_exact(2).map(|pair| pair[0] << 4 | pair[1]);
-    if digits.len() == 2 * CHALLENGE_LEN { pairs.collect::<Vec<_>>().try_into().ok() } else { None }
 }
 
 /// What is to be sent back from inside a block of addresses.

@@ -7,16 +7,14 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use credence_credit::ActId;
+use credence_feed::Tree;
 use credence_feed::log::ED25519;
 pub use credence_feed::log::{is_consistent, read_checkpoint};
 use credence_feed::tiles::TILE_HEIGHT;
 use ed25519_dalek::SigningKey;
 use sha2::{Digest, Sha256};
 use signed_note::{Note, StandardSigner};
-use tlog_tiles::{
-    Checkpoint, EMPTY_HASH, Error, Hash, HashReader, RecordProof, Tile, check_record, prove_record,
-    prove_tree, record_hash, stored_hash_count, stored_hashes, tree_hash,
-};
+use tlog_tiles::{Checkpoint, Hash, RecordProof, Tile, check_record, prove_record, prove_tree, record_hash};
 
 /// One line of the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,31 +41,18 @@ impl Leaf {
     }
 }
 
-/// The tree, with all hashes of its complete parts: two for each leaf.
+/// The leaves, and the tree over them.
 #[derive(Debug, Default)]
 pub struct Log {
-    hashes: Hashes,
+    tree: Tree,
     leaves: Vec<Leaf>,
-}
-
-#[derive(Debug, Default)]
-struct Hashes(Vec<Hash>);
-
-impl HashReader for Hashes {
-    fn read_hashes(&self, indexes: &[u64]) -> Result<Vec<Hash>, Error> {
-        let hash = |&index: &u64| self.0.get(usize::try_from(index).ok()?).copied();
-        indexes.iter().map(hash).collect::<Option<_>>().ok_or(Error::IndexesNotInTree)
-    }
 }
 
 impl Log {
     /// Appends a leaf.
     pub fn append(&mut self, leaf: Leaf) {
-        let added =
-            stored_hashes(self.len(), &leaf.bytes(), &self.hashes).expect("the tree holds its own hashes");
-        self.hashes.0.extend(added);
+        self.tree.append(&leaf.bytes());
         self.leaves.push(leaf);
-        debug_assert_eq!(self.hashes.0.len() as u64, stored_hash_count(self.len()));
     }
 
     /// How many leaves there are.
@@ -87,21 +72,20 @@ impl Log {
 
     /// The hash of the first `size` leaves; none when there are fewer.
     pub fn root(&self, size: u64) -> Option<[u8; 32]> {
-        let hash = if size == 0 { Ok(EMPTY_HASH) } else { tree_hash(size, &self.hashes) };
-        hash.ok().filter(|_| size <= self.len()).map(|hash| hash.0)
+        self.tree.root(size)
     }
 
     /// The hashes that lead from a leaf to the root of the first `size` leaves.
     pub fn inclusion(&self, place: u64, size: u64) -> Option<Vec<[u8; 32]>> {
         let is_there = place < size && size <= self.len();
-        let proof = is_there.then(|| prove_record(size, place, &self.hashes).ok()).flatten()?;
+        let proof = is_there.then(|| prove_record(size, place, &self.tree).ok()).flatten()?;
         Some(proof.iter().map(|hash| hash.0).collect())
     }
 
     /// The hashes by which the first `size` leaves are seen to begin with the first `before`.
     pub fn consistency(&self, before: u64, size: u64) -> Option<Vec<[u8; 32]>> {
         let is_there = 0 < before && before <= size && size <= self.len();
-        let proof = is_there.then(|| prove_tree(size, before, &self.hashes).ok()).flatten()?;
+        let proof = is_there.then(|| prove_tree(size, before, &self.tree).ok()).flatten()?;
         Some(proof.iter().map(|hash| hash.0).collect())
     }
 
@@ -113,7 +97,7 @@ impl Log {
         let last = (tile.level_index() << TILE_HEIGHT).checked_add(width)?;
         let is_filled = u32::from(tile.level()) * u32::from(TILE_HEIGHT) < 64
             && last <= self.len() >> (tile.level() * TILE_HEIGHT);
-        is_filled.then(|| tile.read_data(&self.hashes).ok()).flatten()
+        is_filled.then(|| tile.read_data(&self.tree).ok()).flatten()
     }
 }
 

@@ -9,7 +9,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use credence_law::check::SKEW;
-use credence_law::party::{KeyId, Party, World};
+use credence_law::party::{KeyId, Party, World, unhex};
 use credence_law::registry::{Register, Speaker};
 use credence_law::{Law, Refusal};
 use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
@@ -88,8 +88,8 @@ impl<'a> Presented<'a> {
             let text = || value.strip_prefix('"')?.strip_suffix('"');
             let is_first = match name {
                 "created" => created.replace(value.parse().ok()?).is_none(),
-                "keyid" => key.replace(KeyId(digits(text()?)?)).is_none(),
-                "nonce" => nonce.replace(digits(text()?)?).is_none(),
+                "keyid" => key.replace(KeyId(unhex(text()?)?)).is_none(),
+                "nonce" => nonce.replace(unhex(text()?)?).is_none(),
                 "tag" => tag.replace(text()?).is_none(),
                 "alg" => text()? == "ed25519",
                 // What is not understood could be meant to narrow the signature.
@@ -138,13 +138,6 @@ impl<'a> Presented<'a> {
         public.verify_strict(base.as_bytes(), &signature).map_err(|_| Refusal::BadSignature)?;
         Ok(speaker)
     }
-}
-
-/// As many bytes as there are pairs of hexadecimal digits.
-fn digits<const N: usize>(text: &str) -> Option<[u8; N]> {
-    let number =
-        u128::from_str_radix(text, 16).ok().filter(|_| text.len() == 2 * N && !text.starts_with('+'))?;
-    number.to_be_bytes()[16 - N..].try_into().ok()
 }
 
 /// Why a request that is somebody's is not answered.

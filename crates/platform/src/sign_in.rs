@@ -4,7 +4,7 @@
 //! platform knows its own again (HMAC-SHA-256, RFC 2104, cut to 16 bytes as in its section 5).
 
 use credence_law::Signed;
-use credence_law::party::World;
+use credence_law::party::{World, unhex};
 use ed25519_dalek::SigningKey;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
@@ -38,13 +38,7 @@ impl Challenge {
 
     /// The challenge that a text names, made by whoever has the secret or not.
     pub fn parse(text: &str) -> Option<Self> {
-        let text = text.trim();
-        let is_plain = text.len() == 2 * LEN && text.bytes().all(|digit| digit.is_ascii_hexdigit());
-        let mut bytes = [0; LEN];
-        for (byte, pair) in bytes.iter_mut().zip(text.as_bytes().chunks_exact(2)) {
-            *byte = u8::from_str_radix(str::from_utf8(pair).ok()?, 16).ok()?;
-        }
-        is_plain.then_some(Self(bytes))
+        unhex(text.trim()).map(Self)
     }
 
     /// Whether it was made under this secret and can be answered at `now`, in Unix seconds.

@@ -103,11 +103,7 @@ impl Outbox {
 
     /// The world that is told; none before the configuration was found to be sound.
     pub(super) fn world(&self) -> Option<World> {
-        let digit = |at: usize| u8::from_str_radix(self.world.get(at..at + 2)?, 16).ok();
-        let is_long_enough =
-            self.world.len() == 64 && self.world.bytes().all(|byte| byte.is_ascii_hexdigit());
-        let bytes: Option<Vec<u8>> = is_long_enough.then(|| (0..64).step_by(2).map(digit).collect())?;
-        bytes?.try_into().ok().map(World)
+        World::parse(&self.world)
     }
 
     /// What no type can refuse, each with the path of its key, where a feed brings the rules or does not.

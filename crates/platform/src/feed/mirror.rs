@@ -144,8 +144,9 @@ fn sweep(directory: &Path, named: &HashSet<String>) -> anyhow::Result<()> {
         fs::read_dir(directory).with_context(|| format!("{} cannot be read", directory.display()))?;
     for entry in entries.flatten() {
         let name = entry.file_name();
-        let is_file =
-            name.to_str().is_some_and(|name| crate::keys::unhex(name).is_some() && !named.contains(name));
+        let is_file = name
+            .to_str()
+            .is_some_and(|name| crate::keys::unhex::<32>(name).is_some() && !named.contains(name));
         let age = entry.metadata().and_then(|found| found.modified()).ok().and_then(|at| at.elapsed().ok());
         if is_file && age.is_some_and(|age| age > FADES) {
             fs::remove_file(entry.path())

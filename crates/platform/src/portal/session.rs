@@ -114,7 +114,7 @@ impl Sessions {
 
     /// The session of whoever holds this at `now` (Unix seconds), as long as its key speaks for somebody.
     pub(super) fn find(&self, law: &Law, token: &str, now: u64) -> Option<Session> {
-        let session = self.state().open.get(&act_id(&unhex(token)?)).cloned()?;
+        let session = self.state().open.get(&act_id(&unhex::<32>(token)?)).cloned()?;
         let register = law.register();
         let speaks = register.speaker(session.key).is_some_and(|(_, speaker)| speaker.is_valid(now));
         (now < session.until && speaks && !register.is_revoked(session.key)).then_some(session)
@@ -122,7 +122,7 @@ impl Sessions {
 
     /// Ends a session.
     pub(super) fn close(&self, token: &str) {
-        if let Some(token) = unhex(token) {
+        if let Some(token) = unhex::<32>(token) {
             self.state().open.remove(&act_id(&token));
         }
     }
@@ -130,7 +130,7 @@ impl Sessions {
     /// Keeps a draft for a session.
     pub(super) fn keep(&self, token: &str, draft: Vec<u8>) -> Option<ActId> {
         let (id, mut state) = (act_id(&draft), self.state());
-        let drafts = &mut state.open.get_mut(&act_id(&unhex(token)?))?.drafts;
+        let drafts = &mut state.open.get_mut(&act_id(&unhex::<32>(token)?))?.drafts;
         if drafts.len() >= DRAFTS_MAX {
             drafts.remove(0);
         }

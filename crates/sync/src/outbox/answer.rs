@@ -2,10 +2,10 @@
 
 use credence_credit::ActId;
 use credence_law::Refusal;
+use credence_law::party::unhex;
 use serde::Deserialize;
 
 use super::draft::Receipt;
-use super::form;
 
 /// The longest answer that is read, in bytes.
 pub const ANSWER_LEN_MAX: usize = 16_384;
@@ -74,8 +74,8 @@ impl Answer {
         };
         match (status, told.refusal) {
             (200 | 201, None) => {
-                let named = told.id.as_deref().and_then(form::bytes);
-                let receipt = told.place.zip(told.accepted).filter(|_| named.as_deref() == Some(&id.0));
+                let named = told.id.as_deref().and_then(unhex);
+                let receipt = told.place.zip(told.accepted).filter(|_| named == Some(id.0));
                 receipt.map_or(Self::Silence, |(place, accepted)| {
                     Self::Taken(Receipt { id: *id, place, accepted })
                 })

@@ -55,7 +55,7 @@ pub struct Seen {
     /// The first of those, line by line. They never leave the spool.
     pub evidence: String,
     /// 32 random bytes that hide the evidence behind its commitment.
-    #[serde(with = "form::hex")]
+    #[serde(with = "hex")]
     pub salt: [u8; 32],
 }
 
@@ -107,7 +107,7 @@ pub struct Dispatch {
     /// When it was made, in Unix seconds.
     pub issued: u64,
     /// The act with its signature. These bytes are sent, and sent again, until there is an answer.
-    #[serde(with = "form::hex")]
+    #[serde(with = "hex")]
     pub bytes: Vec<u8>,
 }
 

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use credence_credit::{ActId, Measure, Reason as Item};
 use credence_law::acts::{Preamble, Purpose, Report};
-use credence_law::party::{KeyId, Party, act_id};
-use credence_law::{Act, Acts, Law, Object, Refusal, Signed};
+use credence_law::party::{Party, act_id};
+use credence_law::{Act, Book, Law, Object, Refusal, Signed};
 use ed25519_dalek::SigningKey;
 
 use super::world::{DAY, NOW_MS, OWN, footing, key, law, scan};
@@ -17,46 +17,12 @@ struct Platform {
     /// For a while it does not know the member's key: a refusal that is over some time.
     is_closed: bool,
     taken: Vec<(ActId, Act)>,
-    last: u64,
-}
-
-impl Acts for Platform {
-    fn act(&self, _: &ActId) -> Option<&Act> {
-        None
-    }
-
-    fn citing(&self, _: &ActId) -> Vec<ActId> {
-        Vec::new()
-    }
-
-    fn vote_keys(&self, _: &ActId) -> &[KeyId] {
-        &[]
-    }
-
-    fn drafts(&self, _: &ActId) -> Vec<ActId> {
-        Vec::new()
-    }
-
-    fn is_erased(&self, _: &ActId) -> bool {
-        false
-    }
-
-    fn accepted_at(&self, _: &ActId) -> Option<u64> {
-        None
-    }
-
-    fn last_number(&self, _: Party) -> u64 {
-        self.last
-    }
-
-    fn last_manifest(&self, _: Party) -> u64 {
-        0
-    }
+    book: Book,
 }
 
 impl Platform {
     fn new() -> Self {
-        Self { law: law(), is_closed: false, taken: Vec::new(), last: 0 }
+        Self { law: law(), is_closed: false, taken: Vec::new(), book: Book::default() }
     }
 
     fn hand_in(&mut self, bytes: &[u8], now_ms: u64) -> Answer {
@@ -68,10 +34,10 @@ impl Platform {
         if self.is_closed {
             return Answer::Refused(Reason::Law(Refusal::UnknownKey));
         }
-        match self.law.submit(&signed, self, now_ms / 1_000) {
+        match self.law.submit(&signed, &self.book, now_ms / 1_000) {
             Ok(accepted) => {
-                self.last = accepted.act.preamble().number;
-                self.taken.push((id, accepted.act));
+                self.taken.push((id, accepted.act.clone()));
+                self.book.enter(accepted);
                 let place = self.taken.len() as u64 - 1;
                 Answer::Taken(Receipt { id, place, accepted: String::new() })
             }

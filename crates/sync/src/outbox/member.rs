@@ -11,12 +11,11 @@ use std::sync::Arc;
 
 use credence_credit::guard::NeverBlock;
 use credence_feed::{Reject, Rulebook};
-use credence_law::party::{Function, KeyId, MemberId, Party, World};
+use credence_law::party::{Function, KeyId, MemberId, Party, World, unhex};
 use credence_law::{AdoptError, Book, Law, Signed, Trust};
 use ed25519_dalek::SigningKey;
 
 use super::act::Footing;
-use super::form;
 use crate::feed::Disk;
 use crate::hand::{Hand, Unsigned};
 
@@ -172,8 +171,8 @@ pub(crate) fn read_key(path: &Path) -> Result<SigningKey, VoiceError> {
         return Err(VoiceError::Open(path.to_owned()));
     }
     let text = String::from_utf8(read(path)?).ok();
-    let seed = text.and_then(|text| form::bytes(text.trim())).and_then(|bytes| bytes.try_into().ok());
-    let seed: [u8; 32] = seed.ok_or_else(|| VoiceError::NoKey(path.to_owned()))?;
+    let seed = text.and_then(|text| unhex(text.trim()));
+    let seed = seed.ok_or_else(|| VoiceError::NoKey(path.to_owned()))?;
     Ok(SigningKey::from_bytes(&seed))
 }
 
