@@ -36,6 +36,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     (
         "credence",
         &[
+            "credence-memory",
             "credence-wire",
             "credence-prefix",
             "credence-credit",

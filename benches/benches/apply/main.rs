@@ -34,6 +34,7 @@ use std::time::Instant;
 
 use credence_benches::{large, smoke};
 use credence_law::party::World;
+use credence_memory::allocator::{self, MiMalloc};
 use credence_sync::feed::{
     Answer, Done, Folder, Follower, Kept, keep_rules, keep_state, keep_taken, keep_trusted,
 };
@@ -41,6 +42,10 @@ use credence_sync::feed::{
 use rustix::time::{ClockId, Timespec, clock_gettime};
 
 use self::world::{Publisher, pinned};
+
+/// As the gateway has it.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 /// Rows that a delta has.
 const CHANGED: usize = 10_000;
@@ -85,6 +90,7 @@ impl Helper {
 }
 
 fn main() {
+    allocator::give_back_at_once();
     let arguments: Vec<String> = std::env::args().collect();
     if let [_, part, mirror, kept, world] = &arguments[..] {
         let byte = |at: usize| u8::from_str_radix(&world[2 * at..2 * at + 2], 16).unwrap();

@@ -32,9 +32,10 @@ mod view;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use credence_memory::allocator::{self, MiMalloc};
 
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 /// Scores every IPv6 flow on a gateway by the credit of its source and by how it behaves, and can always say why.
 #[derive(Parser)]
@@ -82,6 +83,7 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    allocator::give_back_at_once();
     let outcome = match Arguments::parse().command {
         Command::Demo(args) => demo::demo(&args),
         Command::Run(args) => run::run(&args),

@@ -21,7 +21,7 @@ pub use build::CacheError;
 use build::Merged;
 use credence_prefix::{NO_MATCH, Prefix, Table};
 pub use entry::Entry;
-pub use keeper::{Amended, Amendment, Changes, Crowded, Follower, Keeper};
+pub use keeper::{Amended, Amendment, Changes, Follower, Keeper, NotChanged};
 pub use published::{Published, Reader};
 use slots::Slots;
 

@@ -6,6 +6,8 @@
 //! them everything works, slower. [`Lines`] is memory of cache lines that one thread writes while others read, and
 //! [`equal_bytes`] compares the tags of a line at once.
 
+#[cfg(feature = "allocator")]
+pub mod allocator;
 mod bytes;
 mod huge;
 mod lines;

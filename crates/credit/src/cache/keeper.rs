@@ -11,6 +11,7 @@ mod changes;
 mod foresee;
 mod tally;
 
+use core::mem;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::{Relaxed, Release};
@@ -20,7 +21,7 @@ pub use changes::Changes;
 use credence_prefix::{Elsewhere, Mirror, NO_MATCH, Prefix, Publisher};
 
 use self::changes::Change;
-use self::tally::{Tally, Weight};
+use self::tally::Tally;
 use super::build::Merged;
 use super::published::Shared;
 use super::{Cache, CacheError, Entry, Published, link};
@@ -46,6 +47,20 @@ pub struct Keeper {
     /// Numbers that somebody may still be reading by, with the epoch in which they went out of reach.
     leaving: VecDeque<(u64, u32)>,
     tally: Tally,
+    /// Stands for what the cache says: another one once it says something else.
+    said: Arc<()>,
+    scratch: Scratch,
+}
+
+/// Memory that changes use one after the other.
+#[derive(Debug, Default)]
+struct Scratch {
+    /// The numbers of the records that there are about a prefix, until they are found to stay.
+    before: Vec<u32>,
+    /// Those of the records that there are to be.
+    numbers: Vec<u32>,
+    /// Which of those are new, by their places.
+    fresh: Vec<usize>,
 }
 
 /// Somebody who keeps what the entries say once more, by the same numbers: for the kernel's program. Told in an order in which each
@@ -84,10 +99,16 @@ impl Follower for () {
     }
 }
 
-/// There is no room for what was to be changed. Some of it may have been; a cache that is built anew has the room.
+/// Why changes could not be made. A cache that is built anew can say what was to be said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the cache has no room left for so many changes")]
-pub struct Crowded;
+pub enum NotChanged {
+    /// There is no room. Some of the changes may have been made.
+    #[error("the cache has no room left for so many changes")]
+    Crowded,
+    /// They were found for another cache, or before this one was changed otherwise. None was made.
+    #[error("the cache has changed since it was found what is to change in it")]
+    Outdated,
+}
 
 impl Keeper {
     /// The keeper of a cache of these snapshots, as [`Cache::build`] makes it, with room to grow by a quarter. It is not yet
@@ -111,7 +132,8 @@ impl Keeper {
         let publisher = publisher?;
         let cache = Shared::new(merged.into_cache(Arc::clone(publisher.shared())));
         let (free, leaving) = (Vec::new(), VecDeque::new());
-        Ok(Self { published: published.clone(), publisher, cache, next, free, leaving, tally })
+        let (published, said, scratch) = (published.clone(), Arc::default(), Scratch::default());
+        Ok(Self { published, publisher, cache, next, free, leaving, tally, said, scratch })
     }
 
     /// Publishes the cache in the place of the one before, whole, and returns its generation.
@@ -165,17 +187,24 @@ impl Keeper {
     /// nanoseconds for each that lies inside a changed prefix.
     ///
     /// # Errors
-    /// When there is no room.
-    pub fn apply(&mut self, changes: Changes, follower: &mut dyn Follower) -> Result<(), Crowded> {
+    /// When there is no room, or the cache has changed since the changes were found.
+    pub fn apply(&mut self, changes: Changes, follower: &mut dyn Follower) -> Result<(), NotChanged> {
+        if !Arc::ptr_eq(&changes.to, &self.said) {
+            return Err(NotChanged::Outdated);
+        }
+        self.said = Arc::default();
         self.reclaim();
         // Before a record names one of them.
         if let Some(issuers) = changes.issuers {
             self.cache.issuers.store(issuers);
         }
-        let prefixes: Vec<Prefix> = changes.list.iter().map(|change| change.prefix).collect();
-        let (mut gone, mut waiting_max) = (Vec::new(), WAITING_MAX);
-        let made = changes.list.into_iter().try_for_each(|change| {
-            self.change(change, &mut gone, follower)?;
+        let (mut gone, mut around, mut waiting_max) = (Vec::new(), Vec::new(), WAITING_MAX);
+        let made = changes.list.iter().try_for_each(|change| {
+            let made = self.change(change, &mut gone, follower);
+            if self.is_around(change.prefix) {
+                around.push(change.prefix);
+            }
+            made?;
             if self.publisher.waiting_bytes() > waiting_max {
                 if !follower.rest() {
                     self.publisher.part();
@@ -188,9 +217,9 @@ impl Keeper {
             Ok(())
         });
         // Also after a change that could not be made: those before it stand.
-        self.relink(&prefixes, follower);
+        self.relink(&around, follower);
         self.cache.sources.store(changes.sources);
-        if !prefixes.is_empty() {
+        if !changes.list.is_empty() {
             self.settle(&gone, follower);
         }
         made
@@ -199,83 +228,104 @@ impl Keeper {
     /// Makes one change, and notes what is gone.
     fn change(
         &mut self,
-        change: Change,
+        change: &Change,
         gone: &mut Vec<(u32, Prefix)>,
         follower: &mut dyn Follower,
-    ) -> Result<(), Crowded> {
-        let weighs = change.weighs();
-        let Change { prefix, records, .. } = change;
-        let mut before: Vec<u32> = self.numbers(prefix).collect();
-        let own =
-            before.iter().map(|&number| (self.cache.record(number), self.cache.entry(number).guarded()));
-        let weighed = Weight::of(own);
-        if let ([number], [(record, guarded)]) = (&before[..], &records[..])
-            && self.lasts_longer(*number, record, *guarded)
-        {
-            self.cache.slots.extend(*number, record.expires);
-            self.tally.weigh(prefix, weighed, weighs);
+    ) -> Result<(), NotChanged> {
+        let Change { prefix, was, records, weighs } = change;
+        let prefix = *prefix;
+        if let ([(record, _)], true) = (&records[..], change.lengthens()) {
+            let number = was.first;
+            self.cache.slots.extend(number, record.expires);
+            self.tally.weigh(prefix, was.weighed, *weighs);
             // What is further out and ends before it means nothing any more.
-            link::link(&self.cache.slots, [*number].into_iter(), self.cover(prefix), |_| {});
-            follower.changed(*number, self.cache.entry(*number));
+            link::link(&self.cache.slots, [number].into_iter(), self.cover(prefix), |_| {});
+            follower.changed(number, self.cache.entry(number));
             return Ok(());
         }
-        let mut numbers = Vec::with_capacity(records.len());
-        let mut fresh = Vec::new();
-        for (record, guarded) in &records {
-            let stays = before.iter().position(|&number| self.says(number, record, *guarded));
-            let number = match stays {
-                Some(at) => before.swap_remove(at),
+        let mut scratch = mem::take(&mut self.scratch);
+        let made = self.exchange(change, &mut scratch, follower);
+        if made.is_ok() {
+            self.tally.weigh(prefix, was.weighed, *weighs);
+            let before = scratch.before.iter().zip(&was.records);
+            for (&number, (_, guarded)) in before.filter(|(number, _)| **number != NO_MATCH) {
+                self.count(*guarded, false);
+                self.cache.slots.leave(number);
+                gone.push((number, prefix));
+            }
+        }
+        self.scratch = scratch;
+        made
+    }
+
+    /// Lets look-ups find these records about a prefix and not those before. What has gone is left in `scratch.before`, in the places
+    /// that it had, where [`NO_MATCH`] stands for what stays.
+    fn exchange(
+        &mut self,
+        Change { prefix, was, records, .. }: &Change,
+        scratch: &mut Scratch,
+        follower: &mut dyn Follower,
+    ) -> Result<(), NotChanged> {
+        let Scratch { before, numbers, fresh } = scratch;
+        before.clear();
+        before.extend(self.behind(was.first));
+        numbers.clear();
+        fresh.clear();
+        for (place, told) in records.iter().enumerate() {
+            let stays =
+                was.records.iter().zip(&*before).position(|(own, number)| *number != NO_MATCH && own == told);
+            numbers.push(match stays {
+                Some(at) => mem::replace(&mut before[at], NO_MATCH),
                 None => {
-                    let number = self.number().ok_or(Crowded)?;
+                    let number = self.number().ok_or(NotChanged::Crowded)?;
+                    let (record, guarded) = told;
                     self.cache.slots.write(number, record, *guarded);
                     self.count(*guarded, true);
-                    fresh.push((number, record));
+                    fresh.push(place);
                     number
                 }
-            };
-            numbers.push(number);
+            });
         }
-        self.lead_to(prefix, &numbers, &fresh, follower)?;
-        self.tally.weigh(prefix, weighed, weighs);
-        for number in before {
-            self.count(self.cache.entry(number).guarded(), false);
-            self.cache.slots.leave(number);
-            gone.push((number, prefix));
-        }
-        Ok(())
+        let fresh = fresh.iter().map(|&place| (numbers[place], &records[place].0));
+        self.lead_to(*prefix, numbers, fresh, follower)
     }
 
     /// Lets look-ups find these records about a prefix, of which the fresh ones are new.
-    fn lead_to(
+    fn lead_to<'r>(
         &mut self,
         prefix: Prefix,
         numbers: &[u32],
-        fresh: &[(u32, &Record)],
+        mut fresh: impl Iterator<Item = (u32, &'r Record)>,
         follower: &mut dyn Follower,
-    ) -> Result<(), Crowded> {
+    ) -> Result<(), NotChanged> {
         for (at, &number) in numbers.iter().enumerate() {
             self.next[number as usize] = numbers.get(at + 1).copied().unwrap_or(NO_MATCH);
         }
-        let outer = self.cover(prefix);
         let slots = &self.cache.slots;
         // Those that stay lead on to the new ones as soon as these are linked, so the new ones are told first.
-        let is_room =
-            fresh.iter().all(|&(number, record)| follower.wrote(number, record, slots.entry(number)));
-        link::link(slots, numbers.iter().rev().copied(), outer, |number| {
-            follower.changed(number, slots.entry(number));
-        });
+        let is_room = fresh.all(|(number, record)| follower.wrote(number, record, slots.entry(number)));
+        if !numbers.is_empty() {
+            link::link(slots, numbers.iter().rev().copied(), self.cover(prefix), |number| {
+                follower.changed(number, slots.entry(number));
+            });
+        }
         let was_mirrored = self.publisher.is_mirrored();
         if !is_room {
             self.publisher.part();
         }
         match numbers.first() {
-            Some(&first) => drop(self.publisher.insert(prefix, first).map_err(|_| Crowded)?),
+            Some(&first) => drop(self.publisher.insert(prefix, first).map_err(|_| NotChanged::Crowded)?),
             None => drop(self.publisher.remove(prefix)),
         }
         if was_mirrored && !self.publisher.is_mirrored() {
             follower.lost();
         }
         Ok(())
+    }
+
+    /// Whether there are records about prefixes inside of this one.
+    fn is_around(&self, prefix: Prefix) -> bool {
+        prefix.len() < 128 && self.publisher.trie().covered_by(prefix).any(|(inside, _)| inside != prefix)
     }
 
     /// Gives all records inside of these prefixes, which are in order, their parents.
@@ -331,42 +381,32 @@ impl Keeper {
         further_out.last().map_or(NO_MATCH, |(_, &first)| first)
     }
 
-    /// The records about exactly this prefix, from the one that is heard first.
-    fn numbers(&self, prefix: Prefix) -> impl Iterator<Item = u32> + use<'_> {
-        let first = self.publisher.trie().get(prefix).copied();
-        first.into_iter().flat_map(|first| self.behind(first))
+    /// The number of the record about exactly this prefix that is heard first, or [`NO_MATCH`].
+    fn first(&self, prefix: Prefix) -> u32 {
+        self.publisher.trie().get(prefix).copied().unwrap_or(NO_MATCH)
     }
 
-    /// A record and those about the same prefix that are heard later.
+    /// A record and those about the same prefix that are heard later; none for [`NO_MATCH`].
     fn behind(&self, first: u32) -> impl Iterator<Item = u32> + use<'_> {
-        core::iter::successors(Some(first), |&number| {
-            Some(self.next[number as usize]).filter(|&next| next != NO_MATCH)
+        let is_one = |number: &u32| *number != NO_MATCH;
+        core::iter::successors(Some(first).filter(is_one), move |&number| {
+            Some(self.next[number as usize]).filter(is_one)
         })
     }
 
-    /// A record and those about the same prefix that are heard later, with what the guards say of them.
+    /// A record and those about the same prefix that are heard later, with what the guards say of them; none for [`NO_MATCH`].
     fn told(&self, first: u32) -> impl Iterator<Item = (Record, Guarded)> + use<'_> {
         self.behind(first).map(|number| (self.cache.record(number), self.cache.entry(number).guarded()))
     }
 
     /// The records about exactly this prefix with what the guards say of them, from the one that is heard first.
     fn about(&self, prefix: Prefix) -> impl Iterator<Item = (Record, Guarded)> + use<'_> {
-        let first = self.publisher.trie().get(prefix).copied();
-        first.into_iter().flat_map(|first| self.told(first))
+        self.told(self.first(prefix))
     }
 
     /// Whether a record says that, and the guards the same of it.
     fn says(&self, number: u32, record: &Record, guarded: Guarded) -> bool {
         self.cache.entry(number).guarded() == guarded && self.cache.record(number) == *record
-    }
-
-    /// Whether a record says that, but that it lasts longer. One that lasts less long may hide less than it did, and those
-    /// further out must be found before it ends.
-    fn lasts_longer(&self, number: u32, record: &Record, guarded: Guarded) -> bool {
-        let own = self.cache.record(number);
-        own.expires < record.expires
-            && self.cache.entry(number).guarded() == guarded
-            && Record { expires: record.expires, ..own } == *record
     }
 
     /// A number for another record, if there is one.

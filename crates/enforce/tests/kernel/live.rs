@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use credence_credit::cache::Crowded;
+use credence_credit::cache::NotChanged;
 use credence_credit::guard::NeverBlock;
 use credence_credit::{Changes, Guards, Keeper, Measure, Published, Record, Snapshot};
 use credence_enforce::{Moment, Policy, PublishError, Rate, Records, Setup, Xdp, boot_ns};
@@ -33,7 +33,7 @@ impl Followed {
         self.keeper.changes_to(&build(&self.published, snapshots)).expect("few")
     }
 
-    fn apply(&mut self, changes: Changes) -> Result<(), Crowded> {
+    fn apply(&mut self, changes: Changes) -> Result<(), NotChanged> {
         self.keeper.apply(changes, &mut self.records)
     }
 

@@ -28,6 +28,7 @@ const LIST: &[(&str, &str)] = &[
         "crates/credence/src/doctor/ethtool.rs",
         "what drivers tell of devices, by the request that ethtool makes",
     ),
+    ("crates/memory/src/allocator.rs", "an option of the allocator, which only its own library takes"),
     ("crates/memory/src/bytes.rs", "vector instructions that compare sixteen bytes"),
     ("crates/memory/src/huge.rs", "the request for huge pages"),
     ("crates/memory/src/lines.rs", "the mapping that a table's lines lie in"),

@@ -9,9 +9,12 @@ use std::sync::Arc;
 use credence_prefix::Prefix;
 
 use super::Keeper;
-use super::changes::{Change, Changes, few};
+use super::changes::{Change, Changes, Told, few};
 use crate::snapshot::RECORDS_PER_PREFIX_MAX;
-use crate::{Authority, Guarded, Guards, Header, Issuer, IssuerId, Record};
+use crate::{Authority, Guarded, Guards, Header, Issuer, IssuerId, Record, both};
+
+/// So few amendments are not worth a second core: each takes a microsecond, and a thread some tens.
+const ALONE: usize = 256;
 
 /// A record of a snapshot that is another in the next one: it comes, goes, or says something else.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,20 +55,43 @@ impl Keeper {
         &self,
         amended: Amended<'_>,
         guards: &Guards,
-        is_elsewhere: impl Fn(&Record, &Issuer) -> bool,
+        is_elsewhere: impl Fn(&Record, &Issuer) -> bool + Sync,
     ) -> Option<Changes> {
         let (names, issuers) = self.adopt(amended.issuers)?;
-        let mut changed = Vec::new();
-        for same in amended.amendments.chunk_by(|one, other| one.prefix() == other.prefix()) {
+        let find = |amendments| {
+            let changed = self.said(amendments, amended.issuers, &names, &is_elsewhere)?;
+            Some(self.judged(changed, guards))
+        };
+        let (front, back) = halves(amended.amendments);
+        let (others, list) =
+            if back.len() < ALONE { (find(back), find(front)) } else { both(|| find(back), || find(front)) };
+        let (mut list, others) = (list?, others?);
+        list.extend(others);
+        let is_few = list.len() <= few(self.publisher.trie().len());
+        let sources = Arc::new(amended.sources.to_vec());
+        is_few.then(|| Changes { to: Arc::clone(&self.said), list, issuers, sources })
+    }
+
+    /// What is to be said of each amended prefix. The issuers are those of the snapshot, with their numbers here.
+    fn said(
+        &self,
+        amendments: &[Amendment],
+        issuers: &[Issuer],
+        names: &[IssuerId],
+        is_elsewhere: impl Fn(&Record, &Issuer) -> bool,
+    ) -> Option<Vec<Said>> {
+        let mut changed = Vec::with_capacity(amendments.len());
+        for same in amendments.chunk_by(|one, other| one.prefix() == other.prefix()) {
             let prefix = same.first()?.prefix()?;
-            let was: Vec<(Record, Guarded)> = self.about(prefix).collect();
-            let mut records: Vec<Record> = was.iter().map(|(record, _)| record.clone()).collect();
+            let was = self.told_from(self.first(prefix));
+            let mut records: Vec<Record> = Vec::with_capacity(was.records.len() + same.len());
+            records.extend(was.records.iter().map(|(record, _)| record.clone()));
             for Amendment { before, after } in same {
                 for (record, comes) in
                     before.iter().map(|it| (it, false)).chain(after.iter().map(|it| (it, true)))
                 {
                     let at = usize::from(record.issuer.0);
-                    if !is_elsewhere(record, amended.issuers.get(at)?) {
+                    if !is_elsewhere(record, issuers.get(at)?) {
                         put(&mut records, Record { issuer: *names.get(at)?, ..record.clone() }, comes)?;
                     }
                 }
@@ -76,9 +102,7 @@ impl Keeper {
             }
             changed.push(Said { prefix, was, records });
         }
-        let list = self.judged(changed, guards);
-        let is_few = list.len() <= few(self.publisher.trie().len());
-        is_few.then(|| Changes { list, issuers, sources: Arc::new(amended.sources.to_vec()) })
+        Some(changed)
     }
 
     /// What is to change when these prefixes have other records, all of them: about themselves, and about others of the same /32, of which
@@ -92,17 +116,17 @@ impl Keeper {
                     let guarded = guards.judge(&record);
                     (record, guarded)
                 });
-                Change { prefix, was, records: judged.collect() }
+                Change::new(prefix, was, judged.collect())
             };
             let mut group = vec![judge(first)];
             while let Some(next) = rest.next_if(|next| next.prefix.first() >> 96 == slash_32) {
                 group.push(judge(next));
             }
-            let weights = |change: &Change| (change.prefix, change.weighed(), change.weighs());
+            let weights = |change: &Change| (change.prefix, change.was.weighed, change.weighs);
             if self.tally.can_crowd(slash_32 as u32, group.iter().map(weights)) {
                 group = self.crowd(slash_32, group, guards);
             }
-            list.extend(group.into_iter().filter(|change| change.was != change.records));
+            list.extend(group.into_iter().filter(|change| change.was.records != change.records));
         }
         list
     }
@@ -111,25 +135,34 @@ impl Keeper {
     fn crowd(&self, slash_32: u128, changed: Vec<Change>, guards: &Guards) -> Vec<Change> {
         let own = self.publisher.trie().covered_by(Prefix::containing(slash_32 << 96, 32));
         let stays = own.map(|(prefix, &first)| {
-            let was: Vec<(Record, Guarded)> = self.told(first).collect();
-            (prefix, Change { prefix, records: was.clone(), was })
+            let was = self.told_from(first);
+            let records = was.records.clone();
+            (prefix, (was, records))
         });
-        let mut all: BTreeMap<Prefix, Change> = stays.collect();
-        all.extend(changed.into_iter().map(|change| (change.prefix, change)));
-        let records = all.values().flat_map(|change| &change.records);
+        let mut all: BTreeMap<Prefix, (Told, Vec<(Record, Guarded)>)> = stays.collect();
+        all.extend(changed.into_iter().map(|Change { prefix, was, records, .. }| (prefix, (was, records))));
+        let records = all.values().flat_map(|(_, records)| records);
         let together: Vec<Record> = records.map(|(record, _)| record.clone()).collect();
         let verdicts = guards.judge_all(&together);
-        let judged = all.values_mut().flat_map(|change| &mut change.records);
+        let judged = all.values_mut().flat_map(|(_, records)| records);
         judged.zip(verdicts).for_each(|((_, guarded), verdict)| *guarded = verdict);
-        all.into_values().collect()
+        all.into_iter().map(|(prefix, (was, records))| Change::new(prefix, was, records)).collect()
     }
+}
+
+/// Two parts of some amendments, about equal, of which no /32 has a share in both.
+pub(super) fn halves(amendments: &[Amendment]) -> (&[Amendment], &[Amendment]) {
+    let slash_32 = |amendment: &Amendment| amendment.prefix().map(|prefix| prefix.first() >> 96);
+    let middle = amendments.len() / 2;
+    let same = amendments[middle..].iter().take_while(|next| slash_32(next) == slash_32(&amendments[middle]));
+    let end = middle + same.count();
+    amendments.split_at(end)
 }
 
 /// All that is to be said of a prefix, before the guards have judged it.
 struct Said {
     prefix: Prefix,
-    /// The records that there are, from the one that is heard first.
-    was: Vec<(Record, Guarded)>,
+    was: Told,
     records: Vec<Record>,
 }
 

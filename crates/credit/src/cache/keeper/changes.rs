@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use credence_prefix::Prefix;
+use credence_prefix::{NO_MATCH, Prefix};
 
 use super::Keeper;
 use super::tally::Weight;
@@ -18,9 +18,11 @@ const SHARE: usize = 8;
 /// The most issuers, since an [`IssuerId`] has 16 bits.
 const ISSUERS_MAX: usize = 1 << 16;
 
-/// Changes to one cache, see [`Keeper::changes_to`].
+/// Changes to one cache, see [`Keeper::changes_to`]. They are good for as long as it says what it did when they were found.
 #[derive(Debug)]
 pub struct Changes {
+    /// Stands for what the cache says, see [`Keeper`].
+    pub(super) to: Arc<()>,
     /// In the order of prefixes, each once.
     pub(super) list: Vec<Change>,
     /// The cache's issuers, where there are more of them now.
@@ -32,21 +34,38 @@ pub struct Changes {
 #[derive(Debug)]
 pub(super) struct Change {
     pub(super) prefix: Prefix,
-    /// The records that there are, with what the guards say of them, from the one that is heard first.
-    pub(super) was: Vec<(Record, Guarded)>,
+    pub(super) was: Told,
     /// Its records with what the guards say of them, from the one that is heard first.
     pub(super) records: Vec<(Record, Guarded)>,
+    /// What they weigh.
+    pub(super) weighs: Weight,
+}
+
+/// What there is about a prefix.
+#[derive(Clone, Debug)]
+pub(super) struct Told {
+    /// The number of the record that is heard first, or [`NO_MATCH`].
+    pub(super) first: u32,
+    /// The records with what the guards say of them, from the one that is heard first.
+    pub(super) records: Vec<(Record, Guarded)>,
+    /// What they weigh.
+    pub(super) weighed: Weight,
 }
 
 impl Change {
-    /// What the records weigh that there are.
-    pub(super) fn weighed(&self) -> Weight {
-        weight(&self.was)
+    pub(super) fn new(prefix: Prefix, was: Told, records: Vec<(Record, Guarded)>) -> Self {
+        let weighs = weight(&records);
+        Self { prefix, was, records, weighs }
     }
 
-    /// What its records weigh.
-    pub(super) fn weighs(&self) -> Weight {
-        weight(&self.records)
+    /// Whether a single record only lasts longer. One that lasts less long may hide less than it did, and those further out must be
+    /// found before it ends.
+    pub(super) fn lengthens(&self) -> bool {
+        let ([(was, before)], [(record, now)]) = (&self.was.records[..], &self.records[..]) else {
+            return false;
+        };
+        let is_longer = was.expires < record.expires && before == now;
+        is_longer && Record { expires: record.expires, ..was.clone() } == *record
     }
 }
 
@@ -76,7 +95,8 @@ impl Keeper {
     /// take its place.
     pub fn changes_to(&self, other: &Self) -> Option<Changes> {
         let (names, issuers) = self.adopt(&other.cache.issuers.load())?;
-        let mut changes = Changes { list: Vec::new(), issuers, sources: other.cache.sources.load_full() };
+        let sources = other.cache.sources.load_full();
+        let mut changes = Changes { to: Arc::clone(&self.said), list: Vec::new(), issuers, sources };
         let most = few(self.publisher.trie().len());
         let mut own = self.publisher.trie().iter().peekable();
         let mut others = other.publisher.trie().iter().peekable();
@@ -97,9 +117,16 @@ impl Keeper {
             if changes.len() == most {
                 return None;
             }
-            let was = own.map_or_else(Vec::new, |(_, &first)| self.told(first).collect());
-            changes.list.push(Change { prefix, was, records });
+            let was = self.told_from(own.map_or(NO_MATCH, |(_, &first)| first));
+            changes.list.push(Change::new(prefix, was, records));
         }
+    }
+
+    /// All about a prefix of which this is the number that is heard first, or [`NO_MATCH`].
+    pub(super) fn told_from(&self, first: u32) -> Told {
+        let records: Vec<_> = self.told(first).collect();
+        let weighed = weight(&records);
+        Told { first, records, weighed }
     }
 
     /// A record and those about the same prefix that are heard later, with their issuers by the numbers of another cache.

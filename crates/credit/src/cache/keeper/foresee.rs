@@ -4,6 +4,7 @@ use credence_prefix::{NO_MATCH, Table, TableError, Trie};
 
 use super::Keeper;
 use super::changes::{Change, Changes};
+use super::tally::Weight;
 use crate::guard;
 use crate::{Guarded, Measure, Precedence, Record};
 
@@ -17,13 +18,13 @@ impl Keeper {
             ..guard::Change::default()
         };
         for change in &changes.list {
-            let (was, is) = (in_force(&change.was, now), in_force(&change.records, now));
+            let (was, is) = (in_force(&change.was.records, now), in_force(&change.records, now));
             bound.added += u64::from(is.is_some_and(|is| was.is_none_or(|was| was < is)));
             bound.removed += u64::from(was.is_some() && is.is_none());
             let space = guard::slash_64s(change.prefix);
-            let counts = |weight: super::Weight| if weight.is_in_force() { space } else { 0 };
-            bound.space_64s += counts(change.weighs());
-            bound.space_64s -= counts(change.weighed());
+            let counts = |weight: Weight| if weight.is_in_force() { space } else { 0 };
+            bound.space_64s += counts(change.weighs);
+            bound.space_64s -= counts(change.was.weighed);
         }
         bound
     }

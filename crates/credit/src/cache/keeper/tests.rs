@@ -491,6 +491,54 @@ fn what_is_kept_back_together_is_judged_together() {
     assert_eq!(kept, [4_097, 0, 4_097, 0]);
 }
 
+/// So much that two cores find what it comes to: they come to what one built anew is, in the same order.
+#[test]
+fn many_amendments_come_to_what_one_built_anew_is() {
+    let before = neighbours(400, 48);
+    let mut after = before.clone();
+    for (place, record) in after.iter_mut().enumerate().filter(|(place, _)| place % 30 == 0) {
+        match place % 90 {
+            0 => record.expires += 1,
+            30 => record.measure = Measure::Observe,
+            _ => record.prefix = Prefix::containing(record.prefix.first(), record.prefix.len() - 1),
+        }
+    }
+    after.sort_by_key(Record::key);
+    let lists = snapshot(Vec::new());
+    let first = vec![lists.clone(), snapshot(before.clone())];
+    let mut live = Keeper::build(&Published::default(), first, &Guards::default()).unwrap();
+    check_amended(&mut live, [&before, &after], &lists, 9);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_slash_32_has_a_share_in_both_halves(records in some_records()) {
+        let all = amendments(&records, &[]);
+        let (front, back) = amend::halves(&all);
+        prop_assert_eq!(&[front, back].concat(), &all);
+        let slash_32s = |half: &[Amendment]| -> BTreeSet<u128> {
+            half.iter().map(|one| one.key().unwrap().0.first() >> 96).collect()
+        };
+        prop_assert!(slash_32s(front).is_disjoint(&slash_32s(back)));
+    }
+}
+
+/// Changes that were found before others were made would lead to what nobody said.
+#[test]
+fn changes_to_what_a_cache_no_more_says_are_refused() {
+    let published = Published::default();
+    let mut live = keeper(&published, sites(9, Measure::Drop));
+    let [one, other] = [Measure::Mark, Measure::Observe].map(|measure| keeper(&published, sites(9, measure)));
+    let [first, second] = [&one, &other].map(|next| live.changes_to(next).unwrap());
+    let elsewhere = one.changes_to(&other).unwrap();
+    assert_eq!(live.apply(elsewhere, &mut ()), Err(NotChanged::Outdated));
+    assert_eq!(live.apply(first, &mut ()), Ok(()));
+    assert_eq!(live.apply(second, &mut ()), Err(NotChanged::Outdated));
+    assert_eq!(told(&live.cache), told(&one.cache));
+}
+
 /// What is not what the cache was built of is not made up for: it is built anew.
 #[test]
 fn an_amendment_of_something_else_is_not_made() {
