@@ -283,6 +283,17 @@ impl Config {
         if self.workers == 0 { cores.max(1) } else { self.workers as usize }
     }
 
+    /// What rules of nftables cannot do of what is asked for, with the keys to blame.
+    pub(crate) fn beyond_nftables(&self) -> Vec<(&'static str, String)> {
+        let mut beyond = self.enforce.beyond_nftables();
+        let period_s = self.sync.outbox.accounts_s();
+        if period_s > 0 && self.enforce.carries_out() {
+            let fault = format!("is {period_s}, and rules of nftables do not count by record: it must be 0");
+            beyond.push(("sync.outbox.accounts_s", fault));
+        }
+        beyond
+    }
+
     /// The guards that judge credit records, with the operator's never-block list.
     pub(crate) fn guards(&self) -> Guards {
         Guards::new(NeverBlock::new(self.lists.never_block.iter().map(ListedPrefix::prefix)))

@@ -430,7 +430,7 @@ impl Enforcement {
             mode: enforce.mode.name(),
             stand: enforce.stand.name(),
             carrier: enforce.carrier.name(),
-            may_fall_back: enforce.carrier == CarriedBy::Auto && enforce.beyond_nftables().is_empty(),
+            may_fall_back: enforce.carrier == CarriedBy::Auto && config.beyond_nftables().is_empty(),
             legs: config.interface.clone().into_iter().chain(other).collect(),
             outlives: enforce.outlives(),
             engine_down: enforce.on_failure.engine_down.name(),

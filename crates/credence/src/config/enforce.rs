@@ -243,7 +243,7 @@ impl Enforce {
 
     /// What rules of nftables cannot do of this, with the keys to blame: they know no sign of life, carry nothing from leg to leg
     /// and do not tell how long a chain of headers is.
-    pub(crate) fn beyond_nftables(&self) -> Vec<(&'static str, String)> {
+    pub(super) fn beyond_nftables(&self) -> Vec<(&'static str, String)> {
         let mut beyond = Vec::new();
         if self.stand == Standing::Bridge {
             beyond.push((
@@ -314,9 +314,6 @@ impl Enforce {
         faults.extend(
             none.map(|(key, _)| (key, "is 0; a rate of nothing is a block, which `drop` says".into())),
         );
-        if self.is_on() && self.carrier == CarriedBy::Nftables {
-            faults.extend(self.beyond_nftables());
-        }
         match (self.stand, &self.other_leg) {
             (Standing::Bridge, None) => {
                 let fault =

@@ -5,7 +5,7 @@ use std::fmt;
 use indicatif::{DecimalBytes, HumanCount};
 
 use super::spelling::meant;
-use super::{Backend, Config, FlowTimeouts};
+use super::{Backend, CarriedBy, Config, FlowTimeouts};
 
 /// More threads than any host has cores; a larger number is a slip.
 const WORKERS_MAX: u32 = 1024;
@@ -147,6 +147,9 @@ impl Config {
         }
         faults.extend(self.unsound_backend().map(|fault| ("backend", fault)));
         self.enforce.unsound(self.interface.as_deref(), &mut faults);
+        if self.enforce.is_on() && self.enforce.carrier == CarriedBy::Nftables {
+            faults.extend(self.beyond_nftables());
+        }
         self.emergency.unsound(self.policy, &mut faults);
         self.sandbox.unsound(&mut faults);
         if self.workers > WORKERS_MAX {

@@ -94,6 +94,27 @@ fn sockets_that_take_frames_away_are_not_for_a_gateway_that_enforces() {
 }
 
 #[test]
+fn rules_that_do_not_count_by_record_give_no_accounts() {
+    let text = |mode: &str, carrier: &str, accounts_s: u32| {
+        format!(
+            "[enforce]\nmode = '{mode}'\ncarrier = '{carrier}'\n\
+             on_failure = {{ engine_down = 'static', worker_stuck = 'static', data_stale = 'static', data_absent = 'static' }}\n\
+             [sync]\nstate = '/s'\n[sync.outbox]\nrule = 'ask'\nplatforms = ['https://platform.example']\nworld = '{}'\n\
+             rules = ['root']\nmember = 1\nkey = 'key'\naccounts_s = {accounts_s}",
+            "0a".repeat(32)
+        )
+    };
+    let fault = "`sync.outbox.accounts_s` at line 14 is 60, and rules of nftables do not count by record: it must be 0";
+    check(&text("on", "nftables", 60), &[fault]);
+    for (mode, carrier, accounts_s) in [("on", "nftables", 0), ("on", "xdp", 60), ("dry_run", "nftables", 60)]
+    {
+        assert!(parsed(&text(mode, carrier, accounts_s)).is_ok(), "{mode} {carrier} {accounts_s}");
+    }
+    let beyond = |text: &str| parsed(text).unwrap().beyond_nftables().len();
+    assert_eq!((beyond(&text("on", "auto", 60)), beyond(&text("on", "auto", 0))), (1, 0));
+}
+
+#[test]
 fn a_misspelt_key_is_answered_with_the_one_that_was_meant() {
     check("\n\ninterfce = 'eth0'", &["unknown key `interfce` at line 3: did you mean `interface`?"]);
     check("worker = 2", &["unknown key `worker` at line 1: did you mean `workers`?"]);

@@ -97,7 +97,7 @@ fn may_fall_back(error: anyhow::Error, config: &Config, interface: &str) -> anyh
     if is_final {
         return Err(error.into());
     }
-    let beyond = config.enforce.beyond_nftables();
+    let beyond = config.beyond_nftables();
     let beyond: Vec<String> = beyond.iter().map(|(key, fault)| format!("`{key}` {fault}")).collect();
     if !beyond.is_empty() {
         let why = beyond.join("; ");
