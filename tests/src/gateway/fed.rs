@@ -165,7 +165,7 @@ impl Alliance {
 
 /// Waits until the gateway says that so many records of the feed are in force; how long that took.
 #[track_caller]
-fn awaits(running: &mut Running, metric: &str, value: u64, since: Instant) -> Duration {
+pub(super) fn awaits(running: &mut Running, metric: &str, value: u64, since: Instant) -> Duration {
     let name = format!("credence_sync_{metric}{{source=\"feed\"}}");
     running.metrics_when(|numbers| numbers.get(&name) == Some(&value));
     since.elapsed()

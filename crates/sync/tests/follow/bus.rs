@@ -7,8 +7,6 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use credence_sync::feed::{Bus, Mirror, Told, listen_to};
 use credence_sync::fetch::{Fetcher, Patience};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
@@ -72,17 +70,14 @@ fn authority(directory: &TempDir, name: &str) -> (CertifiedIssuer<'static, KeyPa
     let mut params = CertificateParams::new(Vec::new()).unwrap();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let authority = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
-    let path = pem(directory, name, "CERTIFICATE", authority.der());
+    let path = put(directory, name, &authority.pem());
     (authority, path)
 }
 
-/// Writes a file as RFC 7468 has it.
-fn pem(directory: &TempDir, name: &str, label: &str, der: &[u8]) -> PathBuf {
-    let text = STANDARD.encode(der);
-    let lines: Vec<_> = text.as_bytes().chunks(64).map(|line| str::from_utf8(line).unwrap()).collect();
+/// Writes a file.
+fn put(directory: &TempDir, name: &str, text: &str) -> PathBuf {
     let path = directory.path().join(name);
-    fs::write(&path, format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", lines.join("\n")))
-        .unwrap();
+    fs::write(&path, text).unwrap();
     path
 }
 
@@ -93,8 +88,8 @@ fn a_bus_that_is_encrypted_rings_for_those_who_know_its_authority() {
     let ((ours, ca), (_, other_ca)) = (authority(&store, "ours.pem"), authority(&store, "others.pem"));
     let key = KeyPair::generate().unwrap();
     let params = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
-    let certificate = pem(&store, "server.pem", "CERTIFICATE", params.signed_by(&key, &ours).unwrap().der());
-    let key = pem(&store, "server.key", "PRIVATE KEY", &key.serialize_der());
+    let certificate = put(&store, "server.pem", &params.signed_by(&key, &ours).unwrap().pem());
+    let key = put(&store, "server.key", &key.serialize_pem());
     let shown = ["--tls", "--tlscert", certificate.to_str().unwrap(), "--tlskey", key.to_str().unwrap()];
     let Some(_server) = Server::start_with(port, &store, &shown) else { return };
     run(async {
