@@ -215,8 +215,8 @@ fn follow(config: &Config, args: &SyncArgs) -> anyhow::Result<Exit> {
             let (bell, rings) = channel(1);
             let mirrors = plan.mirrors.clone();
             match config.sync.bus() {
-                Some(bus) => tokio::spawn(listen_to(bus, fetcher.clone(), mirrors, bell)),
-                None => tokio::spawn(listen(fetcher.clone(), mirrors, bell)),
+                Some(bus) => tokio::spawn(listen_to(bus, fetcher.clone(), mirrors, bell, chance)),
+                None => tokio::spawn(listen(fetcher.clone(), mirrors, bell, chance)),
             };
             let client = client(plan, &fetcher)?;
             let client = match args.gateway {

@@ -138,7 +138,7 @@ async fn follow(
     reached: mpsc::UnboundedSender<Reached>,
 ) {
     let (ring, mut bell) = mpsc::channel(1);
-    tokio::spawn(listen(fetcher, vec![mirror], ring));
+    tokio::spawn(listen(fetcher, vec![mirror], ring, chance));
     loop {
         match client.round(&mut bell).await.unwrap() {
             Told::New(Offer { serial, .. }) => {

@@ -77,7 +77,14 @@ impl Bus {
 }
 
 /// Listens to a bus and rings `bell`, until nobody hears it; to the doorbells of mirrors while the bus is not there.
-pub async fn listen_to(bus: Bus, fetcher: Fetcher, mirrors: Vec<Mirror>, bell: Sender<()>) {
+/// `chance` is as for [`listen`].
+pub async fn listen_to(
+    bus: Bus,
+    fetcher: Fetcher,
+    mirrors: Vec<Mirror>,
+    bell: Sender<()>,
+    chance: fn() -> u32,
+) {
     let (connected, mut state) = watch::channel(false);
     let options = bus.options().event_callback(move |event| {
         match event {
@@ -95,7 +102,7 @@ pub async fn listen_to(bus: Bus, fetcher: Fetcher, mirrors: Vec<Mirror>, bell: S
         Ok(subscribed) => subscribed,
         Err(fault) => {
             warn!("the bus cannot be listened to: {fault}");
-            return listen(fetcher, mirrors, bell).await;
+            return listen(fetcher, mirrors, bell, chance).await;
         }
     };
     loop {
@@ -108,7 +115,7 @@ pub async fn listen_to(bus: Bus, fetcher: Fetcher, mirrors: Vec<Mirror>, bell: S
             warn!("the bus is gone; publishers are listened to until it is back");
         } else {
             tokio::select! {
-                () = listen(fetcher.clone(), mirrors.clone(), bell.clone()) => return,
+                () = listen(fetcher.clone(), mirrors.clone(), bell.clone(), chance) => return,
                 _ = state.changed() => {}
             }
         }

@@ -190,8 +190,14 @@ async fn refresh(fetcher: &Fetcher, mirror: &Mirror, rounds: &Rounds<Folder>, no
     }
 }
 
-/// Listens to the doorbells of mirrors, one after the other, and rings `bell`, until nobody hears it.
-pub async fn listen(fetcher: Fetcher, mirrors: Vec<Mirror>, bell: tokio::sync::mpsc::Sender<()>) {
+/// Listens to the doorbells of mirrors, one after the other, and rings `bell`, until nobody hears it. `chance` gives any number, each
+/// time another.
+pub async fn listen(
+    fetcher: Fetcher,
+    mirrors: Vec<Mirror>,
+    bell: tokio::sync::mpsc::Sender<()>,
+    chance: fn() -> u32,
+) {
     for mirror in mirrors.iter().cycle() {
         let begun = Instant::now();
         if let Some(place) = mirror.bell() {
@@ -205,9 +211,15 @@ pub async fn listen(fetcher: Fetcher, mirrors: Vec<Mirror>, bell: tokio::sync::m
         }
         // Publishers hang up every few minutes; one that does at once has no doorbell.
         if begun.elapsed() < DEAF {
-            sleep_until(begun + DEAF).await;
+            sleep_until(begun + deaf(chance())).await;
         }
     }
+}
+
+/// How long nobody listens to a doorbell at which nothing was to be heard, about [`DEAF`]: all who listened to one publisher lose it at one
+/// moment, and are not to come back at one. `random` is any number.
+fn deaf(random: u32) -> Duration {
+    DEAF / 2 + Duration::from_millis(u64::from(random) % (DEAF.as_millis() as u64 + 1))
 }
 
 impl From<&Reject> for Refused {
@@ -226,5 +238,49 @@ impl From<&Reject> for Refused {
             "law" => Self::Law,
             _ => Self::State,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::timing::Timing;
+    use super::*;
+
+    const HOUR_MS: u64 = 3_600_000;
+
+    /// Numbers that look random: splitmix64.
+    fn next(state: &mut u64) -> u64 {
+        *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (*state ^ *state >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ mixed >> 31
+    }
+
+    /// All lose the publisher and its doorbell at one moment, for an hour. A doorbell that is heard again rings at once.
+    #[test]
+    fn ten_thousand_gateways_after_an_outage_of_an_hour_do_not_come_together() {
+        let mut random = 7;
+        let mut served = [0_u32; 300];
+        for _ in 0..10_000 {
+            let mut timing = Timing::new(Timings::default(), 0);
+            timing.went_well(0, 0, next(&mut random));
+            while timing.next_ms() < HOUR_MS {
+                timing.went_wrong(timing.next_ms(), next(&mut random));
+            }
+            let mut heard_ms = 0;
+            while heard_ms < HOUR_MS {
+                heard_ms += deaf(next(&mut random) as u32).as_millis() as u64;
+            }
+            timing.ring(heard_ms, 200, next(&mut random));
+            while let Some(second) = served.get_mut(((timing.next_ms() - HOUR_MS) / 1_000) as usize) {
+                *second += 1;
+                timing.went_well(0, timing.next_ms(), next(&mut random));
+            }
+        }
+        let mean = served.iter().sum::<u32>() / served.len() as u32;
+        let most = served.into_iter().max().unwrap();
+        let soon: u32 = served[..20].iter().sum();
+        assert!(mean > 300 && most <= 3 * mean, "{most} in a second, {mean} on average");
+        assert!(soon >= 10_000, "all are there again as soon as they hear the doorbell, and not {soon}");
     }
 }

@@ -106,7 +106,7 @@ fn a_bus_that_is_encrypted_rings_for_those_who_know_its_authority() {
             let (bell, rings) = channel(1);
             let bus = Bus::parse(&url, Some(ca), false, publisher.world).unwrap();
             let mirrors = vec![Mirror::parse(&nobody, false).unwrap()];
-            tokio::spawn(listen_to(bus, fetcher.clone(), mirrors, bell));
+            tokio::spawn(listen_to(bus, fetcher.clone(), mirrors, bell, || 0));
             rings
         });
         for _ in 0..3 {
@@ -134,7 +134,7 @@ fn a_bus_rings_and_publishers_do_while_it_is_gone() {
             let (bell, rings) = channel(1);
             let bus = Bus::parse(&url, None, false, publisher.world).unwrap();
             let mirrors = vec![Mirror::parse(listened, false).unwrap()];
-            tokio::spawn(listen_to(bus, fetcher.clone(), mirrors, bell));
+            tokio::spawn(listen_to(bus, fetcher.clone(), mirrors, bell, || 0));
             rings
         });
         for _ in 0..3 {
