@@ -194,6 +194,34 @@ pub(crate) fn roots_come_one_by_one() {
     publisher.publish();
 }
 
+/// Whoever was away while all keys of the root were exchanged a thousand times goes from each to the next.
+#[test]
+fn a_long_chain_of_roots_is_followed_to_its_end() {
+    const ROOTS: u32 = 1_030;
+    let (mut publisher, mut gateway) = followed();
+    assert!(gateway.follow(&publisher));
+    let begun = gateway.follower.trusted().rules;
+    let first = next_root(&publisher, &[11, 12, 13], 2, &[]);
+    let Object { body: Rules::Root(mut root), .. } = Object::<Rules>::decode(first.bytes()).unwrap() else {
+        panic!("it is a root")
+    };
+    let keys = |numbers: [u8; 3]| numbers.map(|number| key(&publisher, number));
+    let (mut old, mut new) = (keys([1, 2, 3]), keys([11, 12, 13]));
+    for _ in 0..ROOTS {
+        root.keys = new.iter().map(|key| key.verifying_key().to_bytes()).collect();
+        let bytes = Object::new(publisher.world, Rules::Root(root.clone())).encode();
+        publisher.hand_in(&Signed::with(bytes.clone(), [&old[0], &old[1], &new[1], &new[2]]));
+        (root.version, root.previous) = (root.version + 1, Some(act_id(&bytes)));
+        (old, new) = (new, old);
+    }
+    publisher.publish();
+    assert!(gateway.follow(&publisher));
+    assert_eq!(gateway.follower.trusted().rules, begun + ROOTS);
+    let rules = gateway.asked.iter().filter(|path| path.starts_with("feed/rules/")).count();
+    assert_eq!(rules, ROOTS as usize + 1, "each once, and that there is no more");
+    assert_eq!(gateway.records(), publisher.records());
+}
+
 /// A root that is over brings no rule into force. What came before stays, and the next root may follow it.
 #[test]
 pub(crate) fn a_root_that_is_over_signs_nothing_but_its_successor() {
