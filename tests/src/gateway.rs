@@ -22,6 +22,7 @@ mod quarantine;
 mod returned;
 pub(crate) mod running;
 mod sandbox;
+mod soak;
 mod soon;
 mod supervised;
 mod telling;

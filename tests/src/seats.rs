@@ -164,6 +164,8 @@ fn three_seats_of_five_state_what_was_decided_and_one_that_is_lied_to_does_not_s
     council
         .says(4, "this seat has signed what the coordinating body says; other seats have to as well rows=1");
     council.says(2, "this seat has not signed the manifest that is asked for: the rows of the coordinating body are not those");
+    council.says(1, r#"{"report":"unstated","is_seat":true,"since_s":0}"#);
+    council.says(2, r#"{"report":"unstated","is_seat":true,"since_s":1"#);
     assert!(council.is_asked(), "two are not enough");
     assert_eq!((council.stated(), given.load(Ordering::Relaxed)), (None, 0));
 

@@ -59,6 +59,13 @@ pub enum Report {
         /// How many.
         files: u64,
     },
+    /// Whether what the platform asks a party to sign is signed.
+    Unstated {
+        /// Whether the party is a seat of the coordinating body, or else the member.
+        is_seat: bool,
+        /// Since when it is not, or nobody could be asked, in Unix seconds; 0 while it is.
+        since_s: u64,
+    },
     /// A copy of a list waits on the shelf. The gateway knows where that is; no path is ever taken from a follower.
     Offered {
         /// The list.

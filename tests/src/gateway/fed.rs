@@ -103,7 +103,12 @@ impl Alliance {
     /// The same at a door behind which nobody rings, asked so often.
     pub(super) fn followed_without_bell(&self, each: Duration) -> String {
         let silent = Router::new().route("/feed/events", any(|| async { StatusCode::NOT_FOUND }));
-        let app = silent.fallback_service(router(Arc::clone(&self.platform)));
+        self.followed_through(each, |platform| silent.fallback_service(platform))
+    }
+
+    /// The same through what `before` makes of the platform, asked so often.
+    pub(super) fn followed_through(&self, each: Duration, before: impl FnOnce(Router) -> Router) -> String {
+        let app = before(router(Arc::clone(&self.platform)));
         let address = self.runtime.block_on(async {
             let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
             let address = listener.local_addr().unwrap();

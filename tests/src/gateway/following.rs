@@ -191,7 +191,7 @@ fn a_list_is_followed_and_nothing_that_a_server_does_takes_it_away() {
 }
 
 /// The processes of that part that run by the configuration at `path`.
-fn parts(part: &str, path: &str) -> Vec<String> {
+pub(super) fn parts(part: &str, path: &str) -> Vec<String> {
     let pattern = format!("sync --part {part} --config {path}");
     let found = Command::new("pgrep").args(["-f", "--", &pattern]).output().unwrap();
     String::from_utf8(found.stdout).unwrap().lines().map(str::to_owned).collect()
@@ -221,9 +221,23 @@ fn who_fetches_may_die_and_is_gone_with_the_gateway() {
             awaits(&mut running, "records", 30);
             publisher.says(drop_list(&[LISTED]));
             awaits(&mut running, "records", 31);
-            running.signal("KILL");
             let gone = || parts("supervisor", &config).len() + parts("follower", &config).len() == 0;
+            let is_cut_off = |numbers: &BTreeMap<String, u64>| sum(numbers, "credence_sync_cut_off") == 1;
+            assert!(!is_cut_off(&running.metrics()));
+            running.signal("KILL");
             assert!(wait_for(|| gone().then_some(())).is_some());
+            // Nobody is left who starts it again: that is told, and what is in force stays.
+            let mut running = site.start();
+            awaits(&mut running, "records", 31);
+            let killed =
+                Command::new("kill").args(["-9", &parts("supervisor", &config)[0]]).status().unwrap();
+            assert!(killed.success());
+            running.hears("the process that starts whoever fetches has died");
+            assert!(wait_for(|| gone().then_some(())).is_some());
+            running.metrics_when(is_cut_off);
+            awaits(&mut running, "records", 31);
+            running.signal("TERM");
+            running.end().expect(0);
         },
         || {},
     );

@@ -15,11 +15,13 @@ use credence_sync::feed::Folder;
 use credence_sync::fetch::{Fetched, Fetcher, Place, Refused, Validators};
 use credence_sync::hand::{Hand, PROPOSAL_LEN_MAX, Statement};
 use credence_sync::outbox::{ANSWER_LEN_MAX, Answer};
+use credence_sync::pipe::Report;
 use tokio::sync::watch;
 use tokio::time::sleep;
 use tracing::{info, warn};
 
 use super::outbox::Desk;
+use super::report;
 use crate::config::Config;
 
 /// How often the platform is asked whether it wants to be told something.
@@ -41,12 +43,21 @@ pub(super) struct Agent {
     /// What was handed in last, and the rows that were said to be stated last.
     sent: Option<ActId>,
     told: Option<[u8; 32]>,
+    /// Since when something is not signed, as the gateway was told.
+    unstated_s: Option<u64>,
 }
 
 /// All who sign here: for the member that `desk` speaks for, and for a seat. To be called before the process is confined; what stands
 /// against one is told and keeps nobody from following.
 pub(super) fn open(config: &Config, desk: Option<&Desk>) -> Vec<Agent> {
-    let agent = |hand, platforms, is_seat| Agent { hand, platforms, is_seat, sent: None, told: None };
+    let agent = |hand, platforms, is_seat| Agent {
+        hand,
+        platforms,
+        is_seat,
+        sent: None,
+        told: None,
+        unstated_s: None,
+    };
     let folder = || {
         let place = super::stated(&config.sync.state);
         Folder::new(&place).with_context(|| format!("{} cannot be made", place.display()))
@@ -60,13 +71,29 @@ pub(super) fn open(config: &Config, desk: Option<&Desk>) -> Vec<Agent> {
         let hand = folder().and_then(|folder| Ok(Hand::of_seat(seat.key()?, folder)?));
         hand.map(|hand| agent(hand, seat.asking(), true)).context("nothing is signed for the seat")
     });
-    let opened = member.into_iter().chain(seat);
-    opened.filter_map(|opened| opened.map_err(|error| warn!("{error:#}")).ok()).collect()
+    if desk.is_none() && config.sync.outbox.is_on() {
+        tell_unstated(false, unix_s());
+    }
+    let opened = [(false, member), (true, seat)].into_iter();
+    let opened = opened.filter_map(|(is_seat, opened)| {
+        opened?
+            .inspect_err(|error| {
+                warn!("{error:#}");
+                tell_unstated(is_seat, unix_s());
+            })
+            .ok()
+    });
+    opened.collect()
+}
+
+/// Tells the gateway since when a party's word is not kept alive. A gateway that is gone ends this process some other way.
+fn tell_unstated(is_seat: bool, since_s: u64) {
+    let _ = report(&Report::Unstated { is_seat, since_s });
 }
 
 /// Why nothing is stated.
 enum Trouble {
-    /// The platform does not answer.
+    /// No platform answers, or what is in force is not known yet.
     Away,
     /// For this reason.
     Said(String),
@@ -78,24 +105,47 @@ impl Agent {
         let mut said = None;
         loop {
             sleep(ASKED_EVERY).await;
-            let Some(state) = in_force.borrow().clone() else { continue };
-            for platform in self.platforms.clone() {
-                match self.answer(&fetcher, &platform, &state).await {
-                    Ok(()) => said = None,
-                    // The next one may be reached.
-                    Err(Trouble::Away) => continue,
-                    Err(Trouble::Said(trouble)) => {
-                        // Once, and not every ten seconds.
-                        if said.as_ref() != Some(&trouble) {
-                            let who = if self.is_seat { "this seat" } else { "this member" };
-                            warn!("{who} has not signed the manifest that is asked for: {trouble}");
-                        }
-                        said = Some(trouble);
+            let state = in_force.borrow().clone();
+            let answered = self.answer_one(&fetcher, state.as_ref()).await;
+            self.note(answered.is_ok());
+            match answered {
+                Ok(()) => said = None,
+                Err(Trouble::Away) => {}
+                Err(Trouble::Said(trouble)) => {
+                    // Once, and not every ten seconds.
+                    if said.as_ref() != Some(&trouble) {
+                        let who = if self.is_seat { "this seat" } else { "this member" };
+                        warn!("{who} has not signed the manifest that is asked for: {trouble}");
                     }
+                    said = Some(trouble);
                 }
-                break;
             }
         }
+    }
+
+    /// Tells the gateway whether all is signed that was asked for, if that is another thing than before.
+    fn note(&mut self, is_stated: bool) {
+        let since_s = match self.unstated_s {
+            _ if is_stated => 0,
+            Some(since_s) if since_s > 0 => since_s,
+            _ => unix_s(),
+        };
+        if self.unstated_s.replace(since_s) != Some(since_s) {
+            tell_unstated(self.is_seat, since_s);
+        }
+    }
+
+    /// Answers the first platform that can be reached, once it is known what is in force.
+    async fn answer_one(&mut self, fetcher: &Fetcher, state: Option<&State>) -> Result<(), Trouble> {
+        let state = state.ok_or(Trouble::Away)?;
+        for platform in self.platforms.clone() {
+            match self.answer(fetcher, &platform, state).await {
+                // The next one may be reached.
+                Err(Trouble::Away) => {}
+                answered => return answered,
+            }
+        }
+        Err(Trouble::Away)
     }
 
     /// Answers what one platform asks, if that is not what was answered last.

@@ -100,7 +100,8 @@ impl Follower {
 
     /// Tells it all of this, and that it was the last; waits until it has stored what it keeps and ended, for a while.
     pub(super) fn end(self, last: &[Order]) {
-        let Self { mut orders, reports, has_outbox, _process, .. } = self;
+        let Self { mut orders, reports, has_outbox, followed, _process, .. } = self;
+        followed.ends();
         if !has_outbox {
             return;
         }
@@ -158,7 +159,15 @@ fn read(says: impl Read, send: &SyncSender<Report>, followed: &Followed) {
             Ok(Some(Heard::Garbage)) => {
                 followed.garbage.fetch_add(1, Relaxed);
             }
-            Ok(None) | Err(_) => return,
+            Ok(None) | Err(_) => {
+                if followed.is_cut_off() {
+                    warn!(
+                        "the process that starts whoever fetches has died, and the sandbox forbids another: what is in force stays, and \
+                         nothing is fetched or told any more until this gateway is started again"
+                    );
+                }
+                return;
+            }
         }
         if line.is_multiple_of(LINES) {
             thread::sleep(REST);
@@ -187,7 +196,19 @@ mod tests {
         read(said.as_slice(), &send, &followed);
         drop(send);
         let started = Report::Started { count: 2 };
-        assert_eq!(reports.into_iter().collect::<Vec<_>>(), [started.clone(), started]);
+        assert_eq!(reports.into_iter().collect::<Vec<_>>(), [started.clone(), started.clone()]);
         assert_eq!(followed.garbage.load(Relaxed), 3);
+        followed.heard(&started);
+        assert!(followed.told().is_some_and(|told| told.is_cut_off));
+    }
+
+    #[test]
+    fn who_ends_with_the_gateway_has_not_left_it() {
+        let (send, _reports) = sync_channel(REPORTS_MAX);
+        let followed = Followed::default();
+        followed.ends();
+        read(pipe::line(&Report::Started { count: 1 }).unwrap().as_slice(), &send, &followed);
+        followed.heard(&Report::Started { count: 1 });
+        assert!(followed.told().is_some_and(|told| !told.is_cut_off));
     }
 }

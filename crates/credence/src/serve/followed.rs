@@ -1,8 +1,8 @@
 //! What is known of the process that fetches, counted where it is heard.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -15,6 +15,10 @@ use credence_sync::pipe::{Posted, Report};
 use super::posted;
 use crate::config::{FEED, Sync};
 
+/// Whose word is kept alive here, on the metrics page.
+const MEMBER: &str = "member";
+const SEAT: &str = "seat";
+
 /// What was heard of the follower.
 #[derive(Debug, Default)]
 pub(crate) struct Followed {
@@ -22,6 +26,10 @@ pub(crate) struct Followed {
     starts: AtomicU64,
     /// Lines that were no word.
     pub(crate) garbage: AtomicU64,
+    /// Whether this gateway ends, and who fetches with it.
+    ends: AtomicBool,
+    /// Whether nobody fetches any more though the gateway goes on.
+    is_cut_off: AtomicBool,
     /// Orders that it did not take.
     pub(crate) untold: AtomicU64,
     lists: Mutex<BTreeMap<String, List>>,
@@ -29,6 +37,8 @@ pub(crate) struct Followed {
     delays: OnceLock<Delays>,
     /// What has become of alerts.
     posted: Mutex<Option<Posted>>,
+    /// Since when the word of each party that signs here is not kept alive, Unix seconds; 0 while it is.
+    unstated: Mutex<BTreeMap<&'static str, u64>>,
 }
 
 /// What was heard of a list.
@@ -66,8 +76,22 @@ impl Followed {
             let delays = Delays::of(FEED).map_err(|error| error.to_string())?;
             self.delays.get_or_init(|| delays);
         }
+        let parties = [(MEMBER, sync.outbox.is_on()), (SEAT, sync.seat.is_some())];
+        self.unstated().extend(parties.into_iter().filter(|(_, signs)| *signs).map(|(party, _)| (party, 0)));
         self.lists().extend(sync.lists.iter().map(|(name, configured)| (name.clone(), list(configured))));
         Ok(())
+    }
+
+    /// Notes that this gateway ends.
+    pub(crate) fn ends(&self) {
+        self.ends.store(true, Relaxed);
+    }
+
+    /// Notes that nothing will be heard any more; whether the gateway goes on without.
+    pub(crate) fn is_cut_off(&self) -> bool {
+        let is_cut_off = !self.ends.load(Relaxed);
+        self.is_cut_off.store(is_cut_off, Relaxed);
+        is_cut_off
     }
 
     /// Takes in what the follower told.
@@ -86,6 +110,11 @@ impl Followed {
             }
             Report::Offered { source, serial, .. } => self.list(source, |list| list.serial = *serial),
             Report::Evidence { source, files } => self.list(source, |list| list.evidence = *files),
+            Report::Unstated { is_seat, since_s } => {
+                if let Some(since) = self.unstated().get_mut(if *is_seat { SEAT } else { MEMBER }) {
+                    *since = *since_s;
+                }
+            }
             Report::Outbox(posted) => {
                 *self.posted.lock().unwrap_or_else(PoisonError::into_inner) = Some(posted.clone());
             }
@@ -123,17 +152,31 @@ impl Followed {
     }
 
     /// What the metrics page says of it; nothing where nothing is fetched.
-    pub(super) fn told(&self) -> Option<Following> {
+    pub(crate) fn told(&self) -> Option<Following> {
         let lists: Vec<_> = self.lists().iter().map(|(name, list)| list.told(name)).collect();
         let [starts, garbage, untold] = [&self.starts, &self.garbage, &self.untold].map(|n| n.load(Relaxed));
+        let is_cut_off = self.is_cut_off.load(Relaxed);
+        let unstated: Vec<_> = self.unstated().iter().map(|(party, since_s)| (*party, *since_s)).collect();
         let delays = self.delays.get().cloned();
-        (starts > 0 || !lists.is_empty()).then_some(Following { starts, garbage, untold, lists, delays })
+        (starts > 0 || !lists.is_empty()).then_some(Following {
+            starts,
+            is_cut_off,
+            garbage,
+            untold,
+            lists,
+            unstated,
+            delays,
+        })
     }
 
     fn list(&self, source: &str, note: impl FnOnce(&mut List)) {
         if let Some(list) = self.lists().get_mut(source) {
             note(list);
         }
+    }
+
+    fn unstated(&self) -> MutexGuard<'_, BTreeMap<&'static str, u64>> {
+        self.unstated.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lists(&self) -> MutexGuard<'_, BTreeMap<String, List>> {
@@ -164,7 +207,7 @@ impl List {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::List as Configured;
+    use crate::config::{List as Configured, Seat};
 
     #[test]
     fn only_configured_lists_are_counted_whatever_a_follower_says() {
@@ -182,5 +225,18 @@ mod tests {
         assert_eq!((list.name.as_str(), list.checked_s, list.unchanged, list.changed), ("drop", 7, 1, 0));
         let refused: Vec<_> = list.refused.iter().filter(|(_, count)| *count > 0).collect();
         assert_eq!((refused, list.refused.len()), (vec![&("slow", 1)], Refused::ALL.len()));
+    }
+    #[test]
+    fn only_who_signs_here_has_a_word_to_keep_alive() {
+        let followed = Followed::default();
+        let lists = BTreeMap::from([("drop".to_owned(), Configured::default())]);
+        followed.begin(&Sync { lists, seat: Some(Seat::default()), ..Sync::default() }).unwrap();
+        let unstated = |is_seat, since_s| {
+            followed.heard(&Report::Unstated { is_seat, since_s });
+            followed.told().unwrap().unstated
+        };
+        assert_eq!(unstated(false, 7), [(SEAT, 0)]);
+        assert_eq!(unstated(true, 8), [(SEAT, 8)]);
+        assert_eq!(unstated(true, 0), [(SEAT, 0)]);
     }
 }

@@ -285,3 +285,17 @@ proptest! {
         check_set(&own, &records);
     }
 }
+
+#[test]
+fn each_reason_has_its_word_and_its_sentence() {
+    let said: Vec<(&str, String)> =
+        KeepReason::ALL.iter().map(|reason| (reason.name(), reason.to_string())).collect();
+    let expected = [
+        ("too_wide", "the prefix is too wide (signed feeds reach /32, own lists /29)"),
+        ("second_signature", "a prefix shorter than /48 needs 2 signatures"),
+        ("never_block", "the prefix overlaps the never-block list"),
+        ("documentation", "the prefix overlaps addresses reserved for examples"),
+        ("crowded", "records on one signature cover more than 4096 /48s of this /32"),
+    ];
+    assert_eq!(said, expected.map(|(word, sentence)| (word, sentence.to_owned())));
+}

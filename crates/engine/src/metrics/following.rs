@@ -9,12 +9,16 @@ use super::{Delays, Page};
 pub struct Following {
     /// How often it was started.
     pub starts: u64,
+    /// Whether nobody starts it any more though the gateway goes on.
+    pub is_cut_off: bool,
     /// Lines of its that were no word.
     pub garbage: u64,
     /// Orders that it did not take.
     pub untold: u64,
     /// The lists that it fetches.
     pub lists: Vec<FollowedList>,
+    /// Since when the word of each party that signs here is not kept alive, Unix seconds; 0 while it is.
+    pub unstated: Vec<(&'static str, u64)>,
     /// How long changes of the feed took, where one is followed.
     pub delays: Option<Delays>,
 }
@@ -50,6 +54,9 @@ impl Page {
     pub(super) fn following(&self, f: &Following) -> prometheus::Result<()> {
         let help = "Starts of the process that fetches from others; one is usual, each more is a death.";
         self.counter("credence_sync_starts_total", help, f.starts)?;
+        let help =
+            "Whether nothing is fetched any more, since whoever starts the process that fetches has died.";
+        self.gauge("credence_sync_cut_off", help, u64::from(f.is_cut_off))?;
         let help = "Lines from the process that fetches that were none of its words.";
         self.counter("credence_sync_garbage_lines_total", help, f.garbage)?;
         let help = "Orders that the process that fetches did not take.";
@@ -72,6 +79,13 @@ impl Page {
         let help = "Files of evidence that what a feed's operator has signed cannot all be true.";
         let evidence = f.lists.iter().filter_map(|list| Some((list.name.as_str(), list.evidence?)));
         self.gauges("credence_sync_evidence", help, "source", evidence)?;
+        let help = "Since when what the platform asks this party to sign is not signed, or no platform answers; 0 while it is.";
+        self.gauges(
+            "credence_sync_unstated_since_timestamp_seconds",
+            help,
+            "party",
+            f.unstated.iter().copied(),
+        )?;
         let help = "How often a list was had, by whether it had changed.";
         let had = IntCounterVec::new(Opts::new("credence_sync_checks_total", help), &["source", "result"])?;
         let help = "How often a place did not give a list, by why.";
