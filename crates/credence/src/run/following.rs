@@ -160,7 +160,7 @@ fn read(says: impl Read, send: &SyncSender<Report>, followed: &Followed) {
                 followed.garbage.fetch_add(1, Relaxed);
             }
             Ok(None) | Err(_) => {
-                if followed.is_cut_off() {
+                if followed.falls_silent() {
                     warn!(
                         "the process that starts whoever fetches has died, and the sandbox forbids another: what is in force stays, and \
                          nothing is fetched or told any more until this gateway is started again"

@@ -75,9 +75,11 @@ impl Followed {
             self.lists().insert(FEED.to_owned(), feed);
             let delays = Delays::of(FEED).map_err(|error| error.to_string())?;
             self.delays.get_or_init(|| delays);
+            // Without a feed nobody here can know what there is to sign.
+            let parties = [(MEMBER, sync.outbox.is_on()), (SEAT, sync.seat.is_some())];
+            let parties = parties.into_iter().filter(|(_, signs)| *signs);
+            self.unstated().extend(parties.map(|(party, _)| (party, 0)));
         }
-        let parties = [(MEMBER, sync.outbox.is_on()), (SEAT, sync.seat.is_some())];
-        self.unstated().extend(parties.into_iter().filter(|(_, signs)| *signs).map(|(party, _)| (party, 0)));
         self.lists().extend(sync.lists.iter().map(|(name, configured)| (name.clone(), list(configured))));
         Ok(())
     }
@@ -88,7 +90,7 @@ impl Followed {
     }
 
     /// Notes that nothing will be heard any more; whether the gateway goes on without.
-    pub(crate) fn is_cut_off(&self) -> bool {
+    pub(crate) fn falls_silent(&self) -> bool {
         let is_cut_off = !self.ends.load(Relaxed);
         self.is_cut_off.store(is_cut_off, Relaxed);
         is_cut_off
@@ -229,8 +231,8 @@ mod tests {
     #[test]
     fn only_who_signs_here_has_a_word_to_keep_alive() {
         let followed = Followed::default();
-        let lists = BTreeMap::from([("drop".to_owned(), Configured::default())]);
-        followed.begin(&Sync { lists, seat: Some(Seat::default()), ..Sync::default() }).unwrap();
+        let url = Some("https://platform.example".to_owned());
+        followed.begin(&Sync { url, seat: Some(Seat::default()), ..Sync::default() }).unwrap();
         let unstated = |is_seat, since_s| {
             followed.heard(&Report::Unstated { is_seat, since_s });
             followed.told().unwrap().unstated
