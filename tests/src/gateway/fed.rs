@@ -289,6 +289,38 @@ fn what_is_lifted_is_let_go_where_the_kernel_keeps_what_is_lost() {
     );
 }
 
+/// Once a feed by which nobody is restricted was taken for data that are gone, and with *closed* nothing passed.
+#[test]
+fn a_feed_by_which_nobody_is_restricted_is_no_lack_of_data() {
+    between(
+        "gateway::fed::a_feed_by_which_nobody_is_restricted_is_no_lack_of_data",
+        |client| {
+            let mut alliance = Alliance::start();
+            let followed = alliance.followed();
+            let site = Site::new(&format!(
+                "[enforce]\nmode = \"on\"\non_failure.data_absent = \"closed\"\n{followed}"
+            ));
+            let mut running = site.start();
+            let arrivals = Arrivals::noted();
+            let _playing = client.begin();
+            running.hears("nothing passes until then");
+            running.hears("all is well again");
+            let well = arrivals.first(CLIENT, now());
+            // One is restricted, and then nobody is any more.
+            let act = alliance.decide(Prefix::containing(VISITORS.first(), 48));
+            awaits(&mut running, "records", 1, now());
+            let complaint = alliance.complain(act, VISITOR.parse().unwrap());
+            alliance.submit(|parties, now| parties.uphold(complaint, act, now));
+            awaits(&mut running, "records", 0, now());
+            thread::sleep(EVERY * 300);
+            assert_eq!(arrivals.lost(CLIENT, well), 0, "nothing was held up");
+            running.signal("TERM");
+            running.end().expect(0);
+        },
+        send_as_visitor,
+    );
+}
+
 /// What was held up stands in the credit file of whom it was done to, period by period, and nothing else does.
 #[test]
 fn what_was_done_to_a_subject_stands_in_its_file() {

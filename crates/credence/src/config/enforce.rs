@@ -123,7 +123,7 @@ pub(crate) struct OnFailure {
     pub(crate) worker_stuck: OnFail,
     /// The newest snapshot is older than `data_stale_after_s`. Default `static`.
     pub(crate) data_stale: Stale,
-    /// There is no credit record at all although snapshots are configured. Default `open`.
+    /// There is no credit record at all although some are configured, and no feed says that there is none. Default `open`.
     pub(crate) data_absent: OnFail,
 }
 

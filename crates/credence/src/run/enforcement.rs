@@ -433,12 +433,15 @@ impl Heart {
             return Condition::WorkerStuck;
         }
         let cache = self.status.credit().current();
-        if self.has_data && cache.is_empty() {
+        let sources = cache.sources();
+        // Files and lists that are empty may have been emptied by mistake. What a feed says is signed, nobody included.
+        let is_fed = sources.iter().any(|source| source.session > 0);
+        if self.has_data && cache.is_empty() && !is_fed {
             return Condition::DataAbsent;
         }
         // A list that is the same as ever is as fresh as its last confirmation.
         let confirmed = Some(self.status.followed().newest_s()).filter(|newest| *newest > 0);
-        let made = cache.sources().into_iter().map(|source| source.created);
+        let made = sources.into_iter().map(|source| source.created);
         let newest = made.chain(confirmed).max().unwrap_or(u64::MAX);
         let oldest = unix_s().saturating_sub(self.stale_after_s);
         if self.stale_after_s > 0 && newest < oldest { Condition::DataStale } else { Condition::Well }
@@ -467,7 +470,7 @@ fn tell(condition: Condition, failure: Option<Failure>) {
             warn!("the newest credit snapshot is older than `enforce.data_stale_after_s`; {then}");
         }
         Condition::DataAbsent => {
-            warn!("there is no credit record although snapshots are configured; {then}");
+            warn!("there is no credit record although some are configured, and no feed says that there is none; {then}");
         }
     }
 }
