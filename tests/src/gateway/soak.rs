@@ -35,7 +35,7 @@ const LOADS: usize = 64;
 const SUBJECTS: usize = 32;
 /// A decision counts for an hour by itself; it is taken anew before.
 const DECIDED_EACH: Duration = Duration::from_secs(1_200);
-/// What may come to be touched after the first round of memory that a process holds from its start: some huge pages of 2 MiB.
+/// What may come to be touched after the first round of memory that a process holds from its start.
 const TOUCHED_KIB: u64 = 16_384;
 /// What the gateway may grow by in an hour, when it has had so long for that.
 const GROWS_KIB_AN_HOUR: f64 = 1_024.0;
@@ -337,6 +337,8 @@ fn send() {
 fn soaked(client: &Client) {
     let plan = plan();
     mount_bpf();
+    // Else the kernel brings pages that were never touched together with others that were, once in a while, and that is no growth.
+    rustix::thread::disable_transparent_huge_pages(true).unwrap();
     ip(&format!("route replace {VISITOR}/128 dev wan"));
     let alliance = Alliance::start();
     let between = Between::default();

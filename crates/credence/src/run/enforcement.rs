@@ -470,7 +470,9 @@ fn tell(condition: Condition, failure: Option<Failure>) {
             warn!("the newest credit snapshot is older than `enforce.data_stale_after_s`; {then}");
         }
         Condition::DataAbsent => {
-            warn!("there is no credit record although some are configured, and no feed says that there is none; {then}");
+            warn!(
+                "there is no credit record although some are configured, and no feed says that there is none; {then}"
+            );
         }
     }
 }

@@ -413,6 +413,29 @@ fn the_writer_frees_old_tables_once_readers_have_moved_on() {
     assert_eq!(slow.longest_match(0), Some(9));
 }
 
+/// Between two looks of a batch an address gets a record of its own, and what covered it goes. Neither moment is without an answer.
+#[test]
+fn a_batch_does_not_mix_a_gap_with_a_cover_of_another_moment() {
+    let wide: Prefix = "2001::/16".parse().unwrap();
+    let site = |number: u128| Prefix::containing(wide.first() | number << 80, 48);
+    let items = (0..20_000).map(|number| (site(2 * number), 1)).chain([(wide, 2)]);
+    let mut items: Vec<_> = items.collect();
+    items.sort_unstable();
+    let mut live = Publisher::with(items).unwrap();
+    // The table is held as a reader holds it.
+    let (table, _reader) = (Arc::clone(&live.table), live.reader());
+    let addrs: Vec<u128> = (0..64).map(|number| site(20_001 + 2 * number).last()).collect();
+    assert_eq!(table.match_around(&addrs, || {}), [2; 64]);
+    let found = table.match_around(&addrs, || {
+        for number in 0..64 {
+            live.insert(site(20_001 + 2 * number), 3).unwrap();
+        }
+        live.remove(wide);
+    });
+    assert!(found.iter().all(|record| [2, 3].contains(record)), "{found:?}");
+    assert_eq!(table.match_around(&addrs, || {}), [3; 64]);
+}
+
 /// A pair of nested prefixes over an address that at every moment has one of three answers, while chunks around it split
 /// and join. Readers must see only those, through covers of leaves and chunks, entries and links.
 #[test]

@@ -4,6 +4,7 @@
 //! the processor waits for many at once. No step branches on what it finds, and the few look-ups that need more than a leaf
 //! are finished after the others.
 
+use core::hint::select_unpredictable;
 use core::sync::atomic::Ordering::Acquire;
 
 use credence_memory::{Line, prefetch};
@@ -25,15 +26,25 @@ pub(super) trait Kernel {
     fn word(lines: &[Line], at: usize) -> Word;
     /// The number of bounds of a node below `key`.
     fn rank(node: &Line, key: u64) -> u32;
-    /// The most specific entry of any leaf that contains `key`, or `otherwise`.
+    /// The most specific entry of a leaf that contains `key`, or `otherwise`; it may be [`WIDE`] of a leaf of [`Kind::W64`].
     fn find(leaf: &Line, key: u64, otherwise: u32) -> u32;
+    /// As [`find`](Self::find), in a leaf of [`Kind::W64`].
+    fn find_wide(leaf: &Line, key: u64, otherwise: u32) -> u32;
     /// The record of exactly `host` in the block at this unit, or [`NO_MATCH`].
     fn host(lines: &[Line], unit: u32, host: u64) -> u32;
 }
 
+/// In the place of an answer: what the look-up saw has changed. No leaf says so, since it would be a link to hosts in the line
+/// that an image begins with.
+const CHANGED: u32 = Link::Hosts(0).id();
+
+/// In the place of an answer: the leaf is of [`Kind::W64`](super::leaf::Kind), and is looked at after the others.
+pub(super) const WIDE: u32 = Link::Hosts(1).id();
+
 /// How many look-ups go down together: few enough that their keys and lines stay in a core's first cache. Since the next
 /// ones go down while the leaves of these arrive, more gain nothing: at a million prefixes 32 and 128 took as long or longer.
 const LANES: usize = 64;
+const _: () = assert!(LANES <= u64::BITS as usize, "a bit each");
 
 /// Look-ups on their way down.
 struct Lanes {
@@ -46,9 +57,8 @@ struct Lanes {
     /// The node on the chunk's last level, then the place of the leaf's word.
     at: [u32; LANES],
     word: [Word; LANES],
-    /// The lanes that their leaf has not answered, as many as that.
-    further: [u8; LANES],
-    count: usize,
+    /// A bit for each lane that its leaf has not answered.
+    further: u64,
 }
 
 impl Lanes {
@@ -59,8 +69,7 @@ impl Lanes {
         chunk: [0; LANES],
         at: [0; LANES],
         word: [Word(0); LANES],
-        further: [0; LANES],
-        count: 0,
+        further: 0,
     };
 
     fn place<'a>(&self, lines: &'a [Line], lane: usize) -> Place<'a> {
@@ -114,40 +123,60 @@ impl Table {
         }
     }
 
-    /// Searches the leaves. The blocks of hosts that they name are on their way when it returns.
+    /// Searches the leaves, and asks the covers of chunks where those say nothing. The blocks of hosts that leaves name are on
+    /// their way when it returns.
     #[inline(always)]
     fn match_leaves<K: Kernel>(&self, lanes: &mut Lanes, out: &mut [u32]) {
         let lines = &*self.lines;
         for ((out, &key), &word) in out.iter_mut().zip(&lanes.keys).zip(&lanes.word) {
             *out = K::find(K::line(lines, word.line()), key, word.answer());
         }
-        lanes.count = 0;
-        if out.iter().fold(0, |all, found| all | found) & LINK != 0 {
-            self.name_hosts(lanes, out);
-        }
+        self.lead_on::<K>(lanes, out);
     }
 
-    /// Notes which look-ups lead on from their leaves.
-    fn name_hosts(&self, lanes: &mut Lanes, out: &[u32]) {
-        let mut count = 0;
+    /// Notes which look-ups lead on from their leaves, and answers those of which no leaf knows anything by the covers of their
+    /// chunks: of most addresses there is no record.
+    #[inline(always)]
+    fn lead_on<K: Kernel>(&self, lanes: &mut Lanes, out: &mut [u32]) {
+        let lines = &*self.lines;
+        let (mut links, mut unknown, mut wide) = (0, 0, 0);
         for (lane, &found) in out.iter().enumerate() {
-            lanes.further[count % LANES] = lane as u8;
-            count += usize::from(found & LINK != 0);
+            links |= u64::from(found & LINK != 0) << lane;
+            unknown |= u64::from(found == NO_MATCH) << lane;
+            wide |= u64::from(found == WIDE) << lane;
         }
-        lanes.count = count;
-        for &lane in &lanes.further[..count] {
-            if let Some(unit) = hosts(out[usize::from(lane)]) {
-                prefetch(&self.lines, unit as usize / 4);
-                prefetch(&self.lines, unit as usize / 4 + 1);
+        links &= !wide;
+        for lane in ones(wide) {
+            let word = lanes.word[lane];
+            let found = K::find_wide(K::line(lines, word.line()), lanes.keys[lane], word.answer());
+            links |= u64::from(found & LINK != 0) << lane;
+            unknown |= u64::from(found == NO_MATCH) << lane;
+            out[lane] = found;
+        }
+        let mut further = links & !unknown;
+        for lane in ones(further) {
+            if let Some(unit) = hosts(out[lane]) {
+                prefetch(lines, unit as usize / 4);
+                prefetch(lines, unit as usize / 4 + 1);
             }
         }
+        let is_same_tree = self.root() == lanes.root;
+        for lane in ones(unknown) {
+            // As Place::inherited.
+            let outer = K::word(lines, word_at(lanes.root.line, lanes.outer[lane] as usize));
+            let inner = K::word(lines, lanes.at[lane] as usize);
+            let is_same = is_same_tree & (outer.line() == lanes.chunk[lane]) & (inner == lanes.word[lane]);
+            out[lane] = select_unpredictable(is_same, outer.answer(), CHANGED);
+            // What changed meanwhile is looked up anew with those that lead on.
+            further |= u64::from(!is_same) << lane;
+        }
+        lanes.further = further;
     }
 
-    /// Follows links into /64s, and covers of chunks.
+    /// Follows links into /64s.
     #[inline(always)]
     fn match_further<K: Kernel>(&self, lanes: &Lanes, addrs: &[u128], out: &mut [u32]) {
-        for &lane in &lanes.further[..lanes.count] {
-            let lane = usize::from(lane);
+        for lane in ones(lanes.further) {
             let found = out[lane];
             let host = match hosts(found) {
                 Some(unit) => K::host(&self.lines, unit, halves(addrs[lane]).1),
@@ -161,20 +190,10 @@ impl Table {
     /// The answer of a look-up that found neither a record in its leaf nor a host.
     fn match_last(&self, lanes: &Lanes, lane: usize, addr: u128, found: u32) -> u32 {
         match found {
-            NO_MATCH => self.inherited(lanes, lane),
+            CHANGED => Err(Changed),
             found => self.settle(addr, &lanes.place(&self.lines, lane), found),
         }
         .unwrap_or_else(|_| self.find(addr))
-    }
-
-    /// As [`Place::inherited`], with no more steps than that takes.
-    #[inline(always)]
-    fn inherited(&self, lanes: &Lanes, lane: usize) -> Result<u32, Changed> {
-        let outer = Plain::word(&self.lines, word_at(lanes.root.line, lanes.outer[lane] as usize));
-        let inner = Plain::word(&self.lines, lanes.at[lane] as usize);
-        let same =
-            outer.line() == lanes.chunk[lane] && inner == lanes.word[lane] && self.root() == lanes.root;
-        if same { Ok(outer.answer()) } else { Err(Changed) }
     }
 
     /// As [`longest_match_batch`](Self::longest_match_batch), with these instructions. Three chunks of look-ups are on their
@@ -198,10 +217,33 @@ impl Table {
     }
 }
 
+#[cfg(test)]
+impl Table {
+    /// A batch with plain instructions in which `meanwhile` happens when leaves are known by their lines and not yet read.
+    pub(crate) fn match_around(&self, addrs: &[u128], meanwhile: impl FnOnce()) -> Vec<u32> {
+        let (mut lanes, mut out) = (Lanes::NONE, vec![0; addrs.len()]);
+        self.descend::<Plain>(&mut lanes, addrs);
+        meanwhile();
+        self.match_leaves::<Plain>(&mut lanes, &mut out);
+        self.match_further::<Plain>(&lanes, addrs, &mut out);
+        out
+    }
+}
+
+/// The numbers of the bits that are set.
+#[inline(always)]
+fn ones(mut bits: u64) -> impl Iterator<Item = usize> {
+    core::iter::from_fn(move || {
+        let one = bits.trailing_zeros() as usize;
+        bits &= bits.wrapping_sub(1);
+        (one < LANES).then_some(one)
+    })
+}
+
 /// The unit of the block of hosts that a leaf named, if it named one.
 #[inline(always)]
 const fn hosts(found: u32) -> Option<u32> {
-    if found & LINK == 0 || found == NO_MATCH {
+    if found & LINK == 0 || found == CHANGED {
         return None;
     }
     match Link::of(found) {
@@ -231,6 +273,11 @@ impl Kernel for Plain {
 
     #[inline(always)]
     fn find(leaf: &Line, key: u64, otherwise: u32) -> u32 {
+        leaf::find(&leaf::load(leaf), key, otherwise)
+    }
+
+    #[inline(always)]
+    fn find_wide(leaf: &Line, key: u64, otherwise: u32) -> u32 {
         leaf::find(&leaf::load(leaf), key, otherwise)
     }
 

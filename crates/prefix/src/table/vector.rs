@@ -13,8 +13,8 @@ use core::sync::atomic::Ordering::{Acquire, Relaxed};
 
 use credence_memory::Line;
 
-use super::batch::Kernel;
-use super::leaf::{self, Kind};
+use super::batch::{Kernel, WIDE};
+use super::leaf::Kind;
 use super::word::Word;
 
 pub(super) use self::avx2::match_batch as match_batch_avx2;
@@ -45,8 +45,10 @@ pub(super) fn has_avx512() -> bool {
 trait Width {
     /// As [`Kernel::rank`].
     fn rank(node: &Line, key: u64) -> u32;
-    /// A bit for each window of a leaf of this kind, not [`Kind::W64`], that contains `wanted`.
+    /// A bit for each window of a leaf of this kind that contains `wanted`; any bits for [`Kind::W64`].
     fn matches(leaf: &Line, kind: usize, wanted: u32) -> u32;
+    /// A bit for each window of a leaf of [`Kind::W64`] that contains `wanted`.
+    fn wide_matches(leaf: &Line, wanted: u64) -> u32;
     /// As [`Kernel::host`].
     fn host(lines: &[Line], unit: u32, host: u64) -> u32;
 }
@@ -94,9 +96,6 @@ impl<W: Width> Kernel for W {
     fn find(leaf: &Line, key: u64, otherwise: u32) -> u32 {
         let header = leaf.0[0].load(Relaxed);
         let kind = (header & 3) as usize;
-        if kind == Kind::W64 as usize {
-            return find_wide(leaf, key, otherwise); // one leaf in hundreds
-        }
         let shift = (header >> 2) as u32;
         let based = key.wrapping_shr(shift.wrapping_add(WIDTH_MINUS_ONE + 8 * kind as u32)) == header >> 15;
         let wanted = (key << 1).wrapping_shr(shift) as u32 & WINDOW[kind];
@@ -106,6 +105,18 @@ impl<W: Width> Kernel for W {
         // SAFETY: one of the sixteen 32-bit numbers of the line, which is not written while it can be reached.
         let found = unsafe { bytes::<0>(leaf).cast::<u32>().wrapping_add(at).read() };
         // Which of the two cannot be predicted.
+        let found = select_unpredictable(mask == 0, otherwise, found);
+        select_unpredictable(kind == Kind::W64 as usize, WIDE, found)
+    }
+
+    #[inline(always)]
+    fn find_wide(leaf: &Line, key: u64, otherwise: u32) -> u32 {
+        // The window begins at the lowest bit, and leaves one bit of a key above.
+        let is_based = key >> 63 == leaf.0[0].load(Relaxed) >> 15;
+        let mask = select_unpredictable(is_based, W::wide_matches(leaf, key << 1), 0);
+        let at = (12 + mask.trailing_zeros() as usize) % 16;
+        // SAFETY: as in `find`.
+        let found = unsafe { bytes::<0>(leaf).cast::<u32>().wrapping_add(at).read() };
         select_unpredictable(mask == 0, otherwise, found)
     }
 
@@ -113,10 +124,4 @@ impl<W: Width> Kernel for W {
     fn host(lines: &[Line], unit: u32, host: u64) -> u32 {
         W::host(lines, unit, host)
     }
-}
-
-/// As [`Kernel::find`], for a leaf of [`Kind::W64`].
-#[cold]
-fn find_wide(leaf: &Line, key: u64, otherwise: u32) -> u32 {
-    leaf::find(&leaf::load(leaf), key, otherwise)
 }

@@ -4,7 +4,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::twin::{Twin, copied, edges};
-use crate::{Prefix, Trie};
+use crate::{Instructions, NO_MATCH, Prefix, Table, Trie};
 
 /// Addresses that share long beginnings, so that prefixes nest and neighbour each other at any length.
 pub(crate) fn address() -> impl Strategy<Value = u128> {
@@ -18,6 +18,22 @@ pub(crate) fn address() -> impl Strategy<Value = u128> {
 fn prefix() -> impl Strategy<Value = Prefix> {
     let length = prop_oneof![0..=128_u8, 60..=68_u8, Just(48), Just(64), Just(128)];
     (address(), length).prop_map(|(addr, len)| Prefix::containing(addr, len))
+}
+
+/// The windows of the widest leaves are all of an address but that bit.
+#[test]
+fn an_address_that_differs_in_its_first_bit_alone_is_another() {
+    let prefixes =
+        ["2000::/16", "2100::/64", "5000:0:0:1::/64", "7fff::/20"].map(|text| text.parse().unwrap());
+    let table = Table::build(prefixes.into_iter().zip(0..)).unwrap();
+    for (prefix, record) in prefixes.into_iter().zip(0..) {
+        let addrs = [prefix.first(), prefix.last(), prefix.first() ^ 1 << 127, prefix.last() ^ 1 << 127];
+        for instructions in Instructions::available() {
+            let mut found = [0; 4];
+            table.longest_match_batch_with(instructions, &addrs, &mut found);
+            assert_eq!(found, [record, record, NO_MATCH, NO_MATCH], "{}", instructions.name());
+        }
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -89,10 +105,10 @@ proptest! {
         addrs in vec(address(), 200),
     ) {
         let trie: Trie<u32> = prefixes.into_iter().zip(0..).collect();
-        let table = crate::Table::build(trie.iter().map(|(prefix, &record)| (prefix, record))).unwrap();
-        let single: Vec<u32> = addrs.iter().map(|&addr| table.longest_match(addr).unwrap_or(crate::NO_MATCH)).collect();
+        let table = Table::build(trie.iter().map(|(prefix, &record)| (prefix, record))).unwrap();
+        let single: Vec<u32> = addrs.iter().map(|&addr| table.longest_match(addr).unwrap_or(NO_MATCH)).collect();
         for (&addr, &found) in addrs.iter().zip(&single) {
-            let expected = trie.longest_match(addr).map_or(crate::NO_MATCH, |item| *item.1);
+            let expected = trie.longest_match(addr).map_or(NO_MATCH, |item| *item.1);
             prop_assert_eq!(found, expected);
         }
         for len in 0..=addrs.len() {

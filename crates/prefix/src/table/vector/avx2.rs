@@ -1,10 +1,11 @@
 //! 256-bit vectors, for processors that have no wider ones.
 
 use core::arch::x86_64::{
-    __m128i, __m256i, _mm_loadu_si128, _mm256_add_epi32, _mm256_andnot_si256, _mm256_broadcastsi128_si256,
-    _mm256_castsi128_si256, _mm256_castsi256_pd, _mm256_castsi256_ps, _mm256_cmpeq_epi32, _mm256_cmpgt_epi64,
-    _mm256_inserti128_si256, _mm256_load_si256, _mm256_movemask_pd, _mm256_movemask_ps, _mm256_or_si256,
-    _mm256_set1_epi32, _mm256_set1_epi64x, _mm256_setzero_si256, _mm256_shuffle_epi8, _mm256_xor_si256,
+    __m128i, __m256i, _mm_loadu_si128, _mm256_add_epi32, _mm256_add_epi64, _mm256_andnot_si256,
+    _mm256_broadcastsi128_si256, _mm256_castsi128_si256, _mm256_castsi256_pd, _mm256_castsi256_ps,
+    _mm256_cmpeq_epi32, _mm256_cmpeq_epi64, _mm256_cmpgt_epi64, _mm256_inserti128_si256, _mm256_load_si256,
+    _mm256_loadu_si256, _mm256_movemask_pd, _mm256_movemask_ps, _mm256_or_si256, _mm256_set1_epi32,
+    _mm256_set1_epi64x, _mm256_setzero_si256, _mm256_shuffle_epi8, _mm256_xor_si256,
 };
 use core::sync::atomic::Ordering::Relaxed;
 
@@ -64,6 +65,32 @@ impl Width for Avx2 {
         // SAFETY: as above.
         let mask = unsafe { _mm256_movemask_ps(lanes) };
         mask.cast_unsigned() | ninth(leaf, kind, wanted)
+    }
+
+    #[inline(always)]
+    fn wide_matches(leaf: &Line, wanted: u64) -> u32 {
+        // SAFETY: the second to the fifth of a line's eight words, which are not written while it can be reached.
+        let windows: __m256i = unsafe { _mm256_loadu_si256(bytes::<8>(leaf).cast()) };
+        // SAFETY: as above.
+        let every = unsafe { _mm256_set1_epi64x(wanted.cast_signed()) };
+        // SAFETY: as above.
+        let ones = unsafe { _mm256_set1_epi64x(-1) };
+        // SAFETY: as above.
+        let differ = unsafe { _mm256_xor_si256(windows, every) };
+        // SAFETY: as above.
+        let below = unsafe { _mm256_add_epi64(windows, ones) };
+        // SAFETY: as above.
+        let free = unsafe { _mm256_xor_si256(windows, below) };
+        // SAFETY: as above.
+        let above = unsafe { _mm256_andnot_si256(free, differ) };
+        // SAFETY: as above.
+        let none = unsafe { _mm256_setzero_si256() };
+        // SAFETY: as above.
+        let equal = unsafe { _mm256_cmpeq_epi64(above, none) };
+        // SAFETY: as above.
+        let lanes = unsafe { _mm256_castsi256_pd(equal) };
+        // SAFETY: as above.
+        unsafe { _mm256_movemask_pd(lanes) }.cast_unsigned()
     }
 
     /// Which of the few hosts it is, is found word by word: the block has no room behind it that a vector could load.

@@ -1,10 +1,11 @@
 //! 512-bit vectors: a node is one load and one comparison.
 
 use core::arch::x86_64::{
-    __m256i, __m512i, _mm256_cmpeq_epi16_mask, _mm256_maskz_loadu_epi16, _mm256_set1_epi16, _mm512_add_epi32,
-    _mm512_and_si512, _mm512_cmpeq_epi64_mask, _mm512_cmplt_epu64_mask, _mm512_load_si512,
-    _mm512_maskz_loadu_epi64, _mm512_permutexvar_epi8, _mm512_set1_epi32, _mm512_set1_epi64,
-    _mm512_ternarylogic_epi32, _mm512_testn_epi32_mask,
+    __m256i, __m512i, _mm256_add_epi64, _mm256_cmpeq_epi16_mask, _mm256_loadu_si256,
+    _mm256_maskz_loadu_epi16, _mm256_set1_epi16, _mm256_set1_epi64x, _mm256_ternarylogic_epi64,
+    _mm256_testn_epi64_mask, _mm512_add_epi32, _mm512_and_si512, _mm512_cmpeq_epi64_mask,
+    _mm512_cmplt_epu64_mask, _mm512_load_si512, _mm512_maskz_loadu_epi64, _mm512_permutexvar_epi8,
+    _mm512_set1_epi32, _mm512_set1_epi64, _mm512_ternarylogic_epi32, _mm512_testn_epi32_mask,
 };
 use core::hint::select_unpredictable;
 use core::sync::atomic::Ordering::Relaxed;
@@ -26,6 +27,9 @@ pub(in crate::table) fn match_batch(table: &Table, addrs: &[u128], out: &mut [u3
 fn with_vectors(table: &Table, addrs: &[u128], out: &mut [u32]) {
     table.match_batch::<Avx512>(addrs, out);
 }
+
+/// Where a window `w` and what is wanted `k` differ above the sentinel: `(w ^ k) & !(w ^ (w - 1))`, by its truth table.
+const DIFFER: i32 = 0b0010_0100;
 
 struct Avx512;
 
@@ -49,11 +53,26 @@ impl Width for Avx512 {
         let ones = unsafe { _mm512_set1_epi32(-1) };
         // SAFETY: as above.
         let below = unsafe { _mm512_add_epi32(windows, ones) };
-        // Where the window and what is wanted differ above the sentinel: (w ^ k) & !(w ^ (w - 1)), by its truth table.
         // SAFETY: as above.
-        let differ = unsafe { _mm512_ternarylogic_epi32::<0b0010_0100>(windows, wanted, below) };
+        let differ = unsafe { _mm512_ternarylogic_epi32::<DIFFER>(windows, wanted, below) };
         // SAFETY: as above.
         u32::from(unsafe { _mm512_testn_epi32_mask(differ, differ) })
+    }
+
+    #[inline(always)]
+    fn wide_matches(leaf: &Line, wanted: u64) -> u32 {
+        // SAFETY: the second to the fifth of a line's eight words, which are not written while it can be reached.
+        let windows: __m256i = unsafe { _mm256_loadu_si256(bytes::<8>(leaf).cast()) };
+        // SAFETY: as in `rank`.
+        let wanted = unsafe { _mm256_set1_epi64x(wanted.cast_signed()) };
+        // SAFETY: as in `rank`.
+        let ones = unsafe { _mm256_set1_epi64x(-1) };
+        // SAFETY: as in `rank`.
+        let below = unsafe { _mm256_add_epi64(windows, ones) };
+        // SAFETY: as in `rank`.
+        let differ = unsafe { _mm256_ternarylogic_epi64::<DIFFER>(windows, wanted, below) };
+        // SAFETY: as in `rank`.
+        u32::from(unsafe { _mm256_testn_epi64_mask(differ, differ) })
     }
 
     #[inline(always)]
