@@ -29,15 +29,15 @@ fn both_on<A: Send, B>(
         let work = || take().map(|one| one());
         let beside = has_second.then(|| Builder::new().name("beside".to_owned()).spawn_scoped(scope, work));
         let second = other();
-        let first = match take() {
-            Some(one) => one(),
-            None => match beside.and_then(Result::ok).map(ScopedJoinHandle::join) {
-                Some(Ok(Some(first))) => first,
-                Some(Err(panic)) => resume_unwind(panic),
-                Some(Ok(None)) | None => unreachable!("whoever took it has done it"),
-            },
+        let here = take().map(|one| one());
+        // Joined even where it found nothing to do. A handle that is dropped detaches its thread, and in the C library that may free what
+        // another thread has been given since, if this one ends at that very moment (glibc, bug 19951).
+        let there = match beside.and_then(Result::ok).map(ScopedJoinHandle::join) {
+            Some(Ok(there)) => there,
+            Some(Err(panic)) => resume_unwind(panic),
+            None => None,
         };
-        (first, second)
+        (here.or(there).expect("whoever took it has done it"), second)
     })
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::num::NonZero;
+use std::panic::resume_unwind;
 use std::thread;
 
 use credence_credit::ActId;
@@ -126,13 +127,14 @@ impl Desk {
         let mut signed: Vec<_> =
             entries.iter().map(|entry| entry.sent.as_deref().map(Signed::decode)).collect();
         let trust = &self.trust;
+        let look = |part: &mut [Option<Result<Signed, DecodeError>>]| {
+            let acts = part.iter_mut().flatten().flatten().filter(|signed| is_act(signed));
+            acts.for_each(|signed| signed.look_ahead(|key| trust.key(key)));
+        };
         thread::scope(|scope| {
-            for part in signed.chunks_mut(entries.len().div_ceil(threads.get()).max(1)) {
-                scope.spawn(move || {
-                    let acts = part.iter_mut().flatten().flatten().filter(|signed| is_act(signed));
-                    acts.for_each(|signed| signed.look_ahead(|key| trust.key(key)));
-                });
-            }
+            let parts = signed.chunks_mut(entries.len().div_ceil(threads.get()).max(1));
+            let looking: Vec<_> = parts.map(|part| scope.spawn(move || look(part))).collect();
+            looking.into_iter().for_each(|thread| thread.join().unwrap_or_else(|panic| resume_unwind(panic)));
         });
         entries.iter().zip(signed).try_for_each(|(entry, signed)| self.follow(entry, signed))
     }
