@@ -201,6 +201,10 @@ fn follow(config: &Config, args: &SyncArgs) -> anyhow::Result<Exit> {
     let ended = runtime.block_on(async {
         let to_others = fetcher.clone();
         let lists = Lists::new(fetcher.clone(), shelf, machine);
+        let lists = match args.gateway {
+            Some(gateway) => lists.of_gateway(gateway),
+            None => lists,
+        };
         lists.found(&plans).iter().try_for_each(report)?;
         let (orders, ordered) = channel(EVENTS_MAX);
         let (in_force, seen) = watch::channel(None);

@@ -26,3 +26,4 @@ pub mod hand;
 pub mod lists;
 pub mod outbox;
 pub mod pipe;
+mod tried;

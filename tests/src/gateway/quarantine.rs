@@ -1,4 +1,4 @@
-//! Gateways that end while they put in force what a feed says, and what the next ones do.
+//! Gateways that end while they put in force what a feed or a list says, and what the next ones do.
 
 use std::fs;
 use std::path::PathBuf;
@@ -10,10 +10,12 @@ use credence_platform::example::{CAMPUS, VISITORS};
 use credence_prefix::Prefix;
 
 use super::fed::Alliance;
+use super::following::{Publisher, drop_list};
 use super::frozen::Frozen;
 use super::live::Site;
 use super::network::{between, now};
 use super::running::{Running, wait_for};
+use super::traffic::LISTED;
 
 /// From the start of a gateway to what was in force before.
 const PROMISED: Duration = Duration::from_secs(10);
@@ -53,15 +55,51 @@ impl Stage {
     }
 }
 
-/// Waits until so many records of the feed are in force.
+/// Waits until so many records of a source are in force.
 #[track_caller]
-fn awaits(running: &mut Running, records: u64) {
-    let name = "credence_sync_records{source=\"feed\"}";
-    running.metrics_when(|numbers| numbers.get(name) == Some(&records));
+fn awaits(running: &mut Running, source: &str, records: u64) {
+    let name = format!("credence_sync_records{{source=\"{source}\"}}");
+    running.metrics_when(|numbers| numbers.get(&name) == Some(&records));
 }
 
-/// A state of which two gateways end is put in force by no third one: it begins with the one before, stays with it, and says why. The
-/// platform is as good as ever, and its signatures are right.
+/// What a source says of which two gateways end is put in force by no third one: that begins with the `records` before, stays with them,
+/// and says why. `more` has the source say one record more.
+fn two_end_and_a_third_goes_on(stage: &Stage, source: &str, records: u64, more: impl FnOnce()) {
+    let mut running = stage.site.start();
+    awaits(&mut running, source, records);
+    stage.awaits_silent(0);
+    let frozen = Frozen::thread(&running, "credence");
+    more();
+    stage.awaits_silent(1);
+    running.signal("KILL");
+    drop((frozen, running));
+    let (running, frozen) = stage.start_frozen();
+    stage.awaits_silent(2);
+    running.signal("KILL");
+    drop((frozen, running));
+    let refused = format!("credence_sync_refusals_total{{reason=\"quarantined\",source=\"{source}\"}}");
+    for _ in 0..2 {
+        let began: Instant = now();
+        let mut running = stage.site.start();
+        awaits(&mut running, source, records);
+        assert!(began.elapsed() < PROMISED, "{:?}", began.elapsed());
+        running.metrics_when(|numbers| numbers[&refused] == 1);
+        thread::sleep(Duration::from_secs(1));
+        awaits(&mut running, source, records);
+        assert_eq!((stage.silent(), running.metrics()[&refused]), (2, 1));
+        running.signal("TERM");
+        running.end().expect(0);
+    }
+    // The operator knows what it was, and has mended it.
+    fs::remove_file(&stage.tried).unwrap();
+    let mut running = stage.site.start();
+    awaits(&mut running, source, records + 1);
+    stage.awaits_silent(0);
+    running.signal("TERM");
+    running.end().expect(0);
+}
+
+/// The platform is as good as ever, and its signatures are right.
 #[test]
 fn what_two_gateways_ended_of_is_offered_to_no_third_one() {
     between(
@@ -76,40 +114,25 @@ fn what_two_gateways_ended_of_is_offered_to_no_third_one() {
                 let said = (Measure::RateLimit, Score::new(400).unwrap());
                 alliance.submit(|parties, now| parties.alert(CAMPUS, subject, said, now))
             };
-            let mut running = stage.site.start();
             alert(0);
-            awaits(&mut running, 1);
-            stage.awaits_silent(0);
-            let frozen = Frozen::thread(&running, "credence");
-            alert(1);
-            stage.awaits_silent(1);
-            running.signal("KILL");
-            drop((frozen, running));
-            let (running, frozen) = stage.start_frozen();
-            stage.awaits_silent(2);
-            running.signal("KILL");
-            drop((frozen, running));
-            for _ in 0..2 {
-                let began: Instant = now();
-                let mut running = stage.site.start();
-                awaits(&mut running, 1);
-                assert!(began.elapsed() < PROMISED, "{:?}", began.elapsed());
-                running.metrics_when(|numbers| {
-                    numbers["credence_sync_refusals_total{reason=\"quarantined\",source=\"feed\"}"] == 1
-                });
-                thread::sleep(Duration::from_secs(1));
-                awaits(&mut running, 1);
-                assert_eq!(stage.silent(), 2);
-                running.signal("TERM");
-                running.end().expect(0);
-            }
-            // The operator knows what it was, and has mended it.
-            fs::remove_file(&stage.tried).unwrap();
-            let mut running = stage.site.start();
-            awaits(&mut running, 2);
-            stage.awaits_silent(0);
-            running.signal("TERM");
-            running.end().expect(0);
+            two_end_and_a_third_goes_on(&stage, "feed", 1, || drop(alert(1)));
+        },
+        || {},
+    );
+}
+
+#[test]
+fn a_copy_of_a_list_that_two_gateways_ended_of_is_offered_to_no_third_one() {
+    between(
+        "gateway::quarantine::a_copy_of_a_list_that_two_gateways_ended_of_is_offered_to_no_third_one",
+        |_| {
+            let publisher = Publisher::start();
+            publisher.says(drop_list(&[]));
+            let site = Site::new(&publisher.followed());
+            let tried = PathBuf::from(site.path("state/lists/bad.tried"));
+            two_end_and_a_third_goes_on(&Stage { site, tried }, "bad", 30, || {
+                publisher.says(drop_list(&[LISTED]));
+            });
         },
         || {},
     );

@@ -66,6 +66,9 @@ pub enum Refused {
     /// This host could not keep it.
     #[error("this host could not keep it")]
     Unkept,
+    /// Gateways ended when it was offered to them.
+    #[error("gateways ended when it, or what came before it, was offered to them")]
+    Quarantined,
     /// A file is not the one that was named.
     #[error("a file is not the one that was named")]
     Hash,
@@ -98,14 +101,11 @@ pub enum Refused {
     /// It does not come to what it states.
     #[error("its parts do not come to what it states")]
     State,
-    /// Gateways ended when it was offered to them.
-    #[error("gateways ended when it, or what came before it, was offered to them")]
-    Quarantined,
 }
 
 impl Refused {
     /// Why lists are not taken, and feeds as well.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::Unreachable,
         Self::Certificate,
         Self::Idle,
@@ -125,10 +125,11 @@ impl Refused {
         Self::Unreadable,
         Self::Crowded,
         Self::Unkept,
+        Self::Quarantined,
     ];
 
     /// Why feeds are not taken besides.
-    pub const OF_FEEDS: [Self; 11] = [
+    pub const OF_FEEDS: [Self; 10] = [
         Self::Hash,
         Self::World,
         Self::Signature,
@@ -139,7 +140,6 @@ impl Refused {
         Self::Log,
         Self::Law,
         Self::State,
-        Self::Quarantined,
     ];
 
     /// The word in metrics, logs and on the pipe.
@@ -164,6 +164,7 @@ impl Refused {
             Self::Unreadable => "unreadable",
             Self::Crowded => "crowded",
             Self::Unkept => "unkept",
+            Self::Quarantined => "quarantined",
             Self::Hash => "hash",
             Self::World => "world",
             Self::Signature => "signature",
@@ -174,7 +175,6 @@ impl Refused {
             Self::Log => "log",
             Self::Law => "law",
             Self::State => "state",
-            Self::Quarantined => "quarantined",
         }
     }
 }

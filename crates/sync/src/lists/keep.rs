@@ -12,6 +12,7 @@ use super::shelf::{Notes, Shelf};
 use super::{Plan, judge};
 use crate::fetch::{Failure, Fetched, Fetcher, Refused, Validators};
 use crate::pipe::{Order, Report};
+use crate::tried::Tried;
 
 /// What happens to a follower.
 #[derive(Debug)]
@@ -40,12 +41,20 @@ pub struct Lists {
     shelf: Shelf,
     machine: Machine,
     begun: Instant,
+    gateway: Option<u64>,
 }
 
 impl Lists {
     /// Keeps copies on `shelf` of what `fetcher` gets.
     pub fn new(fetcher: Fetcher, shelf: Shelf, machine: Machine) -> Self {
-        Self { fetcher, shelf, machine, begun: Instant::now() }
+        Self { fetcher, shelf, machine, begun: Instant::now(), gateway: None }
+    }
+
+    /// The same for the gateway of this number, which no other has: what two others have ended of is not offered to it.
+    #[must_use]
+    pub const fn of_gateway(mut self, gateway: u64) -> Self {
+        self.gateway = Some(gateway);
+        self
     }
 
     /// Where copies are kept.
@@ -57,10 +66,8 @@ impl Lists {
     pub fn found(&self, plans: &[Plan]) -> Vec<Report> {
         let of = |plan: &Plan| {
             let (source, notes) = (plan.name.clone(), self.shelf.notes(&plan.name));
-            let known = Report::Known { source: source.clone(), checked_s: notes.checked_s };
-            let offered = |serial| Report::Offered { source, serial, was_held: serial == notes.held };
-            let offered = self.shelf.offer(&plan.name).map(offered);
-            [Some(known), offered]
+            let known = Report::Known { source, checked_s: notes.checked_s };
+            [Some(known), self.shelf.offer(&plan.name).map(|serial| self.offer(&plan.name, serial))]
         };
         plans.iter().flat_map(of).flatten().collect()
     }
@@ -107,22 +114,62 @@ impl Lists {
             // That is not about a list.
             Order::Alert { .. } | Order::Applied(_) => return,
         };
-        if let Err(error) = done {
+        // Whoever answers lives.
+        let is_of = |tried: &Tried| tried.offered == offered(serial);
+        let answered = match self.shelf.tried(source) {
+            Some(tried) if is_of(&tried) => self.shelf.answered(source),
+            _ => Ok(()),
+        };
+        if let Err(error) = done.and(answered) {
             warn!("the copy {serial} of the list {source} is not where it belongs: {error}");
         }
+    }
+
+    /// What the gateway is told of the copy of a list that lies there for it: that it is offered, or that it is not, since others may have
+    /// ended of it. That it is offered stands on the disk before it is.
+    fn offer(&self, source: &str, serial: u64) -> Report {
+        let refused = |why| Report::Refused { source: source.to_owned(), place: 0, why };
+        if let Some(gateway) = self.gateway {
+            let (before, now) = (self.shelf.tried(source), (self.machine.unix_s)());
+            let (before, offered) = (before.as_ref(), offered(serial));
+            if !Tried::bears(before, &offered, gateway, now) {
+                let why = Refused::Quarantined;
+                warn!(
+                    "the copy {serial} of the list {source} is not offered to the gateway: {why}; what was in force stays"
+                );
+                return refused(why);
+            }
+            if let Err(error) = self.shelf.tries(source, &Tried::next(before, offered, gateway, now)) {
+                warn!(
+                    "it cannot be written down that the list {source} is offered: {error}; it is offered later"
+                );
+                return refused(Refused::Unkept);
+            }
+        }
+        let was_held = serial == self.shelf.notes(source).held;
+        Report::Offered { source: source.to_owned(), serial, was_held }
+    }
+
+    /// The copy of a list that lies there, was not offered to the gateway, and can be by now.
+    fn withheld(&self, source: &str) -> Option<u64> {
+        let (gateway, serial, tried) = (self.gateway?, self.shelf.offer(source)?, self.shelf.tried(source));
+        let is_told = tried.as_ref().map_or_else(
+            || self.shelf.notes(source).held == serial,
+            |tried| tried.gateway == gateway && tried.offered == offered(serial),
+        );
+        let bears = || Tried::bears(tried.as_ref(), &offered(serial), gateway, (self.machine.unix_s)());
+        (!is_told && bears()).then_some(serial)
     }
 
     /// Asks one place; what there is to tell of it, and why it failed if it did.
     async fn ask(&self, plan: &Plan, place: usize) -> (Vec<Report>, Option<Failure>) {
         let source = plan.name.clone();
         match self.attempt(plan, place).await {
-            Ok(offered) => {
-                let checked = Report::Checked {
-                    source: source.clone(),
-                    at_s: (self.machine.unix_s)(),
-                    is_new: offered.is_some(),
-                };
-                let offered = offered.map(|serial| Report::Offered { source, serial, was_held: false });
+            Ok(new) => {
+                let checked =
+                    Report::Checked { source, at_s: (self.machine.unix_s)(), is_new: new.is_some() };
+                let offered = new.or_else(|| self.withheld(&plan.name));
+                let offered = offered.map(|serial| self.offer(&plan.name, serial));
                 ([Some(checked), offered].into_iter().flatten().collect(), None)
             }
             Err(failure) => {
@@ -174,154 +221,12 @@ impl Lists {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use std::cell::Cell;
-    use std::io::{Read, Write};
-    use std::net::TcpListener;
-    use std::thread;
-    use std::time::Duration;
-
-    use credence_credit::import::ListFormat;
-    use credence_credit::{Issuer, Measure, Score};
-
-    use super::*;
-    use crate::fetch::{Patience, Place};
-
-    thread_local! {
-        /// The wall clock of a test, all of which runs on its thread.
-        static NOW_S: Cell<u64> = const { Cell::new(1_800_000_000) };
-    }
-
-    /// A list of this many sites.
-    fn body(sites: u16) -> String {
-        (0..sites).map(|site| format!("2a00:{site:x}::/32\n")).collect()
-    }
-
-    /// The list `list` at a server that does `meanwhile` while it is asked, and answers by what it was asked.
-    fn plan(
-        answer: impl Fn(usize, &str) -> String + Send + 'static,
-        meanwhile: impl Fn(usize) + Send + 'static,
-    ) -> Plan {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let place = format!("http://{}/", listener.local_addr().unwrap());
-        thread::spawn(move || {
-            for (number, stream) in listener.incoming().enumerate() {
-                let (mut stream, mut request, mut byte) = (stream.unwrap(), Vec::new(), [0]);
-                while !request.ends_with(b"\r\n\r\n") && stream.read(&mut byte).unwrap() == 1 {
-                    request.push(byte[0]);
-                }
-                meanwhile(number);
-                stream.write_all(answer(number, &String::from_utf8(request).unwrap()).as_bytes()).unwrap();
-            }
-        });
-        Plan {
-            name: "list".to_owned(),
-            places: vec![Place::parse(&place, false).unwrap()],
-            form: ListFormat::Cidr,
-            score: Score::WORST,
-            measure: Measure::Drop,
-            issuer: Issuer::new("list").unwrap(),
-            refresh: Duration::from_secs(60),
-            lifetime: Duration::from_secs(1_000),
-            bytes_max: 1 << 20,
-        }
-    }
-
-    fn ok(tag: &str, body: &str) -> String {
-        format!("HTTP/1.1 200 OK\r\n{tag}Content-Length: {}\r\n\r\n{body}", body.len())
-    }
-
-    fn lists(shelf: &Shelf) -> Lists {
-        let machine = Machine { unix_s: || NOW_S.get(), chance: || 0 };
-        Lists::new(Fetcher::new(Patience::default()).unwrap(), shelf.clone(), machine)
-    }
-
-    fn run<T>(of: impl Future<Output = T>) -> T {
-        tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(of)
-    }
-
-    /// The number of the copy that was offered in a round, none where nothing had changed.
-    async fn round(lists: &Lists, plan: &Plan) -> Option<u64> {
-        match lists.once(plan).await.as_slice() {
-            [Report::Checked { is_new: false, .. }] => None,
-            [Report::Checked { is_new: true, .. }, Report::Offered { serial, was_held: false, .. }] => {
-                Some(*serial)
-            }
-            reports => panic!("{reports:?}"),
-        }
-    }
-
-    #[test]
-    fn a_list_is_asked_for_whole_again_when_half_of_its_life_is_over() {
-        let directory = tempfile::tempdir().unwrap();
-        let shelf = Shelf::new(directory.path().to_owned());
-        let answer = |_, request: &str| match request.contains("if-none-match") {
-            true => "HTTP/1.1 304 Not Modified\r\n\r\n".to_owned(),
-            false => ok("ETag: \"1\"\r\n", &body(3)),
-        };
-        let plan = plan(answer, |_| {});
-        run(async {
-            let lists = lists(&shelf);
-            assert_eq!(round(&lists, &plan).await, Some(1));
-            assert_eq!(round(&lists, &plan).await, None);
-            let ends = |number| shelf.last("list", number).unwrap().records()[0].expires;
-            let (begun, first) = (NOW_S.get(), ends(1));
-            NOW_S.set(begun + 499);
-            assert_eq!(round(&lists, &plan).await, None);
-            NOW_S.set(begun + 500);
-            assert_eq!(round(&lists, &plan).await, Some(2));
-            assert_eq!(ends(2), first + 500);
-            assert_eq!(shelf.notes("list").checked_s, begun + 500);
-        });
-    }
-
-    #[test]
-    fn a_server_without_validators_is_no_reason_to_offer_the_same_again() {
-        let directory = tempfile::tempdir().unwrap();
-        let shelf = Shelf::new(directory.path().to_owned());
-        let plan = plan(|number, _| ok("", &body(if number < 2 { 3 } else { 4 })), |_| {});
-        run(async {
-            let lists = lists(&shelf);
-            assert_eq!(round(&lists, &plan).await, Some(1));
-            assert_eq!(round(&lists, &plan).await, None);
-            assert_eq!(round(&lists, &plan).await, Some(2));
-        });
-    }
-
-    #[test]
-    fn what_the_gateway_has_noted_while_a_server_was_asked_is_kept() {
-        let directory = tempfile::tempdir().unwrap();
-        let shelf = Shelf::new(directory.path().to_owned());
-        let noted = shelf.clone();
-        let hold = move |number| {
-            if number == 1 {
-                assert!(noted.hold("list", 1).unwrap());
-            }
-        };
-        let plan = plan(|_, _| ok("", &body(3)), hold);
-        run(async {
-            let lists = lists(&shelf);
-            assert_eq!(round(&lists, &plan).await, Some(1));
-            assert_eq!(round(&lists, &plan).await, None);
-            assert_eq!(shelf.notes("list").held, 1);
-            let held = Report::Offered { source: "list".to_owned(), serial: 1, was_held: true };
-            assert_eq!(lists.found(std::slice::from_ref(&plan))[1], held);
-        });
-    }
-
-    #[test]
-    fn a_copy_that_is_refused_leaves_the_one_before_and_its_time() {
-        let directory = tempfile::tempdir().unwrap();
-        let shelf = Shelf::new(directory.path().to_owned());
-        let plan = plan(|number, _| ok("", if number == 0 { "2a00::/32\n" } else { "<html>" }), |_| {});
-        run(async {
-            let lists = lists(&shelf);
-            assert_eq!(round(&lists, &plan).await, Some(1));
-            let before = shelf.notes("list");
-            let refused = Report::Refused { source: "list".to_owned(), place: 0, why: Refused::Page };
-            assert_eq!(lists.once(&plan).await, [refused]);
-            assert_eq!((shelf.notes("list"), shelf.offer("list")), (before, Some(1)));
-        });
-    }
+/// The copy of a list of this number, as [`Tried`] names it.
+fn offered(serial: u64) -> [u8; 32] {
+    let mut name = [0; 32];
+    name[24..].copy_from_slice(&serial.to_be_bytes());
+    name
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,6 +4,7 @@
 //! NAME.snapshot   what the gateway took, and begins with
 //! NAME.offered    what came since and was not taken yet
 //! NAME.json       when the list was had last, under which number, and what to ask by
+//! NAME.tried      that a copy is offered to a gateway which has not answered yet
 //! ```
 //!
 //! Each file is replaced in one step and is on the disk before the next step is taken, so that after a crash at any point there
@@ -15,9 +16,11 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use credence_credit::{Snapshot, file};
+use credence_law::layout::Layout;
 use serde::{Deserialize, Serialize};
 
 use crate::fetch::Validators;
+use crate::tried::{TRIED_BYTES_MAX, Tried};
 
 /// Owner writes, group reads.
 const MODE: u32 = 0o640;
@@ -105,12 +108,38 @@ impl Shelf {
     /// # Errors
     /// When they cannot be kept; those before stay.
     pub fn note(&self, name: &str, notes: &Notes) -> io::Result<()> {
-        let text = serde_json::to_vec(notes)?;
+        self.write(&self.notes_path(name), &serde_json::to_vec(notes)?)
+    }
+
+    /// Which copy of a list was offered to a gateway that has not answered; what cannot be read counts as none.
+    pub(super) fn tried(&self, name: &str) -> Option<Tried> {
+        Tried::from_bytes(&read_most(&self.tried_path(name), TRIED_BYTES_MAX)?).ok()
+    }
+
+    /// Writes down which copy of a list is offered to a gateway.
+    ///
+    /// # Errors
+    /// When that cannot be kept.
+    pub(super) fn tries(&self, name: &str, tried: &Tried) -> io::Result<()> {
+        self.write(&self.tried_path(name), &tried.to_bytes())
+    }
+
+    /// Forgets that a copy was offered: the gateway has answered.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub(super) fn answered(&self, name: &str) -> io::Result<()> {
+        fs::remove_file(self.tried_path(name))?;
+        self.sync()
+    }
+
+    /// Replaces a file in one step.
+    fn write(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
         let mut file = tempfile::Builder::new().prefix(".notes-").suffix(".part").tempfile_in(&self.0)?;
-        file.write_all(&text)?;
+        file.write_all(bytes)?;
         file.as_file().set_permissions(Permissions::from_mode(MODE))?;
         file.as_file().sync_all()?;
-        file.persist(self.notes_path(name)).map_err(|error| error.error)?;
+        file.persist(path).map_err(|error| error.error)?;
         self.sync()
     }
 
@@ -142,6 +171,10 @@ impl Shelf {
         self.0.join(format!("{name}.json"))
     }
 
+    fn tried_path(&self, name: &str) -> PathBuf {
+        self.0.join(format!("{name}.tried"))
+    }
+
     /// Names are on the disk only when their directory is.
     fn sync(&self) -> io::Result<()> {
         File::open(&self.0)?.sync_all()
@@ -149,9 +182,13 @@ impl Shelf {
 }
 
 fn read_notes(path: &Path) -> Option<Notes> {
-    let mut text = Vec::new();
-    File::open(path).ok()?.take(NOTES_LEN_MAX).read_to_end(&mut text).ok()?;
-    serde_json::from_slice(&text).ok()
+    serde_json::from_slice(&read_most(path, NOTES_LEN_MAX)?).ok()
+}
+
+fn read_most(path: &Path, most: u64) -> Option<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(path).ok()?.take(most).read_to_end(&mut bytes).ok()?;
+    Some(bytes)
 }
 
 /// The number of a copy, where it can be read whole.
