@@ -115,7 +115,9 @@ fn what_two_gateways_ended_of_is_offered_to_no_third_one() {
                 alliance.submit(|parties, now| parties.alert(CAMPUS, subject, said, now))
             };
             alert(0);
-            two_end_and_a_third_goes_on(&stage, "feed", 1, || drop(alert(1)));
+            two_end_and_a_third_goes_on(&stage, "feed", 1, || {
+                alert(1);
+            });
         },
         || {},
     );
