@@ -137,10 +137,10 @@ pub(super) fn alone(place: &Place) {
 }
 
 /// What deltas took, by the middle of each step.
-fn tell(how: &str, took: &[[f64; 8]], more: &str) {
+fn tell(how: &str, took: &[[f64; 8]]) {
     let of = |at: usize| median(took.iter().map(|figures| figures[at]).collect());
     println!(
-        "gateway/delta/{how}  checked {:.1}  amended {:.1}  found {:.1}  bounded {:.1}  changed {:.1}  all {:.1}  worked {:.1}  wall {:.1}{more}",
+        "gateway/delta/{how}  checked {:.1}  amended {:.1}  found {:.1}  bounded {:.1}  changed {:.1}  all {:.1}  worked {:.1}  wall {:.1}",
         of(0),
         of(1),
         of(2),
@@ -184,6 +184,12 @@ pub(super) fn run(place: &Place) {
                 println!();
                 continue;
             }
+            if let Some(spread) = step.strip_prefix("told ") {
+                tell(&format!("{spread}/beside"), &std::mem::take(&mut took));
+                tell(&format!("{spread}/alone"), &std::mem::take(&mut resting));
+                println!();
+                continue;
+            }
             let (_, alone, alone_us) = reader.during(|| thread::sleep(Duration::from_secs(1)));
             println!("gateway/memory  {}  cache_mb {}", memory(), gateway.keeper.bytes() >> 20);
             println!(
@@ -191,9 +197,8 @@ pub(super) fn run(place: &Place) {
                  whole_us {whole_us:.0}  delta_us {longest:.0}",
                 median(rates.clone())
             );
-            tell("beside", &took, "");
             reader.rests.store(true, Relaxed);
-            tell("alone", &resting, &format!("  whole {:.1}\n", gateway.anew(now)));
+            println!("gateway/delta/whole  all {:.1}\n", gateway.anew(now));
             reader.rests.store(false, Relaxed);
         }
         reader.ends.store(true, Relaxed);

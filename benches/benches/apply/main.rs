@@ -12,8 +12,9 @@
 //!   a process that ends with it (`alone`), and by one in which a thread looks up addresses without pause (`beside`).
 //! - `apply/<rows>/gateway/delta`: one in which ten thousand rows are others: read and `checked`, what is other among the records
 //!   (`amended`), what is to change in the cache (`found`), whether the guards let it pass (`bounded`), and changed in place (`changed`);
-//!   `all` of that with what was held before let go. Medians of every other delta, while the reader rests (`alone`), and of those
-//!   `beside` it. `whole` is what the same takes when all is built anew and compared, as after a change of the rules.
+//!   `all` of that with what was held before let go. The rows are those of a hundred issuers, of ten or of one. Medians of every other
+//!   delta, while the reader rests (`alone`), and of those `beside` it. `whole` is what the same takes when all is built anew and compared,
+//!   as after a change of the rules.
 //! - `memory`: what the process holds (`now`) and has held (`most`) in MB, the latter with what was built beside.
 //! - `reader`: look-ups a microsecond with nothing beside, while all is built (`whole`), and while deltas are put in force (`delta`); and
 //!   the longest time that a batch of 256 took in each, in microseconds.
@@ -41,7 +42,7 @@ use credence_sync::feed::{
 
 use rustix::time::{ClockId, Timespec, clock_gettime};
 
-use self::world::{Publisher, pinned};
+use self::world::{ISSUERS, Publisher, pinned};
 
 /// As the gateway has it.
 #[global_allocator]
@@ -49,7 +50,9 @@ static ALLOCATOR: MiMalloc = MiMalloc;
 
 /// Rows that a delta has.
 const CHANGED: usize = 10_000;
-/// Deltas: as many while the reader rests as beside it.
+/// Of how many issuers each; one alone changes all that it says, where there are a million rows.
+const SPREADS: [usize; 3] = [ISSUERS as usize, 10, 1];
+/// Deltas of each spread: as many while the reader rests as beside it.
 const DELTAS: usize = 14;
 
 /// The directories that the processes share.
@@ -117,10 +120,13 @@ fn main() {
     Helper::start("alone", &place).step("whole", rows);
     let mut gateway = Helper::start("gateway", &place);
     gateway.step("whole", rows);
-    for _ in 0..if smoke() { 2 } else { DELTAS } {
-        publisher.change(CHANGED.min(rows / 50));
-        follower.step("delta", rows);
-        gateway.step("delta", rows);
+    for spread in SPREADS {
+        for _ in 0..if smoke() { 2 } else { DELTAS } {
+            publisher.change(CHANGED.min(rows / 100), spread);
+            follower.step("delta", rows);
+            gateway.step("delta", rows);
+        }
+        gateway.step(&format!("told {spread}"), rows);
     }
     gateway.step("end", rows);
 }

@@ -25,7 +25,7 @@ use super::put;
 /// When everything begins, in Unix seconds.
 const BEGIN: u64 = 1_800_000_000;
 /// Those who state something.
-const ISSUERS: u16 = 100;
+pub(crate) const ISSUERS: u16 = 100;
 const DAY: u64 = 86_400;
 
 /// A publisher and its issuers, with all their keys.
@@ -166,13 +166,16 @@ impl Publisher {
         self.bytes
     }
 
-    /// Publishes a version in which so many rows are others: a third of them new, a third gone, a third say something else.
-    pub(crate) fn change(&mut self, count: usize) {
+    /// Publishes a version in which so many rows of `spread` issuers are others: a third of them new, a third gone, a third say something
+    /// else.
+    pub(crate) fn change(&mut self, count: usize, spread: usize) {
         self.now += 1;
-        let each = count / usize::from(ISSUERS);
+        let each = count / spread;
         let before = self.state.clone();
         let mut rows = std::mem::take(&mut self.rows);
-        for (member, rows) in (1..).zip(&mut rows) {
+        // Others each time, where not all.
+        let first = self.serial as usize * spread % usize::from(ISSUERS);
+        for (member, rows) in (1..).zip(&mut rows).skip(first).take(spread) {
             for at in 0..each {
                 let place = self.random.below(rows.len() as u64) as usize;
                 match at % 3 {
