@@ -25,4 +25,4 @@ pub use credence_memory::Line;
 pub use live::{Elsewhere, Epochs, Mirror, Pin, Publisher, Reader};
 pub use prefix::{Prefix, PrefixError};
 pub use table::{Instructions, MAGIC, MAX_PREFIXES, MAX_RECORD, NO_MATCH, Table, TableError};
-pub use trie::{Covering, Iter, Trie};
+pub use trie::{Around, Covering, Iter, Trie};

@@ -117,19 +117,19 @@ impl Publisher {
     /// Stores `record` under `prefix` and returns the record that it replaces.
     ///
     /// Takes about a microsecond for a prefix that lies inside one leaf, as nearly all do; of many changes,
-    /// [`apply`](Self::apply) makes each faster. When the table has outgrown its address space, it is built anew, once with
+    /// [`apply`](Self::apply) makes each faster, and so does a [look ahead](Self::look_ahead). When the table has outgrown its address space, it is built anew, once with
     /// twice as much.
     ///
     /// # Errors
     /// When `record` is over [`MAX_RECORD`], or the table can hold no more; nothing has changed then.
     pub fn insert(&mut self, prefix: Prefix, record: u32) -> Result<Option<u32>, TableError> {
-        self.look_ahead::<1>([prefix].into_iter());
+        self.look::<1>([prefix].into_iter());
         self.insert_near(prefix, record)
     }
 
     /// Removes exactly `prefix` and returns its record.
     pub fn remove(&mut self, prefix: Prefix) -> Option<u32> {
-        self.look_ahead::<1>([prefix].into_iter());
+        self.look::<1>([prefix].into_iter());
         self.remove_near(prefix)
     }
 
@@ -151,7 +151,7 @@ impl Publisher {
             let taken =
                 window.iter_mut().zip(changes.by_ref()).map(|(place, change)| *place = change).count();
             let window = &window[..taken];
-            self.look_ahead::<WINDOW>(window.iter().map(|change| change.0));
+            self.look_ahead(window.iter().map(|change| change.0));
             for &(prefix, record) in window {
                 match record {
                     Some(record) => drop(self.insert_near(prefix, record).map_err(|error| (made, error))?),
@@ -165,13 +165,25 @@ impl Publisher {
         }
     }
 
-    fn look_ahead<const MOST: usize>(&self, prefixes: impl Iterator<Item = Prefix>) {
+    /// How many changes are worth a [look ahead](Self::look_ahead) together.
+    pub const WINDOW: usize = WINDOW;
+
+    /// Asks for the memory that changes to these prefixes will need, at most [`WINDOW`](Self::WINDOW) of them, so that they wait for it
+    /// together.
+    pub fn look_ahead(&self, prefixes: impl Iterator<Item = Prefix>) {
+        self.look::<WINDOW>(prefixes);
+    }
+
+    fn look<const MOST: usize>(&self, prefixes: impl Iterator<Item = Prefix>) {
         let Self { trie, table, space, .. } = self;
         Ahead { lines: &table.lines, root: table.root(), trie, space }.look::<MOST>(prefixes);
     }
 
-    /// As [`insert`](Self::insert), when what it needs is near.
-    fn insert_near(&mut self, prefix: Prefix, record: u32) -> Result<Option<u32>, TableError> {
+    /// As [`insert`](Self::insert), behind a [look ahead](Self::look_ahead).
+    ///
+    /// # Errors
+    /// As `insert`.
+    pub fn insert_near(&mut self, prefix: Prefix, record: u32) -> Result<Option<u32>, TableError> {
         if record > MAX_RECORD {
             return Err(TableError::Record(prefix));
         }
@@ -198,8 +210,8 @@ impl Publisher {
         Ok(old)
     }
 
-    /// As [`remove`](Self::remove), when what it needs is near.
-    fn remove_near(&mut self, prefix: Prefix) -> Option<u32> {
+    /// As [`remove`](Self::remove), behind a [look ahead](Self::look_ahead).
+    pub fn remove_near(&mut self, prefix: Prefix) -> Option<u32> {
         let old = self.trie.remove(prefix)?;
         self.limbo.begin(&self.epochs);
         if self.change(prefix, None).is_err() {

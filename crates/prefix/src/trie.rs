@@ -13,6 +13,7 @@
 //! Every walk is a loop: at most 129 nodes lie between the top and an address, one for each length, however the prefixes
 //! were chosen. A clone is a copy of a few vectors, and dropping a trie frees them.
 
+mod around;
 mod build;
 mod change;
 mod hints;
@@ -21,6 +22,7 @@ mod node;
 mod scout;
 mod slots;
 
+pub use around::Around;
 pub use iter::{Covering, Iter};
 pub(crate) use scout::Scout;
 

@@ -18,6 +18,7 @@ use std::sync::atomic::Ordering::{Relaxed, Release};
 
 pub use amend::{Amended, Amendment};
 pub use changes::Changes;
+use credence_memory::prefetch;
 use credence_prefix::{Elsewhere, Mirror, NO_MATCH, Prefix, Publisher};
 
 use self::changes::Change;
@@ -198,13 +199,22 @@ impl Keeper {
         if let Some(issuers) = changes.issuers {
             self.cache.issuers.store(issuers);
         }
-        let (mut gone, mut around, mut waiting_max) = (Vec::new(), Vec::new(), WAITING_MAX);
-        let made = changes.list.iter().try_for_each(|change| {
-            let made = self.change(change, &mut gone, follower);
-            if self.is_around(change.prefix) {
+        let (mut around, mut waiting_max) = (Vec::new(), WAITING_MAX);
+        let mut gone = Vec::with_capacity(changes.list.len());
+        // Those made that cover the next, from the widest on.
+        let mut covers: Vec<Prefix> = Vec::with_capacity(129);
+        let made = changes.list.iter().enumerate().try_for_each(|(at, change)| {
+            if at % Publisher::WINDOW == 0 {
+                self.look_ahead(&changes.list[at..]);
+            }
+            while covers.pop_if(|cover| !cover.covers(change.prefix)).is_some() {}
+            // What was the nearest cover when the changes were found is it still, unless one of them was further out.
+            let cover = if covers.is_empty() { change.was.cover } else { self.cover(change.prefix) };
+            covers.push(change.prefix);
+            if change.was.is_outer {
                 around.push(change.prefix);
             }
-            made?;
+            self.change(change, cover, &mut gone, follower)?;
             if self.publisher.waiting_bytes() > waiting_max {
                 if !follower.rest() {
                     self.publisher.part();
@@ -225,10 +235,30 @@ impl Keeper {
         made
     }
 
-    /// Makes one change, and notes what is gone.
+    /// Asks for what the next changes need, so that they wait for it together.
+    fn look_ahead(&self, changes: &[Change]) {
+        let next = &changes[..changes.len().min(Publisher::WINDOW)];
+        self.publisher
+            .look_ahead(next.iter().filter(|change| !change.lengthens()).map(|change| change.prefix));
+        for Change { was, .. } in next {
+            [was.first, was.cover].into_iter().for_each(|number| self.ask(number));
+        }
+        self.free.iter().rev().take(next.len()).for_each(|&number| self.ask(number));
+    }
+
+    /// Asks for all that there is about the record of a number; for nothing with [`NO_MATCH`].
+    fn ask(&self, number: u32) {
+        if number != NO_MATCH {
+            self.cache.slots.ask(number);
+            prefetch(&self.next, number as usize);
+        }
+    }
+
+    /// Makes one change to a prefix whose nearest cover has `cover` for its first record, and notes what is gone.
     fn change(
         &mut self,
         change: &Change,
+        cover: u32,
         gone: &mut Vec<(u32, Prefix)>,
         follower: &mut dyn Follower,
     ) -> Result<(), NotChanged> {
@@ -239,12 +269,12 @@ impl Keeper {
             self.cache.slots.extend(number, record.expires);
             self.tally.weigh(prefix, was.weighed, *weighs);
             // What is further out and ends before it means nothing any more.
-            link::link(&self.cache.slots, [number].into_iter(), self.cover(prefix), |_| {});
+            link::link(&self.cache.slots, [number].into_iter(), cover, |_| {});
             follower.changed(number, self.cache.entry(number));
             return Ok(());
         }
         let mut scratch = mem::take(&mut self.scratch);
-        let made = self.exchange(change, &mut scratch, follower);
+        let made = self.exchange(change, cover, &mut scratch, follower);
         if made.is_ok() {
             self.tally.weigh(prefix, was.weighed, *weighs);
             let before = scratch.before.iter().zip(&was.records);
@@ -263,6 +293,7 @@ impl Keeper {
     fn exchange(
         &mut self,
         Change { prefix, was, records, .. }: &Change,
+        cover: u32,
         scratch: &mut Scratch,
         follower: &mut dyn Follower,
     ) -> Result<(), NotChanged> {
@@ -287,13 +318,14 @@ impl Keeper {
             });
         }
         let fresh = fresh.iter().map(|&place| (numbers[place], &records[place].0));
-        self.lead_to(*prefix, numbers, fresh, follower)
+        self.lead_to(*prefix, cover, numbers, fresh, follower)
     }
 
     /// Lets look-ups find these records about a prefix, of which the fresh ones are new.
     fn lead_to<'r>(
         &mut self,
         prefix: Prefix,
+        cover: u32,
         numbers: &[u32],
         mut fresh: impl Iterator<Item = (u32, &'r Record)>,
         follower: &mut dyn Follower,
@@ -305,7 +337,7 @@ impl Keeper {
         // Those that stay lead on to the new ones as soon as these are linked, so the new ones are told first.
         let is_room = fresh.all(|(number, record)| follower.wrote(number, record, slots.entry(number)));
         if !numbers.is_empty() {
-            link::link(slots, numbers.iter().rev().copied(), self.cover(prefix), |number| {
+            link::link(slots, numbers.iter().rev().copied(), cover, |number| {
                 follower.changed(number, slots.entry(number));
             });
         }
@@ -314,18 +346,13 @@ impl Keeper {
             self.publisher.part();
         }
         match numbers.first() {
-            Some(&first) => drop(self.publisher.insert(prefix, first).map_err(|_| NotChanged::Crowded)?),
-            None => drop(self.publisher.remove(prefix)),
+            Some(&first) => drop(self.publisher.insert_near(prefix, first).map_err(|_| NotChanged::Crowded)?),
+            None => drop(self.publisher.remove_near(prefix)),
         }
         if was_mirrored && !self.publisher.is_mirrored() {
             follower.lost();
         }
         Ok(())
-    }
-
-    /// Whether there are records about prefixes inside of this one.
-    fn is_around(&self, prefix: Prefix) -> bool {
-        prefix.len() < 128 && self.publisher.trie().covered_by(prefix).any(|(inside, _)| inside != prefix)
     }
 
     /// Gives all records inside of these prefixes, which are in order, their parents.
@@ -395,13 +422,13 @@ impl Keeper {
     }
 
     /// A record and those about the same prefix that are heard later, with what the guards say of them; none for [`NO_MATCH`].
-    fn told(&self, first: u32) -> impl Iterator<Item = (Record, Guarded)> + use<'_> {
+    fn records_from(&self, first: u32) -> impl Iterator<Item = (Record, Guarded)> + use<'_> {
         self.behind(first).map(|number| (self.cache.record(number), self.cache.entry(number).guarded()))
     }
 
     /// The records about exactly this prefix with what the guards say of them, from the one that is heard first.
     fn about(&self, prefix: Prefix) -> impl Iterator<Item = (Record, Guarded)> + use<'_> {
-        self.told(self.first(prefix))
+        self.records_from(self.first(prefix))
     }
 
     /// Whether a record says that, and the guards the same of it.

@@ -7,7 +7,7 @@
 use core::sync::atomic::Ordering::{Relaxed, Release};
 use core::sync::atomic::{AtomicU32, AtomicU64};
 
-use credence_memory::Lines;
+use credence_memory::{Lines, prefetch};
 use credence_prefix::Prefix;
 
 use super::Entry;
@@ -76,6 +76,14 @@ impl Slots {
     #[inline(always)]
     pub(super) fn entry(&self, number: u32) -> Entry {
         Entry::load(self.words(number))
+    }
+
+    /// Asks for all lines of a slot.
+    pub(super) fn ask(&self, number: u32) {
+        let at = number as usize * WORDS;
+        prefetch(&self.entries, number as usize / ENTRIES);
+        prefetch(&self.records, at / LINE);
+        prefetch(&self.records, (at + WORDS - 1) / LINE);
     }
 
     /// Writes a record into a slot that nobody reads.

@@ -78,7 +78,7 @@ impl Page {
     ) -> Result<(Self, usize, usize), Reject> {
         bytes.clear();
         bytes.extend_from_slice(&self.0);
-        let (mut row, mut more, mut fewer) = (Vec::new(), 0, 0);
+        let (mut row, mut more, mut fewer) = (Vec::with_capacity(UNRATED + 1), 0, 0);
         for change in changes {
             row.clear();
             let key = change.as_ref().map_or_else(|key| *key, Row::key);

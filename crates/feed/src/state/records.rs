@@ -12,6 +12,7 @@ use credence_law::{Accepted, Act, Acts, Book, Law};
 use credence_prefix::Prefix;
 
 use super::{Issued, State, UNLISTED_LASTS};
+use crate::each::each;
 use crate::reject::Reject;
 use crate::row::Row;
 use crate::shard::Differing;
@@ -92,12 +93,12 @@ impl State {
         for (party, one) in &next.issued {
             singly.extend(one.shard.ending(from, to).map(|row| (row.prefix, row.authority, *party)));
         }
-        let mut amendments = Vec::new();
         let parties: BTreeSet<Party> = self.issued.keys().chain(next.issued.keys()).copied().collect();
-        for party in parties {
+        let by_rows = each(parties.into_iter(), |party| {
             let (before, after) = (self.issued.get(&party), next.issued.get(&party));
-            let id = issuers.id(party);
-            for (was, is) in differing(before, after).iter() {
+            let (id, differing) = (issuers.id(party), differing(before, after));
+            let mut amendments = Vec::with_capacity(differing.len());
+            for (was, is) in differing.iter() {
                 let key = was.as_ref().or(is.as_ref()).map(Row::key);
                 if key.is_none_or(|(prefix, authority)| singly.contains(&(prefix, authority, party))) {
                     continue;
@@ -110,13 +111,17 @@ impl State {
                     after: said(after, is, (&*new, next.at)),
                 });
             }
-        }
+            Ok::<_, Reject>(amendments)
+        })?;
+        let mut amendments = Vec::with_capacity(by_rows.iter().map(Vec::len).sum::<usize>() + singly.len());
+        by_rows.into_iter().for_each(|mut of_one| amendments.append(&mut of_one));
         amendments.extend(singly.into_iter().map(|subject| Amendment {
             before: self.says(subject, &issuers, &old),
             after: next.says(subject, &issuers, &new),
         }));
         amendments.retain(|amendment| amendment.before != amendment.after);
-        amendments.sort_unstable_by_key(Amendment::key);
+        // Keys are sorted in their place, which are shorter.
+        amendments.sort_by_cached_key(Amendment::key);
         Ok(Some(amendments))
     }
 

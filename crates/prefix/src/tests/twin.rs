@@ -61,6 +61,9 @@ impl Twin {
             assert_eq!(found, self.longest_match(addr));
             assert_eq!(copied(trie.covering(addr)), self.matching(|prefix| prefix.contains(addr)));
         }
+        let near = |(place, &addr)| Prefix::containing(addr, [128, 64, 48, 33][place % 4]);
+        let some = self.0.iter().map(|item| item.0).take(200);
+        self.assert_around(trie, &probes.iter().enumerate().map(near).chain(some).collect::<Vec<_>>());
     }
 
     /// Asserts that an empty trie that gets the same, prefix by prefix, gives the same answers about all of `universe` too.
@@ -72,6 +75,23 @@ impl Twin {
             assert_eq!(trie.get(prefix).copied(), self.get(prefix));
             assert_eq!(copied(trie.covered_by(prefix)), self.matching(|p| prefix.covers(p)));
         }
+        self.assert_around(&trie, universe);
+    }
+}
+
+impl Twin {
+    /// Asserts that `trie` tells the same of what lies around these prefixes, asked of all at once.
+    pub(crate) fn assert_around(&self, trie: &Trie<u32>, prefixes: &[Prefix]) {
+        let mut expected = prefixes.iter().map(|&prefix| {
+            let further_out = self.matching(|p| p != prefix && p.covers(prefix));
+            let is_outer = self.0.iter().any(|item| item.0 != prefix && prefix.covers(item.0));
+            (self.get(prefix), further_out.last().map(|item| item.1), is_outer)
+        });
+        trie.around(prefixes, |around| {
+            let found = (around.own.copied(), around.cover.copied(), around.is_outer);
+            assert_eq!(Some(found), expected.next());
+        });
+        assert_eq!(expected.next(), None);
     }
 }
 

@@ -58,13 +58,15 @@ impl Keeper {
         is_elsewhere: impl Fn(&Record, &Issuer) -> bool + Sync,
     ) -> Option<Changes> {
         let (names, issuers) = self.adopt(amended.issuers)?;
-        let find = |amendments| {
-            let changed = self.said(amendments, amended.issuers, &names, &is_elsewhere)?;
-            Some(self.judged(changed, guards))
-        };
         let (front, back) = halves(amended.amendments);
-        let (others, list) =
-            if back.len() < ALONE { (find(back), find(front)) } else { both(|| find(back), || find(front)) };
+        let find = |amendments: &[Amendment], room| {
+            let list = Vec::with_capacity(room);
+            self.judged(self.said(amendments, amended.issuers, &names, &is_elsewhere)?, guards, list)
+        };
+        // The others are put behind the first.
+        let first = || find(front, amended.amendments.len());
+        let others = || find(back, back.len());
+        let (others, list) = if back.len() < ALONE { (others(), first()) } else { both(others, first) };
         let (mut list, others) = (list?, others?);
         list.extend(others);
         let is_few = list.len() <= few(self.publisher.trie().len());
@@ -72,20 +74,22 @@ impl Keeper {
         is_few.then(|| Changes { to: Arc::clone(&self.said), list, issuers, sources })
     }
 
-    /// What is to be said of each amended prefix. The issuers are those of the snapshot, with their numbers here.
-    fn said(
-        &self,
-        amendments: &[Amendment],
-        issuers: &[Issuer],
-        names: &[IssuerId],
-        is_elsewhere: impl Fn(&Record, &Issuer) -> bool,
-    ) -> Option<Vec<Said>> {
-        let mut changed = Vec::with_capacity(amendments.len());
-        for same in amendments.chunk_by(|one, other| one.prefix() == other.prefix()) {
-            let prefix = same.first()?.prefix()?;
-            let was = self.told_from(self.first(prefix));
-            let mut records: Vec<Record> = Vec::with_capacity(was.records.len() + same.len());
-            records.extend(was.records.iter().map(|(record, _)| record.clone()));
+    /// What is to be said of each amended prefix; none where that is not known. The issuers are those of the snapshot, with their
+    /// numbers here.
+    fn said<'a>(
+        &'a self,
+        amendments: &'a [Amendment],
+        issuers: &'a [Issuer],
+        names: &'a [IssuerId],
+        is_elsewhere: impl Fn(&Record, &Issuer) -> bool + 'a,
+    ) -> Option<impl Iterator<Item = Option<Said>> + 'a> {
+        let by_prefix = amendments.chunk_by(|one, other| one.prefix() == other.prefix());
+        let groups: Vec<(Prefix, &[Amendment])> =
+            by_prefix.map(|same| Some((same.first()?.prefix()?, same))).collect::<Option<_>>()?;
+        let prefixes: Vec<Prefix> = groups.iter().map(|(prefix, _)| *prefix).collect();
+        let said = move |(was, (prefix, same)): (Told, (Prefix, &[Amendment]))| {
+            let mut records = Vec::with_capacity(was.records.len() + same.len());
+            records.extend_from_slice(&was.records);
             for Amendment { before, after } in same {
                 for (record, comes) in
                     before.iter().map(|it| (it, false)).chain(after.iter().map(|it| (it, true)))
@@ -96,46 +100,48 @@ impl Keeper {
                     }
                 }
             }
-            records.sort_unstable_by(Record::contest);
-            if records.len() > RECORDS_PER_PREFIX_MAX {
-                return None;
-            }
-            changed.push(Said { prefix, was, records });
-        }
-        Some(changed)
+            records.sort_unstable_by(|(one, _), (other, _)| one.contest(other));
+            (records.len() <= RECORDS_PER_PREFIX_MAX).then_some(Said { prefix, was, records })
+        };
+        Some(self.told(prefixes).zip(groups).map(said))
     }
 
     /// What is to change when these prefixes have other records, all of them: about themselves, and about others of the same /32, of which
-    /// the guards may say something else now.
-    fn judged(&self, changed: Vec<Said>, guards: &Guards) -> Vec<Change> {
-        let (mut list, mut rest) = (Vec::with_capacity(changed.len()), changed.into_iter().peekable());
-        while let Some(first) = rest.next() {
+    /// the guards may say something else now. It is put behind what is on the list.
+    fn judged(
+        &self,
+        said: impl Iterator<Item = Option<Said>>,
+        guards: &Guards,
+        mut list: Vec<Change>,
+    ) -> Option<Vec<Change>> {
+        let (mut said, mut group) = (said.peekable(), Vec::new());
+        let judge = |Said { prefix, was, mut records }: Said| {
+            records.iter_mut().for_each(|(record, guarded)| *guarded = guards.judge(record));
+            Change::new(prefix, was, records)
+        };
+        while let Some(first) = said.next() {
+            let first = first?;
             let slash_32 = first.prefix.first() >> 96;
-            let judge = |Said { prefix, was, records }: Said| {
-                let judged = records.into_iter().map(|record| {
-                    let guarded = guards.judge(&record);
-                    (record, guarded)
-                });
-                Change::new(prefix, was, judged.collect())
-            };
-            let mut group = vec![judge(first)];
-            while let Some(next) = rest.next_if(|next| next.prefix.first() >> 96 == slash_32) {
+            group.push(judge(first));
+            let is_near =
+                |next: &Option<Said>| next.as_ref().is_some_and(|next| next.prefix.first() >> 96 == slash_32);
+            while let Some(next) = said.next_if(is_near).flatten() {
                 group.push(judge(next));
             }
             let weights = |change: &Change| (change.prefix, change.was.weighed, change.weighs);
             if self.tally.can_crowd(slash_32 as u32, group.iter().map(weights)) {
                 group = self.crowd(slash_32, group, guards);
             }
-            list.extend(group.into_iter().filter(|change| change.was.records != change.records));
+            list.extend(group.drain(..).filter(|change| change.was.records != change.records));
         }
-        list
+        Some(list)
     }
 
     /// All about a /32 whose records may be so many that they are kept back together, when these of them have changed.
     fn crowd(&self, slash_32: u128, changed: Vec<Change>, guards: &Guards) -> Vec<Change> {
         let own = self.publisher.trie().covered_by(Prefix::containing(slash_32 << 96, 32));
-        let stays = own.map(|(prefix, &first)| {
-            let was = self.told_from(first);
+        let prefixes: Vec<Prefix> = own.map(|(prefix, _)| prefix).collect();
+        let stays = prefixes.clone().into_iter().zip(self.told(prefixes)).map(|(prefix, was)| {
             let records = was.records.clone();
             (prefix, (was, records))
         });
@@ -163,13 +169,14 @@ pub(super) fn halves(amendments: &[Amendment]) -> (&[Amendment], &[Amendment]) {
 struct Said {
     prefix: Prefix,
     was: Told,
-    records: Vec<Record>,
+    /// With what the guards say of those that there were.
+    records: Vec<(Record, Guarded)>,
 }
 
 /// Puts a record among those about its prefix, where it is there once whoever says it, or takes it out; none where it is not there.
-fn put(records: &mut Vec<Record>, record: Record, comes: bool) -> Option<()> {
-    match (records.iter().position(|own| *own == record), comes) {
-        (None, true) => records.push(record),
+fn put(records: &mut Vec<(Record, Guarded)>, record: Record, comes: bool) -> Option<()> {
+    match (records.iter().position(|(own, _)| *own == record), comes) {
+        (None, true) => records.push((record, Guarded::Enforce)),
         (Some(_), true) => {}
         (Some(at), false) => drop(records.swap_remove(at)),
         (None, false) => return None,

@@ -1,10 +1,10 @@
 //! What is to change in a cache so that it says what another one does.
 
 use std::cmp::Ordering;
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
-use credence_prefix::{NO_MATCH, Prefix};
+use credence_prefix::{NO_MATCH, Prefix, Publisher};
 
 use super::Keeper;
 use super::tally::Weight;
@@ -46,6 +46,10 @@ pub(super) struct Change {
 pub(super) struct Told {
     /// The number of the record that is heard first, or [`NO_MATCH`].
     pub(super) first: u32,
+    /// That of the first record about the nearest prefix further out, or [`NO_MATCH`].
+    pub(super) cover: u32,
+    /// Whether there are records about prefixes inside.
+    pub(super) is_outer: bool,
     /// The records with what the guards say of them, from the one that is heard first.
     pub(super) records: Vec<(Record, Guarded)>,
     /// What they weigh.
@@ -117,16 +121,30 @@ impl Keeper {
             if changes.len() == most {
                 return None;
             }
-            let was = self.told_from(own.map_or(NO_MATCH, |(_, &first)| first));
+            let was = self.told(vec![prefix]).next().expect("of each prefix something is told");
             changes.list.push(Change::new(prefix, was, records));
         }
     }
 
-    /// All about a prefix of which this is the number that is heard first, or [`NO_MATCH`].
-    pub(super) fn told_from(&self, first: u32) -> Told {
-        let records: Vec<_> = self.told(first).collect();
-        let weighed = weight(&records);
-        Told { first, records, weighed }
+    /// All about each of some prefixes, in their order.
+    pub(super) fn told(&self, prefixes: Vec<Prefix>) -> impl Iterator<Item = Told> {
+        let mut window = VecDeque::with_capacity(Publisher::WINDOW);
+        let mut asked = 0;
+        core::iter::from_fn(move || {
+            if window.is_empty() {
+                let next = &prefixes[asked..prefixes.len().min(asked + Publisher::WINDOW)];
+                asked += next.len();
+                self.publisher.trie().around(next, |around| {
+                    let [first, cover] = [around.own, around.cover].map(|it| it.copied().unwrap_or(NO_MATCH));
+                    self.ask(first);
+                    window.push_back((first, cover, around.is_outer));
+                });
+            }
+            let (first, cover, is_outer) = window.pop_front()?;
+            let records: Vec<_> = self.records_from(first).collect();
+            let weighed = weight(&records);
+            Some(Told { first, cover, is_outer, records, weighed })
+        })
     }
 
     /// A record and those about the same prefix that are heard later, with their issuers by the numbers of another cache.
