@@ -109,6 +109,7 @@ impl Gateway {
         let bounded = begin.ms();
         self.keeper.apply(changes, &mut ()).unwrap();
         let changed = begin.ms();
+        next.state.settle();
         // What was held before takes time to be let go of as well.
         self.held = next;
         let (all, worked, wall) = (begin.ms(), begin.worked_ms(), begin.wall_ms());

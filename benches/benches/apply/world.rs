@@ -151,8 +151,10 @@ impl Publisher {
         for (number, entry) in this.rules.entries().iter().enumerate() {
             put(mirror, &format!("feed/rules/{number}"), &entry.encode());
         }
-        let issued = this.stated(|_, rows| Shard::new(rows).expect("in order"));
-        this.publish(issued);
+        let issued =
+            (1..=ISSUERS).map(|member| this.stated(member, |rows| Shard::new(rows).expect("in order")));
+        let parts = Parts { issued: issued.collect(), ..Parts::default() };
+        this.publish(parts);
         this
     }
 
@@ -167,15 +169,18 @@ impl Publisher {
     }
 
     /// Publishes a version in which so many rows of `spread` issuers are others: a third of them new, a third gone, a third say something
-    /// else.
+    /// else. The other issuers' manifests stand as they are.
     pub(crate) fn change(&mut self, count: usize, spread: usize) {
         self.now += 1;
         let each = count / spread;
-        let before = self.state.clone();
+        let mut parts = self.state.parts();
         let mut rows = std::mem::take(&mut self.rows);
         // Others each time, where not all.
         let first = self.serial as usize * spread % usize::from(ISSUERS);
-        for (member, rows) in (1..).zip(&mut rows).skip(first).take(spread) {
+        let others = (1..=ISSUERS).zip(&mut rows).skip(first).take(spread);
+        let mut changed = Vec::with_capacity(spread);
+        for (member, rows) in others {
+            changed.push(member);
             for at in 0..each {
                 let place = self.random.below(rows.len() as u64) as usize;
                 match at % 3 {
@@ -188,31 +193,30 @@ impl Publisher {
             rows.dedup_by_key(|row| row.key());
         }
         self.rows = rows;
-        let issued = self.stated(|party, rows| {
-            let (_, shard) = before.shard(party).expect("it stated something");
-            shard.followed_by(rows).expect("in order")
-        });
-        self.publish(issued);
+        for member in changed {
+            let (_, before) = &parts.issued[&Party::Member(MemberId(member))];
+            let (party, stated) = self.stated(member, |rows| before.followed_by(rows).expect("in order"));
+            parts.issued.insert(party, stated);
+        }
+        self.publish(parts);
     }
 
-    fn stated(&self, shard: impl Fn(Party, &[Row]) -> Shard) -> Parts {
-        let issued = (1..).zip(&self.rows).map(|(member, rows)| {
-            let party = Party::Member(MemberId(member));
-            let shard = shard(party, rows);
-            let preamble = Preamble {
-                issuer: party,
-                number: self.serial + 1,
-                issued: self.now,
-                expires: self.now + 3_600,
-                registry: 1,
-                purpose: Purpose::Governance,
-            };
-            let manifest = Manifest { preamble, count: shard.len(), digest: shard.digest() };
-            let act: Act = manifest.into();
-            let signed = Signed::with(Object::new(self.world, act).encode(), [&key(member)]);
-            (party, (signed, shard))
-        });
-        Parts { issued: issued.collect(), ..Parts::default() }
+    /// What a member states of its rows now, and signs.
+    fn stated(&self, member: u16, shard: impl Fn(&[Row]) -> Shard) -> (Party, (Signed, Shard)) {
+        let party = Party::Member(MemberId(member));
+        let shard = shard(&self.rows[usize::from(member) - 1]);
+        let preamble = Preamble {
+            issuer: party,
+            number: self.serial + 1,
+            issued: self.now,
+            expires: self.now + 3_600,
+            registry: 1,
+            purpose: Purpose::Governance,
+        };
+        let manifest = Manifest { preamble, count: shard.len(), digest: shard.digest() };
+        let act: Act = manifest.into();
+        let signed = Signed::with(Object::new(self.world, act).encode(), [&key(member)]);
+        (party, (signed, shard))
     }
 
     fn publish(&mut self, parts: Parts) {

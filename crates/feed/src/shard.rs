@@ -5,8 +5,7 @@
 
 mod page;
 
-use std::borrow::Cow;
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use credence_credit::{ActRef, RECORDS_MAX};
 use credence_law::layout::in_order;
@@ -20,10 +19,10 @@ use crate::row::{Key, Row, page};
 const PAGE_ROWS: usize = 16;
 /// The most pages of a shard, as a power of two: enough for all records that a gateway takes.
 pub const BITS_MAX: u8 = 20;
-/// How many changes are noted with what they lead to, whatever the size, and beyond that the part of all rows: they take three times
-/// the memory of rows, and what is found anew by looking costs the more the more there is.
-const NOTED_ALWAYS: usize = 64;
-const NOTED_SHARE: usize = 32;
+/// How many changes are noted with what they lead to, whatever the size, and beyond that the part of all rows: until they are settled
+/// they take three times the memory of rows.
+const NOTED_ALWAYS: usize = 1 << 14;
+const NOTED_SHARE: usize = 8;
 /// What a digest begins with, so that it is the digest of nothing else.
 const DOMAIN: &[u8; 16] = b"credence shard 1";
 
@@ -44,8 +43,15 @@ struct Pages {
     digests: Vec<[u8; 32]>,
     /// Of each page the end of the row that ends first, in Unix seconds.
     soonest: Vec<u64>,
-    /// From which pages these were made, and what is another in them, where that is little.
-    since: Option<(Weak<Self>, Vec<Differing>)>,
+    /// Where these came from, until somebody has used it.
+    since: Mutex<Option<Since>>,
+}
+
+/// From which pages others were made, and what is another in them.
+#[derive(Debug)]
+struct Since {
+    before: Weak<Pages>,
+    found: Arc<Vec<Differing>>,
 }
 
 /// What two shards say of a key of which they say different things: the one, and the other.
@@ -123,7 +129,7 @@ impl Shard {
     fn of(bits: u8, count: u32, pages: Vec<Page>) -> Self {
         let digests = pages.iter().map(Page::digest).collect();
         let soonest = pages.iter().map(Page::soonest).collect();
-        Self { bits, count, pages: Arc::new(Pages { pages, digests, soonest, since: None }) }
+        Self { bits, count, pages: Arc::new(Pages { pages, digests, soonest, since: Mutex::default() }) }
     }
 
     /// How many rows there are.
@@ -218,7 +224,8 @@ impl Shard {
         }
         let count = within(count, bits)?;
         let is_little = found.len() <= NOTED_ALWAYS.max(count as usize / NOTED_SHARE);
-        let since = is_little.then(|| (Arc::downgrade(&self.pages), found));
+        let noted = || Since { before: Arc::downgrade(&self.pages), found: Arc::new(found) };
+        let since = Mutex::new(is_little.then(noted));
         Ok(Self { bits, count, pages: Arc::new(Pages { pages, digests, soonest, since }) })
     }
 
@@ -276,12 +283,21 @@ impl Shard {
     }
 
     /// What each of both says of the keys of which they say different things, in no order. Where `next` was made of this one by few
-    /// changes, these are known; otherwise pages that both share are not looked at.
-    pub(crate) fn differing<'n>(&self, next: &'n Self) -> Cow<'n, [Differing]> {
-        match &next.pages.since {
-            Some((before, found)) if before.as_ptr() == Arc::as_ptr(&self.pages) => Cow::Borrowed(found),
-            _ => Cow::Owned(self.compared(next)),
+    /// changes that are not [settled](Self::settle), these are known; otherwise pages that both share are not looked at.
+    pub(crate) fn differing(&self, next: &Self) -> Arc<Vec<Differing>> {
+        match &*next.since() {
+            Some(Since { before, found }) if before.as_ptr() == Arc::as_ptr(&self.pages) => Arc::clone(found),
+            _ => Arc::new(self.compared(next)),
         }
+    }
+
+    /// Lets go of the changes that led here, which take memory. Whoever asks for them from now on looks for them.
+    pub(crate) fn settle(&self) {
+        *self.since() = None;
+    }
+
+    fn since(&self) -> MutexGuard<'_, Option<Since>> {
+        self.pages.since.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The same, found by looking.

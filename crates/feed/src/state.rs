@@ -188,6 +188,12 @@ impl State {
         Ok(book)
     }
 
+    /// Lets go of the changes that led here from the state before, which take memory: see [`amendments`](Self::amendments). Whoever asks
+    /// for them from now on looks for them.
+    pub fn settle(&self) {
+        self.issued.values().for_each(|one| one.shard.settle());
+    }
+
     /// What a head states of it: the root of a Merkle tree with a leaf for the acts that travel by themselves, and one for each
     /// issuer, in order.
     pub fn root(&self) -> [u8; 32] {

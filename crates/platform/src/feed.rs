@@ -255,6 +255,7 @@ impl Feed {
         };
         if let Some(before) = &before {
             let step = Delta::between((before.head.serial, &before.state), (serial, &state));
+            state.settle();
             let file = self.put(step.encode())?;
             self.ways.push(DeltaRef { from: before.head.serial, to: serial, file });
             self.roll_up(serial)?;

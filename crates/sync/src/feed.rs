@@ -154,6 +154,8 @@ impl Follower {
         let held = new.or_else(|| self.held.take().map(|held| (held.state, held.came)));
         let (session, serial) = trusted.version();
         self.held = held.map(|(state, came)| Held { session, serial, state, came });
+        // Nobody here asks again what was changed.
+        self.held.iter().for_each(|held| held.state.settle());
         (self.trusted, self.head, self.is_head_checked) = (trusted, Some(head), true);
     }
 

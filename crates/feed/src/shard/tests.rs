@@ -81,18 +81,23 @@ proptest! {
         let after = before.changed(Changes { put, gone }, before.bits());
         prop_assume!(after.is_ok());
         let after = after.unwrap();
-        let sorted = |mut found: Vec<Differing>| {
+        let sorted = |found: &[Differing]| {
+            let mut found = found.to_vec();
             found.sort_by_key(|(was, is)| was.as_ref().or(is.as_ref()).map(Row::key));
             found
         };
-        let noted = sorted(before.differing(&after).into_owned());
-        prop_assert_eq!(&noted, &sorted(before.compared(&after)));
+        prop_assert!(after.since().is_some());
+        let noted = sorted(&before.differing(&after));
+        prop_assert_eq!(&noted, &sorted(&before.compared(&after)));
         let mut all = Vec::new();
         differences(before.in_order().into_iter(), after.in_order().into_iter(), &mut all);
         prop_assert_eq!(&noted, &all);
         // Of another shard with the same rows, nothing is noted.
         let other = Shard::in_pages(&old, before.bits()).unwrap();
-        prop_assert_eq!(&sorted(other.differing(&after).into_owned()), &all);
+        prop_assert_eq!(&sorted(&other.differing(&after)), &all);
+        after.settle();
+        prop_assert!(after.since().is_none());
+        prop_assert_eq!(&sorted(&before.differing(&after)), &all);
     }
 
     #[test]

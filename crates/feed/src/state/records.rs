@@ -1,6 +1,5 @@
 //! The records that follow from a state, and which of them are others in the next one.
 
-use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
@@ -217,7 +216,7 @@ fn contested(old: &Alone, new: &Alone) -> BTreeSet<Subject> {
 }
 
 /// The rows of which an issuer states something else than before, with what it states and stated of them.
-fn differing<'a>(before: Option<&Arc<Issued>>, after: Option<&'a Arc<Issued>>) -> Cow<'a, [Differing]> {
+fn differing(before: Option<&Arc<Issued>>, after: Option<&Arc<Issued>>) -> Arc<Vec<Differing>> {
     let all = match (before, after) {
         (Some(before), Some(after)) if Arc::ptr_eq(before, after) => Vec::new(),
         (Some(before), Some(after)) if before.signatures == after.signatures => {
@@ -235,7 +234,7 @@ fn differing<'a>(before: Option<&Arc<Issued>>, after: Option<&'a Arc<Issued>>) -
         (None, Some(after)) => after.shard.rows().map(|row| (None, Some(row))).collect(),
         (None, None) => Vec::new(),
     };
-    Cow::Owned(all)
+    Arc::new(all)
 }
 
 /// When members last had a word on a proposal, in Unix seconds: whoever is silent until it closes has said nothing against it.

@@ -13,7 +13,7 @@ use crate::Prefix;
 const WINDOW: usize = 16;
 
 /// What a trie holds around a prefix.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct Around<'a, V> {
     /// The value under exactly this prefix.
     pub own: Option<&'a V>,
@@ -22,14 +22,6 @@ pub struct Around<'a, V> {
     /// Whether it covers longer ones.
     pub is_outer: bool,
 }
-
-impl<V> Clone for Around<'_, V> {
-    fn clone(&self) -> Self {
-        *self
-    }
-}
-
-impl<V> Copy for Around<'_, V> {}
 
 /// How far a walk has come.
 #[derive(Clone, Copy, Debug)]

@@ -87,6 +87,7 @@ impl Fed {
     /// The same without the changes that led here, which take memory.
     #[must_use]
     pub fn settled(self) -> Self {
+        self.held.state.settle();
         let from = match self.from {
             From::Before(..) => From::Settled,
             from => from,

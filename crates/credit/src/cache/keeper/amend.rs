@@ -10,6 +10,7 @@ use credence_prefix::Prefix;
 
 use super::Keeper;
 use super::changes::{Change, Changes, Told, few};
+use super::tally::slash_32;
 use crate::snapshot::RECORDS_PER_PREFIX_MAX;
 use crate::{Authority, Guarded, Guards, Header, Issuer, IssuerId, Record, both};
 
@@ -60,8 +61,11 @@ impl Keeper {
         let (names, issuers) = self.adopt(amended.issuers)?;
         let (front, back) = halves(amended.amendments);
         let find = |amendments: &[Amendment], room| {
-            let list = Vec::with_capacity(room);
-            self.judged(self.said(amendments, amended.issuers, &names, &is_elsewhere)?, guards, list)
+            let mut list = Vec::with_capacity(room);
+            for change in self.said(amendments, amended.issuers, &names, guards, &is_elsewhere)? {
+                list.extend(Some(change?).filter(Change::is_one));
+            }
+            Some(list)
         };
         // The others are put behind the first.
         let first = || find(front, amended.amendments.len());
@@ -69,20 +73,22 @@ impl Keeper {
         let (others, list) = if back.len() < ALONE { (others(), first()) } else { both(others, first) };
         let (mut list, others) = (list?, others?);
         list.extend(others);
+        let list = self.together(list, guards);
         let is_few = list.len() <= few(self.publisher.trie().len());
         let sources = Arc::new(amended.sources.to_vec());
         is_few.then(|| Changes { to: Arc::clone(&self.said), list, issuers, sources })
     }
 
-    /// What is to be said of each amended prefix; none where that is not known. The issuers are those of the snapshot, with their
-    /// numbers here.
+    /// What is to change about each amended prefix, by its records alone; none where that is not known. The issuers are those of the
+    /// snapshot, with their numbers here.
     fn said<'a>(
         &'a self,
         amendments: &'a [Amendment],
         issuers: &'a [Issuer],
         names: &'a [IssuerId],
+        guards: &'a Guards,
         is_elsewhere: impl Fn(&Record, &Issuer) -> bool + 'a,
-    ) -> Option<impl Iterator<Item = Option<Said>> + 'a> {
+    ) -> Option<impl Iterator<Item = Option<Change>> + 'a> {
         let by_prefix = amendments.chunk_by(|one, other| one.prefix() == other.prefix());
         let groups: Vec<(Prefix, &[Amendment])> =
             by_prefix.map(|same| Some((same.first()?.prefix()?, same))).collect::<Option<_>>()?;
@@ -100,46 +106,43 @@ impl Keeper {
                     }
                 }
             }
+            records.iter_mut().for_each(|(record, guarded)| *guarded = guards.judge(record));
             records.sort_unstable_by(|(one, _), (other, _)| one.contest(other));
-            (records.len() <= RECORDS_PER_PREFIX_MAX).then_some(Said { prefix, was, records })
+            (records.len() <= RECORDS_PER_PREFIX_MAX).then(|| Change::new(prefix, was, records))
         };
         Some(self.told(prefixes).zip(groups).map(said))
     }
 
-    /// What is to change when these prefixes have other records, all of them: about themselves, and about others of the same /32, of which
-    /// the guards may say something else now. It is put behind what is on the list.
-    fn judged(
-        &self,
-        said: impl Iterator<Item = Option<Said>>,
-        guards: &Guards,
-        mut list: Vec<Change>,
-    ) -> Option<Vec<Change>> {
-        let (mut said, mut group) = (said.peekable(), Vec::new());
-        let judge = |Said { prefix, was, mut records }: Said| {
-            records.iter_mut().for_each(|(record, guarded)| *guarded = guards.judge(record));
-            Change::new(prefix, was, records)
-        };
-        while let Some(first) = said.next() {
-            let first = first?;
-            let slash_32 = first.prefix.first() >> 96;
-            group.push(judge(first));
-            let is_near =
-                |next: &Option<Said>| next.as_ref().is_some_and(|next| next.prefix.first() >> 96 == slash_32);
-            while let Some(next) = said.next_if(is_near).flatten() {
-                group.push(judge(next));
-            }
-            let weights = |change: &Change| (change.prefix, change.was.weighed, change.weighs);
-            if self.tally.can_crowd(slash_32 as u32, group.iter().map(weights)) {
-                group = self.crowd(slash_32, group, guards);
-            }
-            list.extend(group.drain(..).filter(|change| change.was.records != change.records));
+    /// The same changes, and those about others of the same /32 of which the guards say something else now.
+    fn together(&self, list: Vec<Change>, guards: &Guards) -> Vec<Change> {
+        let weights = |change: &Change| (change.prefix, change.was.weighed, change.weighs);
+        let mut crowded = list
+            .chunk_by(|one, next| slash_32(one.prefix) == slash_32(next.prefix))
+            .filter(|group| self.tally.can_crowd(slash_32(group[0].prefix), group.iter().map(weights)))
+            .map(|group| slash_32(group[0].prefix))
+            .collect::<Vec<_>>()
+            .into_iter()
+            .peekable();
+        if crowded.peek().is_none() {
+            return list;
         }
-        Some(list)
+        let (mut all, mut rest) = (Vec::with_capacity(list.len()), list.into_iter().peekable());
+        while let Some(change) = rest.next() {
+            let own = slash_32(change.prefix);
+            if crowded.next_if_eq(&own).is_none() {
+                all.push(change);
+                continue;
+            }
+            let mut group = vec![change];
+            group.extend(core::iter::from_fn(|| rest.next_if(|next| slash_32(next.prefix) == own)));
+            all.extend(self.crowd(own, group, guards).into_iter().filter(Change::is_one));
+        }
+        all
     }
 
     /// All about a /32 whose records may be so many that they are kept back together, when these of them have changed.
-    fn crowd(&self, slash_32: u128, changed: Vec<Change>, guards: &Guards) -> Vec<Change> {
-        let own = self.publisher.trie().covered_by(Prefix::containing(slash_32 << 96, 32));
+    fn crowd(&self, slash_32: u32, changed: Vec<Change>, guards: &Guards) -> Vec<Change> {
+        let own = self.publisher.trie().covered_by(Prefix::containing(u128::from(slash_32) << 96, 32));
         let prefixes: Vec<Prefix> = own.map(|(prefix, _)| prefix).collect();
         let stays = prefixes.clone().into_iter().zip(self.told(prefixes)).map(|(prefix, was)| {
             let records = was.records.clone();
@@ -156,21 +159,12 @@ impl Keeper {
     }
 }
 
-/// Two parts of some amendments, about equal, of which no /32 has a share in both.
+/// Two parts of some amendments, about equal, of which no prefix has a share in both.
 pub(super) fn halves(amendments: &[Amendment]) -> (&[Amendment], &[Amendment]) {
-    let slash_32 = |amendment: &Amendment| amendment.prefix().map(|prefix| prefix.first() >> 96);
     let middle = amendments.len() / 2;
-    let same = amendments[middle..].iter().take_while(|next| slash_32(next) == slash_32(&amendments[middle]));
-    let end = middle + same.count();
+    let is_same = |next: &&Amendment| next.prefix() == amendments[middle].prefix();
+    let end = middle + amendments[middle..].iter().take_while(is_same).count();
     amendments.split_at(end)
-}
-
-/// All that is to be said of a prefix, before the guards have judged it.
-struct Said {
-    prefix: Prefix,
-    was: Told,
-    /// With what the guards say of those that there were.
-    records: Vec<(Record, Guarded)>,
 }
 
 /// Puts a record among those about its prefix, where it is there once whoever says it, or takes it out; none where it is not there.

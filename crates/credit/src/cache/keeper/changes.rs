@@ -62,6 +62,11 @@ impl Change {
         Self { prefix, was, records, weighs }
     }
 
+    /// Whether anything else is said.
+    pub(super) fn is_one(&self) -> bool {
+        self.was.records != self.records
+    }
+
     /// Whether a single record only lasts longer. One that lasts less long may hide less than it did, and those further out must be
     /// found before it ends.
     pub(super) fn lengthens(&self) -> bool {

@@ -125,6 +125,6 @@ impl Tally {
 }
 
 /// The first 32 bits of a prefix on a single signature, none of which is shorter than a site.
-const fn slash_32(prefix: Prefix) -> u32 {
+pub(super) const fn slash_32(prefix: Prefix) -> u32 {
     (prefix.first() >> 96) as u32
 }
