@@ -93,7 +93,7 @@ impl State {
             singly.extend(one.shard.ending(from, to).map(|row| (row.prefix, row.authority, *party)));
         }
         let parties: BTreeSet<Party> = self.issued.keys().chain(next.issued.keys()).copied().collect();
-        let by_rows = each(parties.into_iter(), |party| {
+        let mut by_rows = each(parties.into_iter(), |party| {
             let (before, after) = (self.issued.get(&party), next.issued.get(&party));
             let (id, differing) = (issuers.id(party), differing(before, after));
             let mut amendments = Vec::with_capacity(differing.len());
@@ -112,7 +112,10 @@ impl State {
             }
             Ok::<_, Reject>(amendments)
         })?;
-        let mut amendments = Vec::with_capacity(by_rows.iter().map(Vec::len).sum::<usize>() + singly.len());
+        // The longest stays where it is.
+        by_rows.sort_unstable_by_key(Vec::len);
+        let mut amendments = by_rows.pop().unwrap_or_default();
+        amendments.reserve_exact(by_rows.iter().map(Vec::len).sum::<usize>() + singly.len());
         by_rows.into_iter().for_each(|mut of_one| amendments.append(&mut of_one));
         amendments.extend(singly.into_iter().map(|subject| Amendment {
             before: self.says(subject, &issuers, &old),
