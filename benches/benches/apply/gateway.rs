@@ -11,6 +11,7 @@ use credence_credit::guard::{Change, Limits};
 use credence_credit::{Amended, Guards, Keeper, Published};
 use credence_law::book::Issuers;
 use credence_law::party::World;
+use credence_memory::allocator;
 use credence_sync::feed::{Copy, Folder, Held, Kept};
 
 use super::{Moment, Place, median, memory, world};
@@ -90,6 +91,7 @@ impl Gateway {
             begin.wall_ms(),
             memory()
         );
+        allocator::keep_for_next();
         Self { folder, world: place.world, published: published.clone(), guards, held, keeper }
     }
 
@@ -199,7 +201,7 @@ pub(super) fn run(place: &Place) {
                 median(rates.clone())
             );
             reader.rests.store(true, Relaxed);
-            println!("gateway/delta/whole  all {:.1}\n", gateway.anew(now));
+            println!("gateway/delta/whole  all {:.1}\n", allocator::at_once(|| gateway.anew(now)));
             reader.rests.store(false, Relaxed);
         }
         reader.ends.store(true, Relaxed);

@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use credence_credit::file::{self, Fault, FileError};
 use credence_credit::{Amended, Changes, Guards, Header, Issuer, Keeper, Published, Record, Snapshot};
 use credence_feed::Turn;
+use credence_memory::allocator;
 use credence_prefix::Prefix;
 use credence_sync::feed::{Copy, Fed, Folder, Intake};
 use credence_sync::lists::shelf::Shelf;
@@ -187,7 +188,11 @@ impl Sources {
     /// What the feed says that lies on the disk.
     fn fed(&mut self, which: Copy) -> Option<Update> {
         let (intake, folder) = self.feed.as_mut()?;
-        let fed = intake.read(&Folder::to_read(folder), which).unwrap_or_else(|fault| {
+        let disk = Folder::to_read(folder);
+        let is_near = intake.is_near(&disk, which);
+        let mut read = || intake.read(&disk, which);
+        let fed = if is_near { read() } else { allocator::at_once(read) };
+        let fed = fed.unwrap_or_else(|fault| {
             warn!("what the feed says is passed over: {fault}");
             None
         })?;

@@ -240,8 +240,7 @@ impl Delta {
         let issued = &parts.issued;
         let changed = each(self.shards.0.into_iter(), |ShardDelta { party, manifest, bits, put, gone }| {
             let before = issued.get(&party).map_or_else(Shard::default, |(_, shard)| shard.clone());
-            let there = gone.0.into_iter().filter(|key| before.row(*key).is_some()).collect();
-            let next = before.changed(shard::Changes { put: put.0, gone: there }, bits)?;
+            let next = before.changed(shard::Changes { put: put.0, gone: gone.0 }, bits)?;
             Ok::<_, Reject>((party, (manifest, next)))
         });
         parts.issued.extend(changed?);

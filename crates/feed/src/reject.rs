@@ -15,8 +15,8 @@ pub enum Reject {
     /// It is packed in another way, or unpacks to more than it says.
     #[error("it cannot be unpacked, or unpacks to something else than it says")]
     Packing,
-    /// Rows or changes are out of order, or one comes twice, or one goes that is not there.
-    #[error("rows are out of order, or a change does not fit what is there")]
+    /// Rows or changes are out of order, or one comes twice.
+    #[error("rows are out of order, or one comes twice")]
     Order,
     /// More than a gateway takes.
     #[error("it holds more than a gateway takes")]

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use credence_engine::Totals;
 use credence_engine::clock::Stopwatch;
+use credence_memory::allocator;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::flag;
 use tracing::{error, info, warn};
@@ -178,7 +179,7 @@ impl Watch {
             );
         }
         let mut faults = Vec::new();
-        let files = sources::files(&config, &mut faults);
+        let files = allocator::at_once(|| sources::files(&config, &mut faults));
         if !faults.is_empty() {
             self.controls.failed();
             let faults = faults.join("; ");

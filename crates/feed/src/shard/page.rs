@@ -9,7 +9,6 @@ use credence_law::layout::Layout;
 use sha2::{Digest, Sha256};
 
 use super::Stated;
-use crate::reject::Reject;
 use crate::row::{Key, Row};
 
 /// The bytes of a row that tell it from others, which stand in the order of their keys: the prefix's first address, its length, and
@@ -67,18 +66,16 @@ impl Page {
         is_there.then(|| Rows(&self.0[place..]).next()).flatten()
     }
 
-    /// The page after rows were put into it or taken out, with how many there are more, and how many fewer. `bytes` is memory for use.
-    ///
-    /// # Errors
-    /// When one goes that is not there.
+    /// The page after rows were put into it or taken out if they were there, with how many there are more, and how many fewer. `bytes` is
+    /// memory for use.
     pub(super) fn changed<'c>(
         &self,
         changes: impl Iterator<Item = &'c Result<Row, Key>>,
-        bytes: &mut Vec<u8>,
-    ) -> Result<(Self, usize, usize), Reject> {
+        [bytes, row]: &mut [Vec<u8>; 2],
+    ) -> (Self, usize, usize) {
         bytes.clear();
         bytes.extend_from_slice(&self.0);
-        let (mut row, mut more, mut fewer) = (Vec::with_capacity(UNRATED + 1), 0, 0);
+        let (mut more, mut fewer) = (0, 0);
         for change in changes {
             row.clear();
             let key = change.as_ref().map_or_else(|key| *key, Row::key);
@@ -86,15 +83,14 @@ impl Page {
             let end = if is_there { place + len(&bytes[place..]) } else { place };
             match change {
                 Ok(change) => {
-                    change.put(&mut row);
+                    change.put(row);
                     more += usize::from(!is_there);
                 }
-                Err(_) if !is_there => return Err(Reject::Order),
-                Err(_) => fewer += 1,
+                Err(_) => fewer += usize::from(is_there),
             }
             bytes.splice(place..end, row.iter().copied());
         }
-        Ok((Self(bytes.as_slice().into()), more, fewer))
+        (Self(bytes.as_slice().into()), more, fewer)
     }
 }
 

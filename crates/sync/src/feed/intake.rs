@@ -102,6 +102,11 @@ impl Intake {
         Self { world, version: (0, 0), rules: None, checked: None, in_force: None }
     }
 
+    /// Whether [reading](Self::read) it takes no more time and memory than has changed since it was last read.
+    pub fn is_near(&self, disk: &impl Disk, which: Copy) -> bool {
+        self.checked.as_ref().is_some_and(|(held, _)| Kept::is_near(disk, which, held))
+    }
+
     /// What lies on the disk of what was put in force, or is offered. Whoever put it there has met strangers, and every signature is
     /// checked once more. None where there is nothing. It takes as long as there is new in it, where the rules are the same.
     ///

@@ -133,19 +133,21 @@ impl Journal {
         })
     }
 
+    /// After how many steps, at most, all of it has led to this state; none where it does not pass there.
+    pub(super) fn passed(&self, state: &State) -> Option<usize> {
+        let known = state.root();
+        let roots = std::iter::once(&self.root).chain(self.steps.iter().map(|step| &step.root));
+        roots.zip(0..).filter(|(root, _)| **root == known).map(|(_, steps)| steps).max()
+    }
+
     /// What the state is made of to which all of it leads, on the way from `before` if that passes there. Nothing of it is checked.
     ///
     /// # Errors
     /// When a file is not there, or another one.
     pub(super) fn parts(&self, disk: &impl Disk, before: Option<&State>) -> Result<Parts, Unkept> {
-        let roots = std::iter::once(&self.root).chain(self.steps.iter().map(|step| &step.root));
-        let known = before.map(|before| (before, before.root()));
-        let passed = known.and_then(|(before, known)| {
-            let passed = roots.zip(0..).filter(|(root, _)| **root == known).map(|(_, steps)| steps);
-            Some((before.parts(), passed.max()?))
-        });
+        let passed = before.and_then(|before| Some((before, self.passed(before)?)));
         let (mut parts, steps) = match passed {
-            Some((parts, passed)) => (parts, self.steps.get(passed..).unwrap_or_default()),
+            Some((before, passed)) => (before.parts(), self.steps.get(passed..).unwrap_or_default()),
             None => (self.begin(disk)?, &self.steps[..]),
         };
         for file in steps.iter().flat_map(|step| &step.deltas) {

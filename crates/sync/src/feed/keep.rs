@@ -142,6 +142,16 @@ pub enum Copy {
     Offered,
 }
 
+impl Copy {
+    /// The file that says which files it is had by.
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Taken => TAKEN,
+            Self::Offered => HELD,
+        }
+    }
+}
+
 /// Why something that was kept is not used: it is had again from a mirror.
 #[derive(Debug, thiserror::Error)]
 pub enum Unkept {
@@ -199,13 +209,16 @@ impl Kept {
         which: Copy,
         before: Option<&Held>,
     ) -> Result<Option<Held>, Unkept> {
-        let name = match which {
-            Copy::Taken => TAKEN,
-            Copy::Offered => HELD,
-        };
         let Some(rules) = rules(disk, world, before.map(|held| held.state.rules()))? else { return Ok(None) };
-        let held = held(disk, &rules, name, before)?;
+        let held = held(disk, &rules, which.name(), before)?;
         Ok(held.map(|(_, held)| held))
+    }
+
+    /// Whether such a copy is had from `before` by what has changed, so that [`of`](Self::of) takes little time and memory: unless another
+    /// one takes its place in between.
+    pub fn is_near(disk: &impl Disk, which: Copy, before: &Held) -> bool {
+        let journal = Journal::read(disk, which.name()).ok().flatten();
+        journal.is_some_and(|journal| journal.passed(&before.state).is_some())
     }
 }
 

@@ -133,22 +133,32 @@ fn a_delta_is_kept_as_it_came_and_nothing_else_is_written_again() {
     assert_eq!(gateway.restart().records(), publisher.records());
 }
 
-/// What is added grows no longer than the whole, whatever comes.
+/// What is added grows no longer than the whole, whatever comes; and what is near is had without the whole, and nothing else is.
 #[test]
 fn what_was_kept_is_begun_anew_before_it_becomes_long() {
     let mut publisher = Publisher::new();
     let mut gateway = Gateway::new(&publisher);
     let (mut most, mut in_force) = (0, None);
+    let (mut whole, mut files, mut near) = (Vec::new(), usize::MAX, [0, 0]);
     for step in 0..300_u16 {
         publisher.now += 1;
         publisher.alert(1 + step % 5, step % 60);
         publisher.publish();
         gateway.follow(&publisher);
         most = most.max(gateway.disk.0.len());
+        if gateway.disk.0.len() < std::mem::replace(&mut files, gateway.disk.0.len()) {
+            whole = gateway.disk.0.keys().filter(|name| name.len() == 64).cloned().collect();
+        }
         let known = in_force.get_or_insert_with(|| InForce::of(&gateway.disk, publisher.world));
+        let mut rest = gateway.disk.clone();
+        rest.0.retain(|name, _| !whole.contains(name));
+        let is_near = Kept::is_near(&gateway.disk, Copy::Offered, &known.held);
+        assert_eq!(is_near, Kept::of(&rest, publisher.world, Copy::Offered, Some(&known.held)).is_ok());
+        near[usize::from(is_near)] += 1;
         known.follow(&gateway.disk);
         assert_eq!(known.held.serial, gateway.follower.held().unwrap().serial);
     }
     assert!((20..=261).contains(&most), "{most} files at a time");
+    assert!(near[0] > 0 && near[1] > 200, "{near:?} were far and near");
     assert_eq!(gateway.restart().records().len(), in_force.unwrap().told().len());
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use credence_credit::{Cache, Keeper};
 use credence_engine::clock::unix_s;
+use credence_memory::allocator;
 use credence_sync::pipe::{Order, Report};
 use tracing::{error, info, warn};
 
@@ -52,8 +53,14 @@ impl Controls {
         self.held.remove(&update.part);
         self.tell_held();
         if self.amend(&update) {
-            return self.take(vec![update]);
+            self.take(vec![update]);
+        } else {
+            allocator::at_once(|| self.build(update));
         }
+    }
+
+    /// Builds all credit anew with an update: it takes effect, or waits for the operator.
+    fn build(&mut self, update: Update) {
         let part = update.part.clone();
         let next = match self.sources.keeper([&update], &self.guards, self.status.credit()) {
             Ok(next) => next,
@@ -117,13 +124,13 @@ impl Controls {
         let updates: Vec<Update> =
             mem::take(&mut self.held).into_values().map(|(update, _)| update).collect();
         self.tell_held();
-        match self.sources.keeper(&updates, &self.guards, self.status.credit()) {
+        allocator::at_once(|| match self.sources.keeper(&updates, &self.guards, self.status.credit()) {
             Ok(next) => self.apply(next, updates),
             Err(fault) => {
                 error!("what waited was not taken over: {fault:#}");
                 false
             }
-        }
+        })
     }
 
     /// Forgets everything that waits.
