@@ -2,7 +2,7 @@
 
 use std::env;
 use std::fs;
-use std::net::{SocketAddr, TcpStream, UdpSocket};
+use std::net::TcpStream;
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -23,14 +23,10 @@ use credence_prefix::Prefix;
 use super::fed::{Alliance, VISITOR, awaits};
 use super::following::parts;
 use super::live::{Site, quiet};
-use super::network::{CLIENT, Client, GATEWAY, between, ip, now};
+use super::network::{CLIENT, Client, between, ip, now};
 use super::running::{Running, balances, exchange, fetch, sum, wait_for};
-use super::traffic::{Arrivals, mount_bpf, send_for};
+use super::traffic::{Arrivals, load_for, mount_bpf, send_for, sink};
 
-/// Where the load goes.
-const LOADED_PORT: u16 = 4_001;
-/// Flows of the load.
-const LOADS: usize = 64;
 /// Networks that alerts begin and end about.
 const SUBJECTS: usize = 32;
 /// A decision counts for an hour by itself; it is taken anew before.
@@ -318,20 +314,7 @@ fn send() {
     // Until it is killed, or this has lasted far too long.
     let lasts = plan.round * u32::try_from(plan.rounds).unwrap() * 20;
     thread::spawn(move || send_for(&[CLIENT, VISITOR], lasts));
-    let sockets: Vec<_> = (0..LOADS).map(|_| UdpSocket::bind(format!("[{CLIENT}]:0")).unwrap()).collect();
-    let to: SocketAddr = format!("[{GATEWAY}]:{LOADED_PORT}").parse().unwrap();
-    let (began, mut sent) = (now(), 0);
-    while began.elapsed() < lasts {
-        let due = plan.load * usize::try_from(began.elapsed().as_millis()).unwrap();
-        // Who falls behind does not catch up by a burst that no ring has room for.
-        sent = sent.max(due.saturating_sub(100 * plan.load));
-        for socket in sockets.iter().cycle().skip(sent % LOADS).take(due.saturating_sub(sent)) {
-            // What a full queue does not take was not sent.
-            let _ = socket.send_to(&[0; 64], to);
-        }
-        sent = sent.max(due);
-        thread::sleep(Duration::from_millis(1));
-    }
+    load_for(plan.load, lasts);
 }
 
 fn soaked(client: &Client) {
@@ -357,8 +340,7 @@ fn soaked(client: &Client) {
         Soak { alliance, between, running, site, alerts: [None; SUBJECTS], changes: 0, decided: now() };
     soak.decide();
     awaits(&mut soak.running, "records", 1, now());
-    // Nobody reads it, so that what does not fit is dropped behind the gateway and nobody is told.
-    let _sink = UdpSocket::bind(format!("[{GATEWAY}]:{LOADED_PORT}")).unwrap();
+    let _sink = sink();
     let (before, carried_before) = quiet(&mut soak.running);
     let arrivals = Arrivals::noted();
     let playing = client.begin();

@@ -19,6 +19,10 @@ pub(super) const LISTED: &str = "2001:db8:77::66";
 pub(super) const MANAGEMENT: &str = "2001:db8:77::77";
 /// Where datagrams go.
 const PORT: u16 = 4_000;
+/// Where a load goes.
+const LOADED_PORT: u16 = 4_001;
+/// Flows of a load.
+const LOADS: usize = 64;
 /// Time between two datagrams of a source.
 pub(super) const EVERY: Duration = Duration::from_millis(1);
 /// How long the client sends at most.
@@ -63,6 +67,29 @@ pub(super) fn send_for(sources: &[&str], lasts: Duration) {
         }
         thread::sleep(due.saturating_sub(began.elapsed()));
     }
+}
+
+/// Many datagrams a millisecond, for so long.
+pub(super) fn load_for(a_millisecond: usize, lasts: Duration) {
+    let sockets: Vec<_> = (0..LOADS).map(|_| UdpSocket::bind(format!("[{CLIENT}]:0")).unwrap()).collect();
+    let to: SocketAddr = format!("[{GATEWAY}]:{LOADED_PORT}").parse().unwrap();
+    let (began, mut sent) = (now(), 0);
+    while began.elapsed() < lasts {
+        let due = a_millisecond * usize::try_from(began.elapsed().as_millis()).unwrap();
+        // Who falls behind does not catch up by a burst that no ring has room for.
+        sent = sent.max(due.saturating_sub(100 * a_millisecond));
+        for socket in sockets.iter().cycle().skip(sent % LOADS).take(due.saturating_sub(sent)) {
+            // What a full queue does not take was not sent.
+            let _ = socket.send_to(&[0; 64], to);
+        }
+        sent = sent.max(due);
+        thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// Where such a load ends. Nobody reads it, so that what does not fit is dropped behind the gateway and nobody is told.
+pub(super) fn sink() -> UdpSocket {
+    UdpSocket::bind(format!("[{GATEWAY}]:{LOADED_PORT}")).unwrap()
 }
 
 /// When something arrived, and its number.
