@@ -66,8 +66,8 @@ impl Page {
         is_there.then(|| Rows(&self.0[place..]).next()).flatten()
     }
 
-    /// The page after rows were put into it or taken out if they were there, with how many there are more, and how many fewer. `bytes` is
-    /// memory for use.
+    /// The page after rows were put into it or taken out if they were there, with how many there are more, and how many fewer. The
+    /// vectors are memory for use.
     pub(super) fn changed<'c>(
         &self,
         changes: impl Iterator<Item = &'c Result<Row, Key>>,
