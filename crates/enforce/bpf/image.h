@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0 */
 /* Longest-prefix match in the very bytes that user space walks.
  *
- * The format is written down in crates/prefix/src/table.rs, index.rs, leaf.rs and hosts.rs, version 2. Everything here is
+ * The format is written down in crates/prefix/src/table.rs, index.rs, leaf.rs and hosts.rs, version 3. Everything here is
  * loads and loops of a few steps, so that the verifier can follow. A line never changes while it can be reached; the words
  * that lead from one line to another do, and are read once each.
  */
@@ -13,6 +13,8 @@
 #define LINK 0x80000000u
 #define LINK_TREE 0x40000000u
 #define LINE_MASK 0x01ffffffu
+/* The line of a slot's word, see word.rs. */
+#define WORD_LINE(word) ((__u32)(word) >> 3 & LINE_MASK)
 
 /* What a walk gives back: a record number, or one of these in the upper half. */
 #define WALK_CHANGED (1ull << 32) /* a writer came between two words: begin anew */
@@ -45,17 +47,21 @@ static __always_inline __u32 rank(const struct line *node, __u64 key)
 	return rank;
 }
 
-/* The window of an entry, and its number: see leaf.rs. */
+/* Bits of a window of a leaf of each kind: see leaf.rs. */
+static __always_inline __u32 width_of(__u32 kind)
+{
+	return kind == 3 ? 64 : 16 + 8 * kind;
+}
+
+/* The window of an entry. */
 static __always_inline __u64 window(const struct line *leaf, __u32 kind, __u32 place)
 {
-	if (kind == 0)
-		return leaf->word[(1 + place / 4) & 7] >> (16 * (place % 4)) & 0xffff;
-	if (kind == 1)
-		return (leaf->word[(1 + place / 4) & 7] >> (16 * (place % 4)) & 0xffff) |
-		       (leaf->word[3] >> (8 * (place & 7)) & 0xff) << 16;
-	if (kind == 2)
-		return leaf->word[(1 + place / 2) & 7] >> (32 * (place % 2)) & 0xffffffff;
-	return leaf->word[(1 + place) & 7];
+	__u32 width = width_of(kind), bit = (kind == 3 ? 32 : 64) + width * place;
+	__u64 low = leaf->word[bit / 64 & 7] >> (bit & 63);
+
+	/* The shift by 64 is one by 1 and one by 63. */
+	low |= leaf->word[(bit / 64 + 1) & 7] << 1 << (~bit & 63);
+	return low & ~0ull >> (64 - width);
 }
 
 /* The number of the most specific entry that contains the key, or `otherwise`; only of records on request. A function of its own,
@@ -67,23 +73,23 @@ __noinline __u32 find_in_leaf(const struct line *leaf, __u64 key, __u32 otherwis
 		return otherwise;
 
 	__u64 header = leaf->word[0];
-	__u32 kind = header & 3, shift = header >> 2 & 63, count = header >> 8 & 15;
-	__u32 width = kind == 3 ? 64 : 16 + 8 * kind;
-	__u32 capacity = kind == 3 ? 4 : 9 - kind;
-	__u64 wanted = key << 1 >> shift & ~0ull >> (64 - width);
+	__u32 shift = header & 63, kind = header >> 6 & 3, count = header >> 8 & 15;
+	__u32 width = width_of(kind);
+	__u64 wanted = key << 1 >> shift;
+	__u64 base = header >> 16 & ~0ull >> (width - 1) >> 1;
 
-	if (key >> ((shift + width - 1) & 63) != header >> 15)
+	if (key >> 63 != (header >> 15 & 1) || wanted >> (width - 1) >> 1 != base)
 		return otherwise;
+	wanted &= ~0ull >> (64 - width);
 	for (__u32 place = 0; place < 9; place++) {
 		__u64 own;
-		__u32 at, id;
+		__u32 at = 15 - place, id;
 
 		if (place >= count)
 			break;
 		own = window(leaf, kind, place);
 		if ((wanted ^ own) > (own ^ (own - 1)))
 			continue;
-		at = 16 - capacity + place;
 		id = leaf->word[at / 2 & 7] >> (32 * (at % 2));
 		if (!records || !(id & LINK))
 			return id;

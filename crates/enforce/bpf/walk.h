@@ -87,7 +87,7 @@ static __always_inline int NAME(descend)(struct place *to, __u32 base, __u32 roo
 	word = NAME(word)(base, root, to->outer);
 	if (!word)
 		return -1;
-	to->chunk = READ_ONCE(*word) & LINE_MASK;
+	to->chunk = WORD_LINE(READ_ONCE(*word));
 	to->slot = NAME(slot)(base, to->chunk, CHUNK_LEVELS, key);
 	if (to->slot == NO_MATCH)
 		return -1;
@@ -95,7 +95,7 @@ static __always_inline int NAME(descend)(struct place *to, __u32 base, __u32 roo
 	if (!word)
 		return -1;
 	to->word = READ_ONCE(*word);
-	to->leaf = NAME(line)(base, to->word & LINE_MASK);
+	to->leaf = NAME(line)(base, WORD_LINE(to->word));
 	return to->leaf ? 0 : -1;
 }
 
@@ -120,7 +120,7 @@ static __always_inline __u64 NAME(inherited)(const struct place *at, __u64 root)
 	outer = READ_ONCE(*word);
 	if (state)
 		return state;
-	if ((outer & LINE_MASK) != at->chunk || root != (at->root | (__u64)at->levels << 32))
+	if (WORD_LINE(outer) != at->chunk || root != (at->root | (__u64)at->levels << 32))
 		return WALK_CHANGED;
 	return outer >> 32;
 }

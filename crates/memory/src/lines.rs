@@ -1,6 +1,6 @@
 //! Regions of memory that are written while they are read, by other threads or by the kernel.
 
-#![allow(unsafe_code)] // mappings and their release, below
+#![allow(unsafe_code)] // mappings and their release, and lines as words
 
 use core::ops::Deref;
 use core::sync::atomic::AtomicU64;
@@ -12,6 +12,15 @@ use std::{io, os::fd::BorrowedFd};
 #[derive(Debug, Default)]
 #[repr(C, align(64))]
 pub struct Line(pub [AtomicU64; 8]);
+
+impl Line {
+    /// The words of all these lines, in order.
+    #[inline(always)]
+    pub const fn words(lines: &[Self]) -> &[AtomicU64] {
+        // SAFETY: a line is eight words and nothing else.
+        unsafe { core::slice::from_raw_parts(lines.as_ptr().cast(), 8 * lines.len()) }
+    }
+}
 
 /// Lines of a slice at most: its bytes are counted in an `isize`.
 const LEN_MAX: usize = isize::MAX as usize / size_of::<Line>();

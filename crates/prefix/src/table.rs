@@ -14,13 +14,13 @@
 //!
 //! A table is one array of 64-byte lines, all links are numbers of lines or of 16-byte units from its beginning, and a
 //! look-up needs but loads and loops of at most sixteen steps: another process, or a program in the kernel, can walk the
-//! same bytes. Words are 64 bits in the host's order. Version 2:
+//! same bytes. Words are 64 bits in the host's order. Version 3:
 //!
 //! - Line 0: word 0 is [`MAGIC`]; word 1 tells where the top index stands, bits 0 to 31 its line, 32 to 63 its levels.
 //! - An index at line *l*: see [`index`]. Slot *s* has the word at `8 l - 2 - s`; node *i* of level *v* is line
 //!   `l + (9^v - 1) / 8 + i`.
-//! - The word of a slot: bits 0 to 24 the line of the chunk or leaf, 25 to 31 one more than the length of the prefix that
-//!   covers all of it, 32 to 63 that prefix's record number; the last two are 0 and 2³² - 1 where no prefix does.
+//! - The word of a slot: bits 3 to 27 the line of the chunk or leaf; bits 0 to 2 and above them 28 to 31 one more than the
+//!   length of the prefix that covers all of it, 32 to 63 that prefix's record number, 0 and 2³² - 1 where no prefix does.
 //! - A chunk is an index of two levels. A leaf: see [`leaf`]; hosts: see [`hosts`].
 //! - In a leaf, a number with bit 31 set is a link into a /64. With bit 30 clear, bits 0 to 29 are the unit of a block of
 //!   hosts; with bit 30 set, bits 0 to 24 and 25 to 28 are line and levels of a tree's top index, or, with no levels, the
@@ -66,7 +66,7 @@ pub const MAX_RECORD: u32 = word::LINK - 1;
 pub const MAX_PREFIXES: u32 = 1 << 24;
 
 /// The first word of an image: letters, and the version of the format.
-pub const MAGIC: u64 = u64::from_le_bytes(*b"crdprfx\x02");
+pub const MAGIC: u64 = u64::from_le_bytes(*b"crdprfx\x03");
 
 /// A longest-prefix match table from prefixes to record numbers.
 #[derive(Debug)]

@@ -18,18 +18,16 @@ use super::walk::{Changed, Place, halves};
 use super::word::{LINK, Link, Root, Word};
 use super::{NO_MATCH, Table};
 
-/// The steps that a processor may have better instructions for.
+/// The steps that a processor may have better instructions for. A line is named by the number of its first word.
 pub(super) trait Kernel {
     /// The line at this place, which an index or a leaf's word named.
     fn line(lines: &[Line], at: u32) -> &Line;
     /// The word at this place.
-    fn word(lines: &[Line], at: usize) -> Word;
+    fn word(lines: &[Line], at: u32) -> Word;
     /// The number of bounds of a node below `key`.
     fn rank(node: &Line, key: u64) -> u32;
-    /// The most specific entry of a leaf that contains `key`, or `otherwise`; it may be [`WIDE`] of a leaf of [`Kind::W64`].
-    fn find(leaf: &Line, key: u64, otherwise: u32) -> u32;
-    /// As [`find`](Self::find), in a leaf of [`Kind::W64`].
-    fn find_wide(leaf: &Line, key: u64, otherwise: u32) -> u32;
+    /// The most specific entry that contains each address in the leaf of its word, or the word's own answer.
+    fn find_each(lines: &[Line], addrs: &[u128], words: &[Word; LANES], out: &mut [u32]);
     /// The record of exactly `host` in the block at this unit, or [`NO_MATCH`].
     fn host(lines: &[Line], unit: u32, host: u64) -> u32;
 }
@@ -38,23 +36,20 @@ pub(super) trait Kernel {
 /// that an image begins with.
 const CHANGED: u32 = Link::Hosts(0).id();
 
-/// In the place of an answer: the leaf is of [`Kind::W64`](super::leaf::Kind), and is looked at after the others.
-pub(super) const WIDE: u32 = Link::Hosts(1).id();
-
 /// How many look-ups go down together: few enough that their keys and lines stay in a core's first cache. Since the next
 /// ones go down while the leaves of these arrive, more gain nothing: at a million prefixes 32 and 128 took as long or longer.
-const LANES: usize = 64;
+pub(super) const LANES: usize = 64;
 const _: () = assert!(LANES <= u64::BITS as usize, "a bit each");
 
-/// Look-ups on their way down.
+/// Look-ups on their way down. Places are numbers of words.
 struct Lanes {
     root: Root,
-    keys: [u64; LANES],
-    /// The slot in the top index.
+    /// The place of the chunk's word in the top index.
     outer: [u32; LANES],
-    /// The line of the chunk.
     chunk: [u32; LANES],
-    /// The node on the chunk's last level, then the place of the leaf's word.
+    /// The node on the chunk's last level.
+    node: [u32; LANES],
+    /// The place of the word of the node's first leaf, then of the look-up's own.
     at: [u32; LANES],
     word: [Word; LANES],
     /// A bit for each lane that its leaf has not answered.
@@ -64,73 +59,82 @@ struct Lanes {
 impl Lanes {
     const NONE: Self = Self {
         root: Root { line: 0, levels: 0 },
-        keys: [0; LANES],
         outer: [0; LANES],
         chunk: [0; LANES],
+        node: [0; LANES],
         at: [0; LANES],
         word: [Word(0); LANES],
         further: 0,
     };
 
     fn place<'a>(&self, lines: &'a [Line], lane: usize) -> Place<'a> {
+        let chunk = self.chunk[lane] / 8;
         Place {
             lines,
             root: self.root,
-            outer: self.outer[lane] as usize,
-            chunk: self.chunk[lane],
-            slot: slot_at(self.chunk[lane], self.at[lane]),
+            outer: slot_at(self.root.line, self.outer[lane]),
+            chunk,
+            slot: slot_at(chunk, self.at[lane]),
             word: self.word[lane],
         }
     }
 }
 
 impl Table {
-    /// Takes at most [`LANES`] look-ups down to their leaves, whose lines are on their way when it returns.
+    /// Takes at most [`LANES`] look-ups down to their leaves, whose lines are on their way when it returns. No loop takes more
+    /// than two steps, since what waits for an answer waits in the core's scheduler, which holds a few dozen steps only.
     #[inline(always)]
     fn descend<K: Kernel>(&self, lanes: &mut Lanes, addrs: &[u128]) {
         let lines = &*self.lines;
+        let words = Line::words(lines);
         let root = self.root();
-        let count = addrs.len().min(LANES);
         lanes.root = root;
-        for (lane, &addr) in addrs.iter().take(LANES).enumerate() {
-            let key = halves(addr).0;
-            lanes.keys[lane] = key;
-            let mut node = 0;
-            for level in 0..root.levels {
-                let line = K::line(lines, root.line + ABOVE[level as usize] + node);
-                node = node * FANOUT as u32 + K::rank(line, key);
+        let Lanes { outer, chunk, node, at, word, .. } = lanes;
+        let top = |level: u32, slot: u32| K::line(lines, 8 * (root.line + ABOVE[level as usize] + slot));
+        for (&addr, outer) in addrs.iter().zip(&mut *outer) {
+            *outer = K::rank(top(0, 0), halves(addr).0);
+        }
+        for level in (1..root.levels).step_by(2) {
+            // Of the last level there may be none below it.
+            if level + 1 == root.levels {
+                for (&addr, outer) in addrs.iter().zip(&mut *outer) {
+                    *outer = *outer * FANOUT as u32 + K::rank(top(level, *outer), halves(addr).0);
+                }
+            } else {
+                for (&addr, outer) in addrs.iter().zip(&mut *outer) {
+                    let key = halves(addr).0;
+                    let slot = *outer * FANOUT as u32 + K::rank(top(level, *outer), key);
+                    *outer = slot * FANOUT as u32 + K::rank(top(level + 1, slot), key);
+                }
             }
-            lanes.outer[lane] = node;
-            lanes.chunk[lane] = K::word(lines, word_at(root.line, node as usize)).line();
         }
-        for lane in 0..count {
-            let (key, chunk) = (lanes.keys[lane], lanes.chunk[lane]);
-            let node = K::rank(K::line(lines, chunk), key);
-            lanes.at[lane] = node;
-            prefetch(lines, (chunk + ABOVE[1] + node) as usize);
+        for ((_, outer), chunk) in addrs.iter().zip(&mut *outer).zip(&mut *chunk) {
+            *outer = word_at(root.line, *outer as usize) as u32;
+            *chunk = K::word(lines, *outer).at();
+            prefetch(words, *chunk as usize);
         }
-        for lane in 0..count {
-            let (key, chunk, node) = (lanes.keys[lane], lanes.chunk[lane], lanes.at[lane]);
-            let slot = node * FANOUT as u32 + K::rank(K::line(lines, chunk + ABOVE[1] + node), key);
-            let at = word_at(chunk, slot as usize);
-            lanes.at[lane] = at as u32;
-            prefetch(lines, at / 8);
+        for (((&addr, &chunk), node), at) in addrs.iter().zip(&*chunk).zip(&mut *node).zip(&mut *at) {
+            let rank = K::rank(K::line(lines, chunk), halves(addr).0);
+            *node = chunk + 8 * (ABOVE[1] + rank);
+            // As word_at.
+            *at = chunk.wrapping_sub(2 + FANOUT as u32 * rank);
+            prefetch(words, *node as usize);
         }
-        for lane in 0..count {
-            let word = K::word(lines, lanes.at[lane] as usize);
-            lanes.word[lane] = word;
-            prefetch(lines, word.line() as usize);
+        for ((&addr, &node), at) in addrs.iter().zip(&*node).zip(&mut *at) {
+            *at -= K::rank(K::line(lines, node), halves(addr).0);
+            prefetch(words, *at as usize);
+        }
+        for ((_, &at), word) in addrs.iter().zip(&*at).zip(word) {
+            *word = K::word(lines, at);
+            prefetch(words, word.at() as usize);
         }
     }
 
     /// Searches the leaves, and asks the covers of chunks where those say nothing. The blocks of hosts that leaves name are on
     /// their way when it returns.
     #[inline(always)]
-    fn match_leaves<K: Kernel>(&self, lanes: &mut Lanes, out: &mut [u32]) {
-        let lines = &*self.lines;
-        for ((out, &key), &word) in out.iter_mut().zip(&lanes.keys).zip(&lanes.word) {
-            *out = K::find(K::line(lines, word.line()), key, word.answer());
-        }
+    fn match_leaves<K: Kernel>(&self, lanes: &mut Lanes, addrs: &[u128], out: &mut [u32]) {
+        K::find_each(&self.lines, addrs, &lanes.word, out);
         self.lead_on::<K>(lanes, out);
     }
 
@@ -139,33 +143,24 @@ impl Table {
     #[inline(always)]
     fn lead_on<K: Kernel>(&self, lanes: &mut Lanes, out: &mut [u32]) {
         let lines = &*self.lines;
-        let (mut links, mut unknown, mut wide) = (0, 0, 0);
+        let words = Line::words(lines);
+        let (mut links, mut unknown) = (0, 0);
         for (lane, &found) in out.iter().enumerate() {
             links |= u64::from(found & LINK != 0) << lane;
             unknown |= u64::from(found == NO_MATCH) << lane;
-            wide |= u64::from(found == WIDE) << lane;
-        }
-        links &= !wide;
-        for lane in ones(wide) {
-            let word = lanes.word[lane];
-            let found = K::find_wide(K::line(lines, word.line()), lanes.keys[lane], word.answer());
-            links |= u64::from(found & LINK != 0) << lane;
-            unknown |= u64::from(found == NO_MATCH) << lane;
-            out[lane] = found;
         }
         let mut further = links & !unknown;
         for lane in ones(further) {
             if let Some(unit) = hosts(out[lane]) {
-                prefetch(lines, unit as usize / 4);
-                prefetch(lines, unit as usize / 4 + 1);
+                prefetch(words, 2 * unit as usize);
+                prefetch(words, 2 * unit as usize + 8);
             }
         }
         let is_same_tree = self.root() == lanes.root;
         for lane in ones(unknown) {
             // As Place::inherited.
-            let outer = K::word(lines, word_at(lanes.root.line, lanes.outer[lane] as usize));
-            let inner = K::word(lines, lanes.at[lane] as usize);
-            let is_same = is_same_tree & (outer.line() == lanes.chunk[lane]) & (inner == lanes.word[lane]);
+            let (outer, inner) = (K::word(lines, lanes.outer[lane]), K::word(lines, lanes.at[lane]));
+            let is_same = is_same_tree & (outer.at() == lanes.chunk[lane]) & (inner == lanes.word[lane]);
             out[lane] = select_unpredictable(is_same, outer.answer(), CHANGED);
             // What changed meanwhile is looked up anew with those that lead on.
             further |= u64::from(!is_same) << lane;
@@ -208,7 +203,7 @@ impl Table {
                 self.descend::<K>(&mut lanes[step % 3], &addrs[chunk(step)]);
             }
             if let Some(at) = step.checked_sub(1).filter(|&at| at < chunks) {
-                self.match_leaves::<K>(&mut lanes[at % 3], &mut out[chunk(at)]);
+                self.match_leaves::<K>(&mut lanes[at % 3], &addrs[chunk(at)], &mut out[chunk(at)]);
             }
             if let Some(at) = step.checked_sub(2) {
                 self.match_further::<K>(&lanes[at % 3], &addrs[chunk(at)], &mut out[chunk(at)]);
@@ -224,7 +219,7 @@ impl Table {
         let (mut lanes, mut out) = (Lanes::NONE, vec![0; addrs.len()]);
         self.descend::<Plain>(&mut lanes, addrs);
         meanwhile();
-        self.match_leaves::<Plain>(&mut lanes, &mut out);
+        self.match_leaves::<Plain>(&mut lanes, addrs, &mut out);
         self.match_further::<Plain>(&lanes, addrs, &mut out);
         out
     }
@@ -232,7 +227,7 @@ impl Table {
 
 /// The numbers of the bits that are set.
 #[inline(always)]
-fn ones(mut bits: u64) -> impl Iterator<Item = usize> {
+pub(super) fn ones(mut bits: u64) -> impl Iterator<Item = usize> {
     core::iter::from_fn(move || {
         let one = bits.trailing_zeros() as usize;
         bits &= bits.wrapping_sub(1);
@@ -258,12 +253,12 @@ pub(super) struct Plain;
 impl Kernel for Plain {
     #[inline(always)]
     fn line(lines: &[Line], at: u32) -> &Line {
-        &lines[at as usize]
+        &lines[at as usize / 8]
     }
 
     #[inline(always)]
-    fn word(lines: &[Line], at: usize) -> Word {
-        Word(lines[at / 8].0[at % 8].load(Acquire))
+    fn word(lines: &[Line], at: u32) -> Word {
+        Word(Line::words(lines)[at as usize].load(Acquire))
     }
 
     #[inline(always)]
@@ -272,13 +267,10 @@ impl Kernel for Plain {
     }
 
     #[inline(always)]
-    fn find(leaf: &Line, key: u64, otherwise: u32) -> u32 {
-        leaf::find(&leaf::load(leaf), key, otherwise)
-    }
-
-    #[inline(always)]
-    fn find_wide(leaf: &Line, key: u64, otherwise: u32) -> u32 {
-        leaf::find(&leaf::load(leaf), key, otherwise)
+    fn find_each(lines: &[Line], addrs: &[u128], words: &[Word; LANES], out: &mut [u32]) {
+        for ((out, &addr), &word) in out.iter_mut().zip(addrs).zip(words) {
+            *out = leaf::find(&leaf::load(Self::line(lines, word.at())), halves(addr).0, word.answer());
+        }
     }
 
     #[inline(always)]

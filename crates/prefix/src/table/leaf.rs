@@ -1,20 +1,23 @@
 //! A leaf: the prefixes of a range of keys, in one cache line.
 //!
-//! Entries are *ternary*: a key's bits, a sentinel bit behind the last of them, zeros. With one more bit than a key has,
-//! so that a whole key has room for its sentinel, prefix `p` contains key `k` exactly when `k ^ p` has no bit above the
-//! sentinel, that is `k ^ p <= p ^ (p - 1)`. The prefixes of a leaf share their upper bits and end in the same zeros, so
-//! that a line stores those once, and of each entry only a window of 16, 24, 32 or 64 bits.
+//! Entries are *ternary*: a key's bits below its highest, a sentinel bit behind the last of those that count, zeros. A leaf lies in one half of
+//! the keys, so that the highest bit need not be told and a whole key has room for its sentinel in 64 bits. Prefix `p` contains
+//! key `k` exactly when `k ^ p` has no bit above the sentinel, that is `k ^ p <= p ^ (p - 1)`. The prefixes of a leaf
+//! share their upper bits and end in the same zeros, so that a line stores those once, and of each entry only a window of
+//! 16, 24, 32 or 64 bits. With the base in front of its window an entry is a 64-bit number again, which a key is compared with
+//! when it has been shifted as they were.
 //!
-//! The line, as eight 64-bit words, least significant bit first:
+//! The line, least significant bit first:
 //!
 //! | bits | what |
 //! |---|---|
-//! | 0–1 | kind: windows of 16, 24, 32 or 64 bits, for 9, 8, 7 or 4 entries |
-//! | 2–7 | shift: where the window begins in the 65-bit word |
+//! | 0–5 | shift: where the window begins in the ternary word |
+//! | 6–7 | kind: windows of 16, 24, 32 or 64 bits, for 9, 8, 7 or 5 entries |
 //! | 8–11 | number of entries |
-//! | 15–63 | base: what stands above the window |
-//! | 64… | windows, most specific first, packed; of 24 bits the lower 16 of all, then the upper 8 of all |
-//! | …511 | record numbers or links, 32 bits each, in the same order, the last entry's place ending the line |
+//! | 15 | in which half of the keys they are |
+//! | 16… | base: what stands above the window, as many bits as it leaves of 64 |
+//! | 64…, of 64 bits 32… | windows, most specific first, packed |
+//! | …511 | record numbers or links, 32 bits each, in the opposite order: that of the first entry ends the line |
 //!
 //! Places without an entry repeat the last one, which changes no answer. A leaf without entries has a base that no key has.
 
@@ -52,18 +55,10 @@ impl Entry {
         (self.start, self.len, self.is_link())
     }
 
-    /// What stands in a window that begins at `shift`.
+    /// What stands from bit `shift` of the ternary word on.
     #[inline(always)]
     const fn window(&self, shift: u32) -> u64 {
-        match shift {
-            0 => self.ternary() as u64,
-            _ => self.start >> (shift - 1) | 1 << ((64 - self.len as u32) - shift),
-        }
-    }
-
-    /// The 65-bit word: the key's bits above the lowest bit, then the sentinel.
-    const fn ternary(&self) -> u128 {
-        (self.start as u128) << 1 | 1 << (64 - self.len)
+        (self.start << 1 | 1 << (64 - self.len)) >> shift
     }
 }
 
@@ -81,7 +76,7 @@ impl Kind {
 
     #[inline(always)]
     pub(crate) const fn of(header: u64) -> Self {
-        Self::ALL[(header & 3) as usize]
+        Self::ALL[kind_number(header)]
     }
 
     /// Bits of a window.
@@ -90,11 +85,27 @@ impl Kind {
         [16, 24, 32, 64][self as usize]
     }
 
+    /// Bytes of a window.
+    pub(crate) const fn bytes(self) -> usize {
+        self.width() as usize / 8
+    }
+
     /// Entries that a line holds.
     #[inline(always)]
     pub(crate) const fn capacity(self) -> usize {
-        [9, 8, 7, 4][self as usize]
+        [9, 8, 7, 5][self as usize]
     }
+
+    /// The byte at which the window of this place begins.
+    pub(crate) const fn at(self, place: usize) -> usize {
+        [8, 8, 8, 4][self as usize] + self.bytes() * place
+    }
+}
+
+/// The place in [`Kind::ALL`] of the kind of a leaf of this header.
+#[inline(always)]
+pub(crate) const fn kind_number(header: u64) -> usize {
+    (header >> KIND_AT) as usize % Kind::ALL.len()
 }
 
 /// The most entries of any leaf.
@@ -131,7 +142,7 @@ impl Fit {
     /// The narrowest kind that holds all, with the shift of its window.
     fn kind(&self) -> Option<(Kind, u32)> {
         if self.count == 0 {
-            return Some((Kind::W16, 48));
+            return Some((Kind::W16, 63));
         }
         Kind::ALL.into_iter().find_map(|kind| Some((kind, self.shift(kind)?)))
     }
@@ -140,8 +151,8 @@ impl Fit {
     pub(crate) fn is_possible(&self) -> bool {
         const WIDEST: [Kind; ENTRIES_MAX + 1] = {
             let mut widest = [Kind::W64; ENTRIES_MAX + 1];
-            (widest[5], widest[6], widest[7], widest[8]) = (Kind::W32, Kind::W32, Kind::W32, Kind::W24);
-            widest[9] = Kind::W16;
+            (widest[6], widest[7]) = (Kind::W32, Kind::W32);
+            (widest[8], widest[9]) = (Kind::W24, Kind::W16);
             widest
         };
         self.count == 0 || WIDEST.get(self.count).is_some_and(|&kind| self.shift(kind).is_some())
@@ -149,7 +160,7 @@ impl Fit {
 
     /// The shift of the window, if a line of this kind holds all, of which there are some.
     fn shift(&self, kind: Kind) -> Option<u32> {
-        // Bits of the 65-bit word: the lowest sentinel, and the highest bit that differs or is a sentinel.
+        // Bits of the ternary word: the lowest sentinel, and the highest bit that differs or is a sentinel.
         let (low, high) = (64 - u32::from(self.longest), 64 - u32::from(self.shortest));
         let top = high.max(64 - self.spread.leading_zeros());
         let shift = low.min(64 - kind.width());
@@ -165,9 +176,13 @@ impl FromIterator<Entry> for Fit {
     }
 }
 
-const SHIFT_AT: u32 = 2;
+const SHIFT: u64 = 0x3f;
+const KIND_AT: u32 = 6;
 const COUNT_AT: u32 = 8;
-const BASE_AT: u32 = 15;
+const HALF_AT: u32 = 15;
+const BASE_AT: u32 = 16;
+/// The byte at which the base begins.
+pub(crate) const BASE_BYTE: usize = BASE_AT as usize / 8;
 
 /// The words of a leaf with these entries, in ascending order; none when they do not fit.
 pub(crate) fn encode(entries: &[Entry]) -> Option<[u64; 8]> {
@@ -178,51 +193,53 @@ impl Fit {
     /// As [`encode`], for the entries that were added.
     pub(crate) fn encode(&self, entries: &[Entry]) -> Option<[u64; 8]> {
         let (kind, shift) = self.kind()?;
-        let mut words = [0; 8];
-        words[0] = kind as u64 | u64::from(shift) << SHIFT_AT | (entries.len() as u64) << COUNT_AT;
-        let Some(last) = entries.first() else {
-            words[0] |= NO_BASE << BASE_AT;
-            return Some(words);
-        };
-        words[0] |= (last.start >> (shift + kind.width() - 1)) << BASE_AT;
-        let mut places = [(last.window(shift), last.id); ENTRIES_MAX];
+        // Shifted by 63 a key is less than any base but zero.
+        let last = entries.first().map_or(EMPTY, |last| (last.window(shift), last.id));
+        let header = u64::from(shift)
+            | (kind as u64) << KIND_AT
+            | (entries.len() as u64) << COUNT_AT
+            | (self.first >> 63) << HALF_AT
+            | above(last.0, kind) << BASE_AT;
+        let mut places = [last; ENTRIES_MAX];
         for (place, entry) in places.iter_mut().zip(entries.iter().rev()) {
             *place = (entry.window(shift), entry.id);
         }
-        match kind {
-            Kind::W16 => put::<9>(&mut words, kind, &places),
-            Kind::W24 => put::<8>(&mut words, kind, &places),
-            Kind::W32 => put::<7>(&mut words, kind, &places),
-            Kind::W64 => put::<4>(&mut words, kind, &places),
-        }
-        Some(words)
+        Some(match kind {
+            Kind::W16 => line::<0>(header, &places),
+            Kind::W24 => line::<1>(header, &places),
+            Kind::W32 => line::<2>(header, &places),
+            Kind::W64 => line::<3>(header, &places),
+        })
     }
 }
 
-/// The base of a leaf without entries. Above a window of 16 bits at shift 48 a key has one bit, so that none has this.
-const NO_BASE: u64 = 2;
+/// What stands in each place of a leaf without entries: with a base that no key has at [`Fit::kind`]'s shift.
+const EMPTY: (u64, u32) = (1 << Kind::W16.width() | 1, 0);
 
-/// Fills the `N` places of a kind with windows and numbers.
+/// What stands above the window.
 #[inline(always)]
-fn put<const N: usize>(words: &mut [u64; 8], kind: Kind, places: &[(u64, u32); ENTRIES_MAX]) {
-    for (place, &(window, id)) in places[..N].iter().enumerate() {
-        put_window(words, kind, place, window);
-        let at = 16 - N + place;
-        words[at / 2] |= u64::from(id) << (32 * (at % 2));
-    }
+const fn above(word: u64, kind: Kind) -> u64 {
+    word >> (kind.width() - 1) >> 1
 }
 
+/// A line with these words and numbers in the places of a kind.
 #[inline(always)]
-fn put_window(words: &mut [u64; 8], kind: Kind, place: usize, window: u64) {
-    match kind {
-        Kind::W16 => words[1 + place / 4] |= (window & 0xffff) << (16 * (place % 4)),
-        Kind::W24 => {
-            words[1 + place / 4] |= (window & 0xffff) << (16 * (place % 4));
-            words[3] |= (window >> 16 & 0xff) << (8 * place);
-        }
-        Kind::W32 => words[1 + place / 2] |= (window & 0xffff_ffff) << (32 * (place % 2)),
-        Kind::W64 => words[1 + place] = window,
+fn line<const KIND: usize>(header: u64, places: &[(u64, u32); ENTRIES_MAX]) -> [u64; 8] {
+    let kind = const { Kind::ALL[KIND] };
+    let mut bytes = [0; 64];
+    bytes[..8].copy_from_slice(&header.to_le_bytes());
+    for (place, &(word, id)) in places[..kind.capacity()].iter().enumerate() {
+        bytes[kind.at(place)..][..kind.bytes()].copy_from_slice(&word.to_le_bytes()[..kind.bytes()]);
+        bytes[4 * id_at(place)..][..4].copy_from_slice(&id.to_le_bytes());
     }
+    let (words, _) = bytes.as_chunks::<8>();
+    core::array::from_fn(|word| u64::from_le_bytes(words[word]))
+}
+
+/// Where the number of a place stands, in numbers.
+#[inline(always)]
+const fn id_at(place: usize) -> usize {
+    15 - place
 }
 
 /// The entries of a leaf, appended to `entries` in ascending order.
@@ -237,16 +254,15 @@ pub(crate) fn decode(words: &[u64; 8], entries: &mut Vec<Entry>) {
 
 /// As [`decode`], for one kind: what that is, no entry asks.
 fn append<const KIND: usize>(words: &[u64; 8], entries: &mut Vec<Entry>) {
-    let kind = Kind::ALL[KIND];
-    let (shift, base) = ((words[0] >> SHIFT_AT & 0x3f) as u32, words[0] >> BASE_AT);
-    // A key has a bit less than the 65-bit word: the one below the window, where only a sentinel can stand.
-    let base = base << (shift + kind.width() - 1);
+    let kind = const { Kind::ALL[KIND] };
+    let shift = (words[0] & SHIFT) as u32;
+    let half = (words[0] >> HALF_AT & 1) << 63;
+    let base = base(words[0], kind) << (kind.width() - 1) << 1;
     entries.extend((0..count(words).min(kind.capacity())).rev().map(|place| {
-        let kind = Kind::ALL[KIND];
-        let window = window(words, kind, place);
-        let len = 64 - (shift + window.trailing_zeros()) as u8;
-        let start = base | (window & (window - 1)) << shift >> 1;
-        Entry { start, len, id: id(words, kind, place) }
+        let word = base | window(words, kind, place);
+        let len = 64 - (shift + word.trailing_zeros()) as u8;
+        let start = half | (word & (word - 1)) << shift >> 1;
+        Entry { start, len, id: id(words, place) }
     }));
 }
 
@@ -260,30 +276,34 @@ pub(crate) const fn room(header: u64) -> (usize, usize) {
     ((header >> COUNT_AT & 0xf) as usize, Kind::of(header).capacity())
 }
 
+/// What stands above the windows of a leaf of this header.
 #[inline(always)]
-fn window(words: &[u64; 8], kind: Kind, place: usize) -> u64 {
-    match kind {
-        Kind::W16 => words[1 + place / 4] >> (16 * (place % 4)) & 0xffff,
-        Kind::W24 => {
-            (words[1 + place / 4] >> (16 * (place % 4)) & 0xffff) | (words[3] >> (8 * place) & 0xff) << 16
-        }
-        Kind::W32 => words[1 + place / 2] >> (32 * (place % 2)) & 0xffff_ffff,
-        Kind::W64 => words[1 + place],
-    }
+const fn base(header: u64, kind: Kind) -> u64 {
+    header >> BASE_AT & above(u64::MAX, kind)
 }
 
 #[inline(always)]
-const fn id(words: &[u64; 8], kind: Kind, place: usize) -> u32 {
-    let at = 16 - kind.capacity() + place;
+fn window(words: &[u64; 8], kind: Kind, place: usize) -> u64 {
+    let (word, bit) = (kind.at(place) / 8, kind.at(place) % 8 * 8);
+    let mut window = words[word] >> bit;
+    if bit + kind.width() as usize > 64 {
+        window |= words[word + 1] << (64 - bit);
+    }
+    window & u64::MAX >> (64 - kind.width())
+}
+
+#[inline(always)]
+const fn id(words: &[u64; 8], place: usize) -> u32 {
+    let at = id_at(place);
     (words[at / 2] >> (32 * (at % 2))) as u32
 }
 
 /// What a key is compared with in a leaf of this header: the key's own window, and whether it has the leaf's base.
 #[inline(always)]
 pub(crate) const fn aim(header: u64, kind: Kind, key: u64) -> (u64, bool) {
-    let shift = (header >> SHIFT_AT & 0x3f) as u32;
-    let window = (key << 1) >> shift & (u64::MAX >> (64 - kind.width()));
-    (window, key.wrapping_shr(shift + kind.width() - 1) == header >> BASE_AT)
+    let word = key << 1 >> (header & SHIFT);
+    let is_half = key >> 63 == header >> HALF_AT & 1;
+    (word & u64::MAX >> (64 - kind.width()), is_half & (above(word, kind) == base(header, kind)))
 }
 
 /// A bit for each entry that contains `key`, the most specific first.
@@ -296,14 +316,15 @@ fn matches(words: &[u64; 8], key: u64) -> u32 {
     }
     match kind {
         Kind::W16 => compare_16(words, wanted),
-        Kind::W24 => compare::<8>(words, kind, wanted),
-        Kind::W32 => compare::<7>(words, kind, wanted),
-        Kind::W64 => compare::<4>(words, kind, wanted),
+        Kind::W24 => compare::<1, 8>(words, wanted),
+        Kind::W32 => compare::<2, 7>(words, wanted),
+        Kind::W64 => compare::<3, 5>(words, wanted),
     }
 }
 
 #[inline(always)]
-fn compare<const N: usize>(words: &[u64; 8], kind: Kind, wanted: u64) -> u32 {
+fn compare<const KIND: usize, const N: usize>(words: &[u64; 8], wanted: u64) -> u32 {
+    let kind = const { Kind::ALL[KIND] };
     (0..N).fold(0, |mask, place| {
         let own = window(words, kind, place);
         mask | u32::from(wanted ^ own <= own ^ own.wrapping_sub(1)) << place
@@ -332,16 +353,15 @@ fn compare_16(words: &[u64; 8], wanted: u64) -> u32 {
 pub(crate) fn find(words: &[u64; 8], key: u64, otherwise: u32) -> u32 {
     match matches(words, key) {
         0 => otherwise,
-        mask => id(words, Kind::of(words[0]), mask.trailing_zeros() as usize),
+        mask => id(words, mask.trailing_zeros() as usize),
     }
 }
 
 /// As [`find`], among the entries that are records.
 pub(crate) fn find_record(words: &[u64; 8], key: u64, otherwise: u32) -> u32 {
-    let kind = Kind::of(words[0]);
     let mut mask = matches(words, key);
     while mask != 0 {
-        let found = id(words, kind, mask.trailing_zeros() as usize);
+        let found = id(words, mask.trailing_zeros() as usize);
         if found & LINK == 0 {
             return found;
         }

@@ -7,14 +7,12 @@
 mod avx2;
 mod avx512;
 
-use core::hint::select_unpredictable;
 use core::sync::atomic::AtomicU64;
-use core::sync::atomic::Ordering::{Acquire, Relaxed};
+use core::sync::atomic::Ordering::Acquire;
 
 use credence_memory::Line;
 
-use super::batch::{Kernel, WIDE};
-use super::leaf::Kind;
+use super::batch::{Kernel, LANES};
 use super::word::Word;
 
 pub(super) use self::avx2::match_batch as match_batch_avx2;
@@ -45,19 +43,24 @@ pub(super) fn has_avx512() -> bool {
 trait Width {
     /// As [`Kernel::rank`].
     fn rank(node: &Line, key: u64) -> u32;
-    /// A bit for each window of a leaf of this kind that contains `wanted`; any bits for [`Kind::W64`].
-    fn matches(leaf: &Line, kind: usize, wanted: u32) -> u32;
-    /// A bit for each window of a leaf of [`Kind::W64`] that contains `wanted`.
-    fn wide_matches(leaf: &Line, wanted: u64) -> u32;
+    /// As [`Kernel::find_each`].
+    fn find_each(lines: &[Line], addrs: &[u128], words: &[Word; LANES], out: &mut [u32]);
     /// As [`Kernel::host`].
     fn host(lines: &[Line], unit: u32, host: u64) -> u32;
 }
 
-/// Bits of a window of the narrowest kind, less one; each kind after it but the last has eight more.
-const WIDTH_MINUS_ONE: u32 = Kind::W16.width() - 1;
-
-/// The bits of a window of each kind but the last, in a lane of 32.
-const WINDOW: [u32; 4] = [0xffff, 0xff_ffff, u32::MAX, u32::MAX];
+/// The record number or link of a leaf's first entry of the mask, or `otherwise`.
+#[inline(always)]
+fn number(leaf: &Line, mask: u32, otherwise: u32) -> u32 {
+    // Sixteen without a match.
+    let place = (mask | 1 << 16).trailing_zeros();
+    let at = (15 ^ place) % 16;
+    // SAFETY: one of the sixteen 32-bit numbers of the line, which is not written while it can be reached.
+    let found = unsafe { bytes::<0>(leaf).cast::<u32>().wrapping_add(at as usize).read() };
+    // Which of the two cannot be predicted, and a comparison would become a branch.
+    let none = (place >> 4).wrapping_neg();
+    found ^ (found ^ otherwise) & none
+}
 
 /// The bytes of a line from `FROM` on.
 #[inline(always)]
@@ -74,17 +77,23 @@ fn word(lines: &[Line], at: usize) -> &AtomicU64 {
     unsafe { &*lines.as_ptr().cast::<AtomicU64>().wrapping_add(at) }
 }
 
+/// A line by the number of its first word.
+#[inline(always)]
+fn line(lines: &[Line], at: u32) -> &Line {
+    debug_assert!(at as usize / 8 < lines.len() && at.is_multiple_of(8));
+    // SAFETY: as in `word`; the place is that of a line's first word.
+    unsafe { &*lines.as_ptr().cast::<AtomicU64>().wrapping_add(at as usize).cast::<Line>() }
+}
+
 impl<W: Width> Kernel for W {
     #[inline(always)]
     fn line(lines: &[Line], at: u32) -> &Line {
-        debug_assert!((at as usize) < lines.len());
-        // SAFETY: as in `word`.
-        unsafe { lines.get_unchecked(at as usize) }
+        line(lines, at)
     }
 
     #[inline(always)]
-    fn word(lines: &[Line], at: usize) -> Word {
-        Word(word(lines, at).load(Acquire))
+    fn word(lines: &[Line], at: u32) -> Word {
+        Word(word(lines, at as usize).load(Acquire))
     }
 
     #[inline(always)]
@@ -93,31 +102,8 @@ impl<W: Width> Kernel for W {
     }
 
     #[inline(always)]
-    fn find(leaf: &Line, key: u64, otherwise: u32) -> u32 {
-        let header = leaf.0[0].load(Relaxed);
-        let kind = (header & 3) as usize;
-        let shift = (header >> 2) as u32;
-        let based = key.wrapping_shr(shift.wrapping_add(WIDTH_MINUS_ONE + 8 * kind as u32)) == header >> 15;
-        let wanted = (key << 1).wrapping_shr(shift) as u32 & WINDOW[kind];
-        let mask = select_unpredictable(based, W::matches(leaf, kind, wanted), 0);
-        // Without a match that is 32, and the place some other of the line's.
-        let at = (7 + kind + mask.trailing_zeros() as usize) % 16;
-        // SAFETY: one of the sixteen 32-bit numbers of the line, which is not written while it can be reached.
-        let found = unsafe { bytes::<0>(leaf).cast::<u32>().wrapping_add(at).read() };
-        // Which of the two cannot be predicted.
-        let found = select_unpredictable(mask == 0, otherwise, found);
-        select_unpredictable(kind == Kind::W64 as usize, WIDE, found)
-    }
-
-    #[inline(always)]
-    fn find_wide(leaf: &Line, key: u64, otherwise: u32) -> u32 {
-        // The window begins at the lowest bit, and leaves one bit of a key above.
-        let is_based = key >> 63 == leaf.0[0].load(Relaxed) >> 15;
-        let mask = select_unpredictable(is_based, W::wide_matches(leaf, key << 1), 0);
-        let at = (12 + mask.trailing_zeros() as usize) % 16;
-        // SAFETY: as in `find`.
-        let found = unsafe { bytes::<0>(leaf).cast::<u32>().wrapping_add(at).read() };
-        select_unpredictable(mask == 0, otherwise, found)
+    fn find_each(lines: &[Line], addrs: &[u128], words: &[Word; LANES], out: &mut [u32]) {
+        W::find_each(lines, addrs, words, out);
     }
 
     #[inline(always)]

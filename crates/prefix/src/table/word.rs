@@ -26,21 +26,37 @@ impl Cover {
 /// One slot of an index: where its child stands, and the cover of the child's range. In a slot that leads to a leaf,
 /// [`Cover::NONE`] means: what the chunk's own slot says.
 ///
-/// Bits 0 to 24 hold the line, 25 to 31 the cover's rank, 32 to 63 its record number.
+/// Bits 3 to 27 hold the line, so that what stands there, with all else clear, is the number of the line's first word. Bits 0 to
+/// 2 and 28 to 31 hold the cover's rank, the lowest bits first, bits 32 to 63 its record number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Word(pub(crate) u64);
 
 /// Lines that a table has at most, since a word numbers them in 25 bits.
 pub(crate) const MAX_LINES: u32 = 1 << 25;
 
+/// The bits of a line in a word.
+const LINE: u32 = (MAX_LINES - 1) << LINE_AT;
+const LINE_AT: u32 = 3;
+/// The lowest bits of a rank, which stand below the line; the others stand above it.
+const RANK_LOW: u32 = 7;
+const RANK_HIGH_AT: u32 = 28;
+
 impl Word {
     pub(crate) const fn new(line: u32, cover: Cover) -> Self {
-        Self(line as u64 | (cover.rank as u64) << 25 | (cover.id as u64) << 32)
+        let rank = cover.rank as u32;
+        let low = line << LINE_AT | rank & RANK_LOW | rank >> LINE_AT << RANK_HIGH_AT;
+        Self(low as u64 | (cover.id as u64) << 32)
     }
 
     #[inline(always)]
     pub(crate) const fn line(self) -> u32 {
-        self.0 as u32 & (MAX_LINES - 1)
+        self.at() >> LINE_AT
+    }
+
+    /// The number of the first word of its line.
+    #[inline(always)]
+    pub(crate) const fn at(self) -> u32 {
+        self.0 as u32 & LINE
     }
 
     #[inline(always)]
@@ -49,7 +65,8 @@ impl Word {
     }
 
     pub(crate) const fn cover(self) -> Cover {
-        Cover { rank: (self.0 >> 25 & 0x7f) as u8, id: self.answer() }
+        let low = self.0 as u32;
+        Cover { rank: (low & RANK_LOW | low >> RANK_HIGH_AT << LINE_AT) as u8, id: self.answer() }
     }
 }
 
