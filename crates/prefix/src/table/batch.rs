@@ -81,8 +81,9 @@ impl Lanes {
 }
 
 impl Table {
-    /// Takes at most [`LANES`] look-ups down to their leaves, whose lines are on their way when it returns. No loop takes more
-    /// than two steps, since what waits for an answer waits in the core's scheduler, which holds a few dozen steps only.
+    /// Takes at most [`LANES`] look-ups down to their leaves, whose lines are on their way when it returns. All take a step, or
+    /// two, before any takes the next: what waits for an answer waits in the core's scheduler, and that holds whole descents of
+    /// a few look-ups only.
     #[inline(always)]
     fn descend<K: Kernel>(&self, lanes: &mut Lanes, addrs: &[u128]) {
         let lines = &*self.lines;
@@ -90,26 +91,31 @@ impl Table {
         let root = self.root();
         lanes.root = root;
         let Lanes { outer, chunk, node, at, word, .. } = lanes;
-        let top = |level: u32, slot: u32| K::line(lines, 8 * (root.line + ABOVE[level as usize] + slot));
+        // The nodes of a level; the place of one among them is eight times its number.
+        let nodes = |level: u32| &lines[(root.line + ABOVE[level as usize]) as usize..];
+        let child = |node: u32, rank: u32| node * FANOUT as u32 + 8 * rank;
+        let first = K::line(nodes(0), 0);
         for (&addr, outer) in addrs.iter().zip(&mut *outer) {
-            *outer = K::rank(top(0, 0), halves(addr).0);
+            *outer = child(0, K::rank(first, halves(addr).0));
         }
         for level in (1..root.levels).step_by(2) {
+            let upper = nodes(level);
             // Of the last level there may be none below it.
             if level + 1 == root.levels {
                 for (&addr, outer) in addrs.iter().zip(&mut *outer) {
-                    *outer = *outer * FANOUT as u32 + K::rank(top(level, *outer), halves(addr).0);
+                    *outer = child(*outer, K::rank(K::line(upper, *outer), halves(addr).0));
                 }
             } else {
+                let lower = nodes(level + 1);
                 for (&addr, outer) in addrs.iter().zip(&mut *outer) {
                     let key = halves(addr).0;
-                    let slot = *outer * FANOUT as u32 + K::rank(top(level, *outer), key);
-                    *outer = slot * FANOUT as u32 + K::rank(top(level + 1, slot), key);
+                    let node = child(*outer, K::rank(K::line(upper, *outer), key));
+                    *outer = child(node, K::rank(K::line(lower, node), key));
                 }
             }
         }
         for ((_, outer), chunk) in addrs.iter().zip(&mut *outer).zip(&mut *chunk) {
-            *outer = word_at(root.line, *outer as usize) as u32;
+            *outer = word_at(root.line, *outer as usize / 8) as u32;
             *chunk = K::word(lines, *outer).at();
             prefetch(words, *chunk as usize);
         }

@@ -1,11 +1,11 @@
 //! A leaf: the prefixes of a range of keys, in one cache line.
 //!
-//! Entries are *ternary*: a key's bits below its highest, a sentinel bit behind the last of those that count, zeros. A leaf lies in one half of
-//! the keys, so that the highest bit need not be told and a whole key has room for its sentinel in 64 bits. Prefix `p` contains
-//! key `k` exactly when `k ^ p` has no bit above the sentinel, that is `k ^ p <= p ^ (p - 1)`. The prefixes of a leaf
-//! share their upper bits and end in the same zeros, so that a line stores those once, and of each entry only a window of
-//! 16, 24, 32 or 64 bits. With the base in front of its window an entry is a 64-bit number again, which a key is compared with
-//! when it has been shifted as they were.
+//! Entries are *ternary*: a key's bits but the highest, a sentinel bit behind the last of those that count, zeros. A leaf
+//! lies in one half of the keys, so that the highest bit need not be told and a whole key has room for its sentinel in 64
+//! bits. Prefix `p` contains key `k` exactly when `k ^ p` has no bit above the sentinel, that is `k ^ p <= p ^ (p - 1)`.
+//! The prefixes of a leaf share their upper bits and end in the same zeros, so that a line stores those once, and of each
+//! entry only a window of 16, 24, 32 or 64 bits. With the base in front of its window an entry is one number again, to
+//! compare with a key that has been shifted as far.
 //!
 //! The line, least significant bit first:
 //!

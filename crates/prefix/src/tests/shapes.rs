@@ -72,6 +72,33 @@ fn all_129_lengths_nest_around_one_address() {
     }
 }
 
+/// The highest bit of a key stands in no leaf: what a leaf holds is in one half of the keys, and an index does not lead to it
+/// from the other.
+#[test]
+fn leaves_with_windows_of_every_width_tell_the_halves_apart() {
+    let mut state = 1_u64;
+    for spread in 1..=63 {
+        for near in [1 << 61, 0, 1 << 63, u64::MAX << 40] {
+            let mut subnets: Vec<Prefix> = (0..30)
+                .map(|_| {
+                    state = state.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(0x1405_7b7e_f767_814f);
+                    let upper = near ^ (state >> 1 >> (63 - spread));
+                    Prefix::containing(u128::from(upper) << 64, 64 - (state % 8) as u8)
+                })
+                .collect();
+            subnets.sort_unstable();
+            subnets.dedup();
+            let (_, table) = check(subnets.iter().copied());
+            for subnet in subnets {
+                let mirrored = subnet.first() ^ 1 << 127;
+                let mut found = [0];
+                table.longest_match_batch(&[mirrored], &mut found);
+                assert_eq!(found[0], NO_MATCH, "{mirrored:#034x}, spread over {spread} bits");
+            }
+        }
+    }
+}
+
 #[test]
 fn siblings_with_alternating_bits_hang_off_every_bit_of_a_path() {
     for path in [u128::MAX / 3, u128::MAX / 3 * 2] {

@@ -1,6 +1,6 @@
 //! The stupid twin: a list and a scan.
 
-use crate::{NO_MATCH, Prefix, Table, Trie};
+use crate::{Instructions, NO_MATCH, Prefix, Table, Trie};
 
 /// A map from prefixes to record numbers that is plainly right.
 #[derive(Clone, Debug, Default)]
@@ -40,14 +40,20 @@ impl Twin {
         Table::build(self.items()).unwrap()
     }
 
-    /// Asserts that `table` answers every one of `probes` as a scan does, singly and in one batch.
+    /// Asserts that `table` answers every one of `probes` as a scan does, singly and in one batch with all instructions.
     pub(crate) fn assert_table(&self, table: &Table, probes: &[u128]) {
-        let mut out = vec![0; probes.len()];
-        table.longest_match_batch(probes, &mut out);
-        for (&addr, &found) in probes.iter().zip(&out) {
-            let expected = self.longest_match(addr).map(|item| item.1);
+        let expected: Vec<Option<u32>> =
+            probes.iter().map(|&addr| self.longest_match(addr).map(|item| item.1)).collect();
+        for (&addr, &expected) in probes.iter().zip(&expected) {
             assert_eq!(table.longest_match(addr), expected, "{addr:#034x} in {:?}", self.items());
-            assert_eq!(found, expected.unwrap_or(NO_MATCH), "{addr:#034x} in a batch");
+        }
+        for instructions in Instructions::available() {
+            let mut out = vec![0; probes.len()];
+            table.longest_match_batch_with(instructions, probes, &mut out);
+            for ((&addr, &expected), &found) in probes.iter().zip(&expected).zip(&out) {
+                let expected = expected.unwrap_or(NO_MATCH);
+                assert_eq!(found, expected, "{addr:#034x} in a batch, {}", instructions.name());
+            }
         }
     }
 
