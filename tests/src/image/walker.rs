@@ -45,11 +45,13 @@ struct Walk<'a> {
 struct Leaf {
     /// Its first word.
     at: usize,
-    /// Bits of a window, and how many windows the line has room for.
+    /// Bits of a window, and the bit of the line at which the first begins.
     width: u32,
-    room: usize,
+    first: usize,
     shift: u32,
     entries: usize,
+    /// The highest bit of the keys that it is for.
+    half: u64,
     base: u64,
 }
 
@@ -94,8 +96,8 @@ impl Walk<'_> {
     /// What a tree says of `key`; `inside` are the lower 64 bits, where links may lead into a /64.
     fn tree(&mut self, line: u64, levels: u64, key: u64, inside: Option<u64>) -> Option<u32> {
         let outer = self.slot(line, levels, key);
-        let inner = self.slot(outer & 0x1ff_ffff, CHUNK_LEVELS, key);
-        if let Some(found) = self.leaf((inner & 0x1ff_ffff) as usize * 8, key, inside) {
+        let inner = self.slot(line_of(outer), CHUNK_LEVELS, key);
+        if let Some(found) = self.leaf(line_of(inner) as usize * 8, key, inside) {
             return Some(found);
         }
         if let Some(found) = cover(inner) {
@@ -110,18 +112,19 @@ impl Walk<'_> {
     fn leaf(&mut self, at: usize, key: u64, inside: Option<u64>) -> Option<u32> {
         let leaf = self.header(at);
         self.met.widths.push(leaf.width);
-        let wanted = u128::from(key) << 1;
-        if wanted >> (leaf.shift + leaf.width) != u128::from(leaf.base) {
+        let wanted = key << 1 >> leaf.shift;
+        let above = if leaf.width == 64 { 0 } else { wanted >> leaf.width };
+        if key >> 63 != leaf.half || above != leaf.base {
             return None;
         }
-        let wanted = (wanted >> leaf.shift) as u64 & (u64::MAX >> (64 - leaf.width));
+        let wanted = wanted & (u64::MAX >> (64 - leaf.width));
         let mut failed = false;
         for place in 0..leaf.entries {
             let window = self.window(&leaf, place);
             if wanted ^ window > window ^ (window - 1) {
                 continue;
             }
-            let number = self.half(at, 16 - leaf.room + place);
+            let number = self.half(at, 15 - place);
             if number & LINK == 0 {
                 self.met.behind_link |= failed;
                 return Some(number);
@@ -137,21 +140,19 @@ impl Walk<'_> {
 
     fn header(&mut self, at: usize) -> Leaf {
         let word = self.load(at);
-        let (width, room) = [(16, 9), (24, 8), (32, 7), (64, 4)][(word & 3) as usize];
+        let (width, room, first) =
+            [(16, 9, 64), (24, 8, 64), (32, 7, 64), (64, 5, 32)][(word >> 6 & 3) as usize];
         let entries = (word >> 8 & 0xf) as usize;
         assert!(entries <= room, "{entries} entries in a leaf of windows of {width} bits");
-        Leaf { at, width, room, shift: (word >> 2 & 0x3f) as u32, entries, base: word >> 15 }
+        let base = if width == 64 { 0 } else { word >> 16 & (u64::MAX >> width) };
+        Leaf { at, width, first, shift: (word & 0x3f) as u32, entries, half: word >> 15 & 1, base }
     }
 
     fn window(&mut self, leaf: &Leaf, place: usize) -> u64 {
-        let low = |walk: &mut Self, bits: usize, first: usize| {
-            let bit = bits * place;
-            walk.load(leaf.at + first + bit / 64) >> (bit % 64) & (u64::MAX >> (64 - bits))
-        };
-        match leaf.width {
-            24 => low(self, 16, 1) | low(self, 8, 3) << 16,
-            width => low(self, width as usize, 1),
-        }
+        (0..leaf.width as usize).fold(0, |window, bit| {
+            let at = leaf.first + leaf.width as usize * place + bit;
+            window | (self.load(leaf.at + at / 64) >> (at % 64) & 1) << bit
+        })
     }
 
     /// The 32-bit number at this place of a line or block.
@@ -184,9 +185,14 @@ impl Walk<'_> {
     }
 }
 
+/// The line that a slot's word leads to.
+fn line_of(word: u64) -> u64 {
+    word >> 3 & 0x1ff_ffff
+}
+
 /// The record number of the prefix that covers all that a slot's word leads to.
 fn cover(word: u64) -> Option<u32> {
-    let record = (word >> 32) as u32;
-    assert_eq!(record == NOTHING, word >> 25 & 0x7f == 0, "length and number agree");
+    let (record, length) = ((word >> 32) as u32, word & 7 | (word >> 28 & 0xf) << 3);
+    assert_eq!(record == NOTHING, length == 0, "length and number agree");
     (record != NOTHING).then_some(record)
 }
