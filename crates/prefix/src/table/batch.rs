@@ -26,7 +26,8 @@ pub(super) trait Kernel {
     fn word(lines: &[Line], at: u32) -> Word;
     /// The number of bounds of a node below `key`.
     fn rank(node: &Line, key: u64) -> u32;
-    /// The most specific entry that contains each address in the leaf of its word, or the word's own answer.
+    /// The most specific entry that contains each address in the leaf of its word, or the word's own answer. Each address is one
+    /// that an index led to its leaf: in which half of the keys it lies need not be asked again.
     fn find_each(lines: &[Line], addrs: &[u128], words: &[Word; LANES], out: &mut [u32]);
     /// The record of exactly `host` in the block at this unit, or [`NO_MATCH`].
     fn host(lines: &[Line], unit: u32, host: u64) -> u32;
